@@ -1,0 +1,63 @@
+// Opening a frozen base model: a GGUF file, a Hugging Face folder, or the name of a model lmoe knows ("smollm2-135m").
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "arch/model_config.h"
+#include "io/weight_source.h"
+#include "text/chat_template.h"
+#include "text/tokenizer.h"
+
+namespace lmoe::arch {
+
+/// Roles a tensor can play in a decoder; `layer` is -1 outside the layers.
+enum class TensorRole {
+  kEmbedding, kFinalNorm, kLmHead,
+  kInputNorm, kPostAttentionNorm, kPreFeedforwardNorm, kPostFeedforwardNorm,
+  kQ, kK, kV, kO, kQBias, kKBias, kVBias, kOBias, kQNorm, kKNorm,
+  kGate, kUp, kDown, kGateBias, kUpBias, kDownBias,
+};
+
+/// One frozen model on disk: everything known of it, nothing loaded yet.
+///
+/// `weights` are claimed by role; rows of q and k that GGUF stores interleaved come back in Hugging Face's order, and
+/// Gemma norms that GGUF stores with the one added come back as Hugging Face stores them.
+class BaseModel {
+ public:
+  std::string name;         ///< as the user wrote it
+  std::string path;         ///< resolved file or folder
+  ModelConfig config;
+  std::shared_ptr<const text::Tokenizer> tokenizer;
+  std::optional<std::string> chat_template;  ///< Jinja source
+  std::string bos_token, eos_token;          ///< text, for the template; may be empty
+
+  bool has(TensorRole role, int layer) const;
+  /// float32 values in row-major order, claimed. Throws kCorruptData (missing, other shape).
+  void read(TensorRole role, int layer, const std::vector<int64_t>& shape, std::span<float> out);
+  /// Throws kCorruptData naming tensors nobody read.
+  void check_all_read() const;
+  /// SHA-256 over names, shapes and bytes of the weights and of the tokenizer; cached beside nothing, so it takes as
+  /// long as reading the file once.
+  std::string content_hash() const;
+
+  /// The Hugging Face module path of a projection: "model.layers.3.self_attn.q_proj".
+  static std::string module_path(TensorRole role, int layer);
+
+  std::unique_ptr<io::WeightSource> source;
+  /// File's tensor name of a role; empty when the family has none.
+  std::function<std::string(TensorRole, int)> tensor_name;
+  bool rope_rows_interleaved = false;  ///< GGUF of the llama architecture
+  bool norms_stored_plus_one = false;  ///< GGUF of Gemma
+};
+
+/// Throws kNotFound (with the names known), kCorruptData, kUnsupported (family or feature by name).
+std::unique_ptr<BaseModel> open_base_model(const std::string& name_or_path);
+
+/// Names of models that come with lmoe and where they were found (empty when not installed).
+std::vector<std::pair<std::string, std::string>> known_base_models();
+
+}  // namespace lmoe::arch

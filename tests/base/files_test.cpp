@@ -1,0 +1,74 @@
+#include "base/files.h"
+
+#include <gtest/gtest.h>
+#include <sys/stat.h>
+
+#include <fstream>
+
+#include "base/error.h"
+#include "base/hash.h"
+#include "support/temp_folder.h"
+
+namespace lmoe {
+namespace {
+
+using test::TempFolder;
+
+TEST(Files, AtomicWriteReplacesAndLeavesNothingBehind) {
+  const TempFolder folder;
+  const fs::path path = folder.path() / "a.txt";
+  write_file_atomically(path, "one");
+  write_file_atomically(path, "two");
+  EXPECT_EQ(read_file(path), "two");
+  EXPECT_EQ(std::distance(fs::directory_iterator(folder.path()), fs::directory_iterator{}), 1);
+}
+
+TEST(Files, FailedWriteKeepsTheOldFile) {
+  EXPECT_THROW(write_file_atomically("/dev/full", "x"), Error);
+  EXPECT_THROW(write_file_atomically("/nonexistent/folder/x", "x"), Error);
+}
+
+TEST(Files, OnlyRegularFilesAreRead) {
+  const TempFolder folder;
+  EXPECT_THROW(read_file(folder.path()), Error);
+  EXPECT_THROW(read_file("/dev/zero"), Error);
+  const fs::path fifo = folder.path() / "fifo";
+  ASSERT_EQ(::mkfifo(fifo.c_str(), 0600), 0);
+  EXPECT_THROW(MappedFile{fifo}, Error);
+}
+
+TEST(Files, MappingNoticesTruncation) {
+  const TempFolder folder;
+  const fs::path path = folder.path() / "a";
+  write_file_atomically(path, "0123456789");
+  const MappedFile mapped(path);
+  EXPECT_NO_THROW(mapped.check_not_truncated());
+  fs::resize_file(path, 3);
+  EXPECT_THROW(mapped.check_not_truncated(), Error);
+}
+
+TEST(Files, FolderAppearsWholeOrNotAtAll) {
+  const TempFolder folder;
+  const fs::path target = folder.path() / "run";
+  { const FolderWriter dropped(target); }
+  EXPECT_FALSE(fs::exists(target));
+  FolderWriter writer(target);
+  write_file_atomically(writer.path() / "x", "1");
+  EXPECT_FALSE(fs::exists(target));
+  writer.commit();
+  EXPECT_EQ(read_file(target / "x"), "1");
+  EXPECT_THROW(FolderWriter{target}, Error);
+  FolderWriter again(target, /*replace=*/true);
+  again.commit();
+  EXPECT_FALSE(fs::exists(target / "x"));
+}
+
+TEST(Hash, KnownDigest) {
+  EXPECT_EQ(sha256_hex("abc"), "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
+  const TempFolder folder;
+  write_file_atomically(folder.path() / "a", "abc");
+  EXPECT_EQ(sha256_file(folder.path() / "a"), sha256_hex("abc"));
+}
+
+}  // namespace
+}  // namespace lmoe
