@@ -1,4 +1,5 @@
-// Opening a frozen base model: a GGUF file, a Hugging Face folder, or the name of a model lmoe knows ("smollm2-135m").
+// Opening a frozen base model: a GGUF file, a Hugging Face folder, or the name of a model lmoe
+// knows ("smollm2-135m").
 #pragma once
 
 #include <functional>
@@ -16,20 +17,40 @@ namespace lmoe::arch {
 
 /// Roles a tensor can play in a decoder; `layer` is -1 outside the layers.
 enum class TensorRole {
-  kEmbedding, kFinalNorm, kLmHead,
-  kInputNorm, kPostAttentionNorm, kPreFeedforwardNorm, kPostFeedforwardNorm,
-  kQ, kK, kV, kO, kQBias, kKBias, kVBias, kOBias, kQNorm, kKNorm,
-  kGate, kUp, kDown, kGateBias, kUpBias, kDownBias,
+  kEmbedding,
+  kFinalNorm,
+  kLmHead,
+  kInputNorm,
+  kPostAttentionNorm,
+  kPreFeedforwardNorm,
+  kPostFeedforwardNorm,
+  kQ,
+  kK,
+  kV,
+  kO,
+  kQBias,
+  kKBias,
+  kVBias,
+  kOBias,
+  kQNorm,
+  kKNorm,
+  kGate,
+  kUp,
+  kDown,
+  kGateBias,
+  kUpBias,
+  kDownBias,
 };
 
 /// One frozen model on disk: everything known of it, nothing loaded yet.
 ///
-/// `weights` are claimed by role; rows of q and k that GGUF stores interleaved come back in Hugging Face's order, and
-/// Gemma norms that GGUF stores with the one added come back as Hugging Face stores them.
+/// `weights` are claimed by role; rows of q and k that GGUF stores interleaved come back in Hugging
+/// Face's order, and Gemma norms that GGUF stores with the one added come back as Hugging Face
+/// stores them.
 class BaseModel {
  public:
-  std::string name;         ///< as the user wrote it
-  std::string path;         ///< resolved file or folder
+  std::string name;  ///< as the user wrote it
+  std::string path;  ///< resolved file or folder
   ModelConfig config;
   std::shared_ptr<const text::Tokenizer> tokenizer;
   std::optional<std::string> chat_template;  ///< Jinja source
@@ -40,8 +61,8 @@ class BaseModel {
   void read(TensorRole role, int layer, const std::vector<int64_t>& shape, std::span<float> out);
   /// Throws kCorruptData naming tensors nobody read.
   void check_all_read() const;
-  /// SHA-256 over names, shapes and bytes of the weights and of the tokenizer; cached beside nothing, so it takes as
-  /// long as reading the file once.
+  /// SHA-256 over names, shapes and bytes of the weights and of the tokenizer; cached beside
+  /// nothing, so it takes as long as reading the file once.
   std::string content_hash() const;
 
   /// The Hugging Face module path of a projection: "model.layers.3.self_attn.q_proj".

@@ -1,4 +1,5 @@
-// A decoder as data: every number and switch the one configurable Decoder needs, whatever family it came from.
+// A decoder as data: every number and switch the one configurable Decoder needs, whatever family it
+// came from.
 //
 // Names are those of Hugging Face's config.json.
 #pragma once
@@ -19,15 +20,15 @@ struct RopeScaling {
   enum class Kind { kNone, kLinear, kDynamicNtk, kLlama3, kYarn, kFactors };
   Kind kind = Kind::kNone;
   double factor = 1.0;
-  double low_freq_factor = 1.0, high_freq_factor = 4.0;      ///< llama3
+  double low_freq_factor = 1.0, high_freq_factor = 4.0;  ///< llama3
   int64_t original_max_position_embeddings = 0;
-  double beta_fast = 32, beta_slow = 1;                      ///< yarn
-  std::optional<double> attention_factor;                    ///< yarn
-  std::vector<double> factors;                               ///< GGUF rope_freqs: divide frequency i by factors[i]
+  double beta_fast = 32, beta_slow = 1;    ///< yarn
+  std::optional<double> attention_factor;  ///< yarn
+  std::vector<double> factors;             ///< GGUF rope_freqs: divide frequency i by factors[i]
 };
 
 struct ModelConfig {
-  std::string family;        ///< "llama", "mistral", "qwen2", "qwen3", "gemma2"
+  std::string family;  ///< "llama", "mistral", "qwen2", "qwen3", "gemma2"
   int64_t vocab_size = 0;
   int64_t hidden_size = 0;
   int64_t intermediate_size = 0;
@@ -48,7 +49,8 @@ struct ModelConfig {
   bool norm_plus_one = false;       ///< Gemma: norms multiply by (1 + weight)
   bool has_post_norms = false;      ///< Gemma 2: norms after attention and after the MLP too
   double embedding_multiplier = 1;  ///< Gemma: sqrt(hidden_size)
-  std::optional<double> query_pre_attn_scalar;    ///< Gemma 2: scale is its -1/2 power instead of head_dim's
+  std::optional<double>
+      query_pre_attn_scalar;  ///< Gemma 2: scale is its -1/2 power instead of head_dim's
   std::optional<double> attn_logit_softcapping;   ///< Gemma 2
   std::optional<double> final_logit_softcapping;  ///< Gemma 2
   std::vector<int64_t> sliding_window;            ///< per layer; 0 = full attention

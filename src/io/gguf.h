@@ -1,4 +1,5 @@
-// GGUF version 3 (and 2), little-endian, memory-mapped. Every count is bounded by the bytes that remain in the file.
+// GGUF version 3 (and 2), little-endian, memory-mapped. Every count is bounded by the bytes that
+// remain in the file.
 #pragma once
 
 #include <cstdint>
@@ -14,8 +15,15 @@
 namespace lmoe::io {
 
 /// A metadata value: numbers are widened, arrays are of one kind.
-using GgufValue = std::variant<bool, int64_t, uint64_t, double, std::string, std::vector<bool>, std::vector<int64_t>,
-                               std::vector<double>, std::vector<std::string>>;
+using GgufValue = std::variant<bool,
+                               int64_t,
+                               uint64_t,
+                               double,
+                               std::string,
+                               std::vector<bool>,
+                               std::vector<int64_t>,
+                               std::vector<double>,
+                               std::vector<std::string>>;
 
 class GgufFile : public WeightSource {
  public:
@@ -24,7 +32,8 @@ class GgufFile : public WeightSource {
 
   virtual const std::map<std::string, GgufValue>& metadata() const = 0;
 
-  /// Typed look-ups. `require_*` throw kCorruptData naming key and file when missing; all throw on a wrong type.
+  /// Typed look-ups. `require_*` throw kCorruptData naming key and file when missing; all throw on
+  /// a wrong type.
   std::string require_string(const std::string& key) const;
   int64_t require_int(const std::string& key) const;
   std::string get_string(const std::string& key, const std::string& fallback) const;

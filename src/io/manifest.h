@@ -1,15 +1,17 @@
-// manifest.json: sizes and SHA-256 of every file of a folder. It is written last, so a folder that has a valid one is complete.
+// manifest.json: sizes and SHA-256 of every file of a folder. It is written last, so a folder that
+// has a valid one is complete.
 #pragma once
 
 #include <filesystem>
 
 namespace lmoe::io {
 
-/// Hashes every regular file below `folder` (relative paths, sorted) except manifest.json itself, log.jsonl, report.html
-/// and the folder checkpoints/.
+/// Hashes every regular file below `folder` (relative paths, sorted) except manifest.json itself,
+/// log.jsonl, report.html and the folder checkpoints/.
 void write_manifest(const std::filesystem::path& folder);
 
-/// Throws kCorruptData naming the first file that is missing, has another size or another hash, or is not listed.
+/// Throws kCorruptData naming the first file that is missing, has another size or another hash, or
+/// is not listed.
 void check_manifest(const std::filesystem::path& folder);
 
 }  // namespace lmoe::io

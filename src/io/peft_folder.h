@@ -1,6 +1,7 @@
 // A PEFT LoRA adapter folder: adapter_config.json and adapter_model.safetensors.
 //
-// Tensor keys are `base_model.model.<module path>.lora_A.weight` ([r, in]) and `.lora_B.weight` ([out, r]).
+// Tensor keys are `base_model.model.<module path>.lora_A.weight` ([r, in]) and `.lora_B.weight`
+// ([out, r]).
 #pragma once
 
 #include <filesystem>
@@ -19,17 +20,17 @@ struct LoraConfig {
   double alpha = 8;
   bool use_rslora = false;
   std::vector<std::string> target_modules;
-  std::map<std::string, int64_t> rank_pattern;   ///< in file order of the JSON object
+  std::map<std::string, int64_t> rank_pattern;  ///< in file order of the JSON object
   std::map<std::string, double> alpha_pattern;
   std::string base_model_name_or_path;
 };
 
 /// One adapted linear.
 struct LoraPair {
-  std::string module;   ///< "model.layers.0.self_attn.q_proj"
-  TensorView a;         ///< [r, in]
-  TensorView b;         ///< [out, r]
-  double scaling = 1.0; ///< alpha / r, or alpha / sqrt(r), with the patterns applied
+  std::string module;    ///< "model.layers.0.self_attn.q_proj"
+  TensorView a;          ///< [r, in]
+  TensorView b;          ///< [out, r]
+  double scaling = 1.0;  ///< alpha / r, or alpha / sqrt(r), with the patterns applied
 };
 
 struct LoraFolder {
@@ -38,12 +39,15 @@ struct LoraFolder {
   std::shared_ptr<WeightSource> storage;  ///< keeps the views alive
 };
 
-/// Strict: half pairs, other tensors, unsupported features that are switched on (DoRA, biases, modules_to_save, …),
-/// impossible ranks or alphas, swapped factors are errors that name the tensor or the key. Accepts a `.default.` infix and a
-/// missing `base_model.model.` prefix. Pickle files are refused.
+/// Strict: half pairs, other tensors, unsupported features that are switched on (DoRA, biases,
+/// modules_to_save, …), impossible ranks or alphas, swapped factors are errors that name the tensor
+/// or the key. Accepts a `.default.` infix and a missing `base_model.model.` prefix. Pickle files
+/// are refused.
 LoraFolder read_peft_folder(const std::filesystem::path& folder);
 
 /// Writes a folder that PEFT loads. Throws kIo.
-void write_peft_folder(const std::filesystem::path& folder, const LoraConfig& config, const std::vector<LoraPair>& pairs);
+void write_peft_folder(const std::filesystem::path& folder,
+                       const LoraConfig& config,
+                       const std::vector<LoraPair>& pairs);
 
 }  // namespace lmoe::io

@@ -1,4 +1,5 @@
-// A tensor inside a file: name, type, shape and a view of its bytes. Nothing is copied or converted.
+// A tensor inside a file: name, type, shape and a view of its bytes. Nothing is copied or
+// converted.
 #pragma once
 
 #include <cstddef>
@@ -10,8 +11,26 @@
 namespace lmoe::io {
 
 /// Element or block types of the files we read.
-enum class DType { kF64, kF32, kF16, kBF16, kI64, kI32, kI16, kI8, kU8, kBool,
-                   kQ4_0, kQ4_1, kQ5_0, kQ5_1, kQ8_0, kQ4_K, kQ5_K, kQ6_K };
+enum class DType {
+  kF64,
+  kF32,
+  kF16,
+  kBF16,
+  kI64,
+  kI32,
+  kI16,
+  kI8,
+  kU8,
+  kBool,
+  kQ4_0,
+  kQ4_1,
+  kQ5_0,
+  kQ5_1,
+  kQ8_0,
+  kQ4_K,
+  kQ5_K,
+  kQ6_K
+};
 
 const char* dtype_name(DType dtype);
 /// Elements per block: 1 for plain types, 32 or 256 for quantised ones.

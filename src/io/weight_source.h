@@ -1,4 +1,5 @@
-// Where a model's weights come from: a set of named tensors, memory-mapped, each to be claimed once.
+// Where a model's weights come from: a set of named tensors, memory-mapped, each to be claimed
+// once.
 //
 //   auto source = io::open_safetensors_folder(path);
 //   const TensorView& w = source->claim("model.norm.weight", {576});
@@ -26,7 +27,8 @@ class WeightSource {
   /// Throws kCorruptData when a mapped file has shrunk since it was opened.
   virtual void check_not_truncated() const = 0;
 
-  /// The tensor, marked as used. Throws kCorruptData when it is missing or its shape differs from `shape`
+  /// The tensor, marked as used. Throws kCorruptData when it is missing or its shape differs from
+  /// `shape`
   /// (-1 in `shape` accepts any length there).
   const TensorView& claim(const std::string& name, const std::vector<int64_t>& shape);
   /// Marks a tensor as known but not needed (lm_head of a tied model).

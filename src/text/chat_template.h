@@ -1,7 +1,8 @@
 // Chat templates: a Jinja interpreter for what models ship in `chat_template`.
 //
-// Templates come from strangers: there is no attribute access beyond plain data, no imports, and steps and output are
-// limited. Syntax errors are found when the template is made, not when it is first used.
+// Templates come from strangers: there is no attribute access beyond plain data, no imports, and
+// steps and output are limited. Syntax errors are found when the template is made, not when it is
+// first used.
 #pragma once
 
 #include <memory>
@@ -26,8 +27,9 @@ class ChatTemplate {
   ChatTemplate(ChatTemplate&&) noexcept;
   ChatTemplate& operator=(ChatTemplate&&) noexcept;
 
-  /// Renders with `variables` as the template's globals (`messages`, `add_generation_prompt`, `bos_token`, `tools`, …).
-  /// Throws kInvalidArgument for `raise_exception`, undefined use, exceeded limits.
+  /// Renders with `variables` as the template's globals (`messages`, `add_generation_prompt`,
+  /// `bos_token`, `tools`, …). Throws kInvalidArgument for `raise_exception`, undefined use,
+  /// exceeded limits.
   std::string render(const Json& variables) const;
   const std::string& source() const { return source_; }
 

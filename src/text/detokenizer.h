@@ -14,7 +14,9 @@ namespace lmoe::text {
 class Detokenizer {
  public:
   explicit Detokenizer(const Tokenizer& tokenizer, bool skip_special = true)
-      : tokenizer_(tokenizer), skip_special_(skip_special), at_start_(tokenizer.strips_leading_space()) {}
+      : tokenizer_(tokenizer),
+        skip_special_(skip_special),
+        at_start_(tokenizer.strips_leading_space()) {}
 
   /// The text that became whole with this token; may be empty.
   std::string add(TokenId id);

@@ -1,0 +1,72 @@
+// StepModel: what makes tokens. Generation, scoring and evaluation know models only through this
+// interface, so they are tested with a fake four-token model, and run on any engine.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <span>
+#include <string>
+#include <vector>
+
+namespace lmoe::decode {
+
+using SequenceId = int64_t;
+
+/// Routing weights of one fed token: `weights[site * num_experts + expert]`, summing to 1 per site.
+struct TokenRouting {
+  std::vector<float> weights;
+};
+
+/// What to append to one sequence.
+struct StepInput {
+  SequenceId sequence = 0;
+  std::span<const int32_t> ids;  ///< at least one
+};
+
+struct StepOutput {
+  /// Raw logits after the last id of each input, row-major [inputs, vocab_size].
+  std::vector<float> logits;
+  /// Per input, per fed id; filled only when routing was asked for and the model has a router.
+  std::vector<std::vector<TokenRouting>> routing;
+};
+
+/// Log-probability of each id given those before it; the first is absent (JSON null).
+struct ScoredSequence {
+  std::vector<float> logprobs;  ///< size ids - 1
+  std::vector<bool> is_greedy;  ///< whether each was the most likely one
+};
+
+/// The router of a mixture, as seen from outside.
+struct RouterInfo {
+  std::vector<std::string> expert_names;
+  std::vector<std::string> sites;  ///< "layers.3.self_attn.q_proj"
+  std::vector<int> site_layers;
+};
+
+class StepModel {
+ public:
+  virtual ~StepModel() = default;
+
+  virtual int64_t vocab_size() const = 0;
+  virtual int64_t max_positions() const = 0;
+
+  virtual SequenceId open_sequence() = 0;
+  virtual void close_sequence(SequenceId sequence) = 0;
+  /// Forgets ids from position `length` on (a chat goes back, a prompt is shared).
+  virtual void truncate_sequence(SequenceId sequence, int64_t length) = 0;
+  /// Feeds several sequences at once. Throws kInvalidArgument for ids outside the vocabulary or a
+  /// full context.
+  virtual StepOutput step(std::span<const StepInput> inputs, bool want_routing = false) = 0;
+
+  /// Scores whole sequences without keeping logits of all positions; opens and closes what it
+  /// needs.
+  virtual std::vector<ScoredSequence> score(std::span<const std::vector<int32_t>> sequences) = 0;
+
+  /// Null for a plain base or a single adapter.
+  virtual const RouterInfo* router() const { return nullptr; }
+  /// Takes one expert out (its weight becomes 0, the others keep their proportions), or puts all
+  /// back.
+  virtual void disable_expert(std::optional<int> /*expert*/) {}
+};
+
+}  // namespace lmoe::decode

@@ -1,0 +1,75 @@
+// A mixture made from its spec: expert banks and gates for every site, plugged into the sockets of
+// a decoder.
+//
+//   Mixture mixture(spec, decoder.projection_groups(), seed);
+//   mixture.plug(decoder.projection_groups());
+//   … forward with context.router_log = &log …
+//   at::Tensor aux = mixture.auxiliary_loss(log);
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include <cstdint>
+#include <filesystem>
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "nn/projection.h"
+#include "spec/mixture_spec.h"
+
+namespace lmoe::mixture {
+
+/// A gate as the report and `/router` show it.
+struct SiteInfo {
+  std::string name;  ///< "layers.3.self_attn.q_proj", or "layers.3.self_attn" for a block gate
+  int layer = 0;
+};
+
+class SiteBank;
+
+class Mixture {
+ public:
+  /// Fresh experts and gates: A uniform in ±1/sqrt(in) (PEFT's default), B zero, independent draws
+  /// per expert, all from `seed`. Targets that match no projection are an error naming them
+  /// (kInvalidArgument).
+  Mixture(spec::MixtureSpec spec,
+          const std::vector<nn::ProjectionGroup*>& groups,
+          uint64_t seed,
+          at::ScalarType dtype = at::kFloat);
+  ~Mixture();
+
+  const spec::MixtureSpec& spec() const { return spec_; }
+  void plug(const std::vector<nn::ProjectionGroup*>& groups);
+  void unplug(const std::vector<nn::ProjectionGroup*>& groups);
+
+  /// Everything that is trained, in a fixed order. float32 (or double in gradient checks) whatever
+  /// the base computes in.
+  std::vector<nn::NamedTensor> parameters() const;
+  int64_t parameter_count() const;
+  /// Module paths that got experts, in order.
+  std::vector<std::string> target_paths() const;
+  /// One per gate, in the order of the router log's records; empty without a router.
+  std::vector<SiteInfo> sites() const;
+
+  /// Sum over the spec's losses: coef x mean over gates. Scalar with autograd; undefined when there
+  /// is none. `values`, when given, receives each loss's value before its coefficient, averaged
+  /// over gates, by name.
+  at::Tensor auxiliary_loss(const nn::RouterLog& log,
+                            std::map<std::string, double>* values = nullptr) const;
+
+  /// mixture.yaml, router.safetensors, experts/<name>/ (each a PEFT LoRA folder) into an existing
+  /// folder.
+  void save(const std::filesystem::path& folder, const std::string& base_model_name) const;
+  /// Strict: everything in the files is used, everything the spec needs is there. Throws
+  /// kCorruptData.
+  static std::unique_ptr<Mixture> load(const std::filesystem::path& folder,
+                                       const std::vector<nn::ProjectionGroup*>& groups);
+
+ private:
+  spec::MixtureSpec spec_;
+  std::vector<std::shared_ptr<SiteBank>> banks_;  ///< one per group that has a target
+};
+
+}  // namespace lmoe::mixture

@@ -1,0 +1,52 @@
+// One configurable frozen decoder for Llama 2/3, SmolLM2, Mistral, Qwen2/2.5, Qwen3 and Gemma 2.
+//
+//   auto decoder = models::Decoder::load(*arch::open_base_model("smollm2-135m"), {});
+//   at::Tensor hidden = decoder->forward(ids, context);        // [N, H]
+//   at::Tensor logits = decoder->logits(hidden);               // [N, V]
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include <memory>
+#include <vector>
+
+#include "arch/base_model.h"
+#include "nn/projection.h"
+
+namespace lmoe::models {
+
+struct DecoderOptions {
+  at::ScalarType dtype =
+      at::kFloat;  ///< of frozen weights and activations; norms and softmax compute in float32
+};
+
+class Decoder {
+ public:
+  /// Reads every tensor of `base`. Throws kCorruptData naming tensors that are missing, misshapen
+  /// or left over.
+  static std::unique_ptr<Decoder> load(arch::BaseModel& base, const DecoderOptions& options);
+  ~Decoder();
+
+  const arch::ModelConfig& config() const;
+  at::ScalarType dtype() const;
+
+  /// ids [N] int64 packed as `context.segments` says -> hidden states after the final norm [N, H].
+  at::Tensor forward(const at::Tensor& ids, nn::ForwardContext& context) const;
+  /// [M, H] -> [M, V] in float32, soft-capped where the family does.
+  at::Tensor logits(const at::Tensor& hidden) const;
+  /// [V, H]; the embedding when tied.
+  const at::Tensor& lm_head() const;
+
+  /// Every socket, in order of computation: per layer q,k,v | o | gate,up | down.
+  const std::vector<nn::ProjectionGroup*>& projection_groups() const;
+
+  int64_t parameter_count() const;
+  int64_t weight_bytes() const;
+
+ private:
+  Decoder();
+  struct Parts;
+  std::unique_ptr<Parts> parts_;
+};
+
+}  // namespace lmoe::models

@@ -1,0 +1,59 @@
+// What travels with every forward: where documents begin, positions, the KV cache, training or not,
+// and the router log. No state of a forward hides in members of modules.
+//
+// Shapes: N = tokens of the whole forward (documents one after another, no padding), H = hidden
+// size, E = experts.
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include <cstdint>
+#include <map>
+#include <string>
+#include <vector>
+
+#include "base/rng.h"
+
+namespace lmoe::nn {
+
+class KvCache;
+
+/// One document of the packed tokens. Attention never crosses segments.
+struct Segment {
+  int64_t start = 0;  ///< first token in the packed order
+  int64_t length = 0;
+  int64_t past = 0;   ///< tokens already in the cache; positions continue there
+  int64_t slot = -1;  ///< row of the KV cache, -1 without one
+};
+
+/// What one gate decided in this forward; tensors keep their autograd history.
+struct GateRecord {
+  std::string site;  ///< "layers.3.self_attn.q_proj", or "layers.3.self_attn" for a block gate
+  int layer = 0;
+  at::Tensor probabilities;  ///< [N, E] softmax over all experts, float32
+  at::Tensor weights;        ///< [N, E] after selection and normalisation
+};
+
+/// Collects gates when asked: the trainer turns it into balance losses, evaluation into usage
+/// tables.
+struct RouterLog {
+  std::vector<GateRecord> records;
+};
+
+struct ForwardContext {
+  std::vector<Segment> segments;
+  at::Tensor positions;  ///< [N] int64; see `make_positions`
+  KvCache* kv_cache = nullptr;
+  RouterLog* router_log = nullptr;
+  bool is_training = false;    ///< dropout on
+  Rng* dropout_rng = nullptr;  ///< needed when training with dropout
+  int disabled_expert = -1;    ///< evaluation: this expert takes no part
+  /// Gate weights that several projections of a block share, by gate; lives as long as this
+  /// forward.
+  std::map<const void*, at::Tensor> shared_gates;
+};
+
+/// Positions of all tokens of `segments`, each counting from its `past`. [N] int64
+at::Tensor make_positions(const std::vector<Segment>& segments);
+
+}  // namespace lmoe::nn

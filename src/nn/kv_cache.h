@@ -1,0 +1,37 @@
+// Keys and values of past tokens, one slot per sequence, grown by doubling.
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include <cstdint>
+#include <vector>
+
+namespace lmoe::nn {
+
+class KvCache {
+ public:
+  KvCache(int64_t layers, int64_t kv_heads, int64_t head_dim, at::ScalarType dtype);
+
+  int64_t open_slot();
+  void close_slot(int64_t slot);
+  int64_t length(int64_t slot) const { return lengths_[static_cast<size_t>(slot)]; }
+  /// Forgets positions from `length` on.
+  void truncate(int64_t slot, int64_t length);
+  /// Makes room for `length` positions in all slots.
+  void reserve(int64_t length);
+  /// After a forward: the segment's tokens now belong to the slot.
+  void advance(int64_t slot, int64_t tokens) { lengths_[static_cast<size_t>(slot)] += tokens; }
+
+  /// [slots, capacity, kv_heads, head_dim]; rows past a slot's length are undefined.
+  at::Tensor& keys(int64_t layer) { return keys_[static_cast<size_t>(layer)]; }
+  at::Tensor& values(int64_t layer) { return values_[static_cast<size_t>(layer)]; }
+
+ private:
+  int64_t kv_heads_, head_dim_, capacity_ = 0;
+  at::ScalarType dtype_;
+  std::vector<at::Tensor> keys_, values_;
+  std::vector<int64_t> lengths_;
+  std::vector<int64_t> free_slots_;
+};
+
+}  // namespace lmoe::nn
