@@ -1,0 +1,61 @@
+// Records: what a data file holds, checked and brought to one of three forms.
+//
+//   Dataset set = read_dataset(options, Purpose::kTraining);
+//
+// Files are JSON lines (UTF-8, with or without byte order mark, any line ending) or one JSON list.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <string>
+#include <vector>
+
+#include "base/json.h"
+#include "data/dataset_options.h"
+
+namespace lmoe::data {
+
+/// Decides what a record with prompt, response and choices is: prompt_completion to train on,
+/// choice to evaluate.
+enum class Purpose { kTraining, kEvaluation };
+
+struct Record {
+  int64_t line = 0;  ///< 1-based line of the file; of a JSON list the 1-based item
+  /// prompt_completion and choice. `response` of a choice is its right choice.
+  std::string prompt, response;
+  std::string text;  ///< text
+  std::vector<std::string> choices;
+  int64_t label = -1;  ///< index into choices
+  /// alpaca, sharegpt and messages: [{"role", "content", …}], as chat templates expect them.
+  Json messages;
+  Json tools;  ///< null when there are none
+
+  bool is_chat() const { return !messages.is_null(); }
+};
+
+struct Dataset {
+  std::string name;
+  std::string file;                     ///< the file read, for messages
+  RecordType type = RecordType::kAuto;  ///< never kAuto once read
+  std::vector<Record> records;
+  std::vector<std::string> extra_keys;  ///< top-level keys nobody uses, in order of appearance
+};
+
+/// The file an entry means and how many records of it are wanted: "dir" → dir/<split>.jsonl,
+/// "path#500" → 500. Throws kNotFound, kInvalidArgument.
+struct ResolvedPath {
+  std::filesystem::path file;
+  int64_t max_samples = 0;  ///< 0 = all
+  std::string name;
+};
+ResolvedPath resolve_dataset(const DatasetOptions& options);
+
+/// Reads, detects the shape and checks every record. Throws kNotFound, kCorruptData (file and
+/// line), kInvalidArgument (no records, unknown shape with the keys found), kUnsupported
+/// (preference).
+Dataset read_dataset(const DatasetOptions& options, Purpose purpose);
+
+/// The shape that the keys of an object tell; kAuto when none. Throws kUnsupported for preference.
+RecordType detect_type(const Json& object, Purpose purpose);
+
+}  // namespace lmoe::data

@@ -1,0 +1,69 @@
+// Records to examples: token ids with a label for each.
+//
+// prompt_completion and choice are raw text: prompt, separator, response, EOS. The prompt is
+// encoded alone and the separator with the response alone, so training sees exactly the ids
+// generation starts from.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "data/chat_encoder.h"
+#include "data/record.h"
+#include "text/tokenizer.h"
+
+namespace lmoe::data {
+
+using text::TokenId;
+
+inline constexpr TokenId kIgnoreLabel = -100;
+
+/// `labels` is as long as `ids`; labels[i] is ids[i] where it is to be learned and kIgnoreLabel
+/// elsewhere. The hidden state at i - 1 predicts labels[i]; labels[0] is always kIgnoreLabel.
+struct Example {
+  std::vector<TokenId> ids;
+  std::vector<TokenId> labels;
+  int64_t line = 0;
+  bool cut = false;
+
+  int64_t length() const { return static_cast<int64_t>(ids.size()); }
+  int64_t labelled() const;
+};
+
+class Renderer {
+ public:
+  /// `chat` may be null when the base has no template: records with turns are then refused.
+  Renderer(std::shared_ptr<const text::Tokenizer> tokenizer,
+           std::shared_ptr<const ChatEncoder> chat,
+           DataOptions options);
+
+  /// Not cut to sequence_len. Throws kInvalidArgument with file and line: no labelled token, no
+  /// template, a template that does not render turns as a prefix of the conversation.
+  Example render(const Record& record, const std::string& file) const;
+
+  /// What generation starts from: everything before the (last) answer. For text: BOS or nothing.
+  std::vector<TokenId> prompt(const Record& record) const;
+  /// Ids of a raw prompt: BOS where the tokenizer adds one.
+  std::vector<TokenId> prompt(std::string_view text) const;
+  /// Ids of an answer that follows the record's prompt, separator included, no EOS.
+  std::vector<TokenId> answer(const Record& record, std::string_view answer) const;
+
+  const text::Tokenizer& tokenizer() const { return *tokenizer_; }
+  const DataOptions& options() const { return options_; }
+
+ private:
+  Example render_pair(const Record& record) const;
+  Example render_text(const Record& record) const;
+  Example render_chat(const Record& record, const std::string& file) const;
+  bool is_trained(const Json& message) const;
+
+  std::shared_ptr<const text::Tokenizer> tokenizer_;
+  std::shared_ptr<const ChatEncoder> chat_;
+  DataOptions options_;
+};
+
+}  // namespace lmoe::data
