@@ -1,0 +1,61 @@
+// How much is worked on at once and for how long.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <span>
+
+#include "base/options.h"
+
+namespace lmoe::recipe {
+
+/// Type of frozen weights and activations; adapters, optimizer, norms and softmax are float32.
+/// kAuto: bfloat16 where the processor multiplies it natively, float32 elsewhere.
+enum class Bf16 { kAuto, kTrue, kFalse };
+std::span<const EnumName<Bf16>> enum_names(Bf16);
+
+struct BatchOptions {
+  int64_t micro_batch_size = 4;
+  int64_t gradient_accumulation_steps = 1;
+  /// Rows per optimizer step; once a recipe is read it is the product of the two above.
+  std::optional<int64_t> batch_size;
+  double num_epochs = 1.0;
+  std::optional<int64_t> max_steps;
+  int64_t seed = 42;
+  Bf16 bf16 = Bf16::kAuto;
+
+  template <class Visitor>
+  void for_each_field(Visitor&& visit) {
+    const char* section = "training";
+    visit(field("micro_batch_size", micro_batch_size, "rows per forward")
+              .section(section)
+              .range(1, 1 << 20)
+              .alias("per_device_train_batch_size"));
+    visit(field("gradient_accumulation_steps", gradient_accumulation_steps,
+                "forwards per optimizer step; the loss is normalised over the whole step")
+              .section(section)
+              .range(1, 1 << 20)
+              .alias("grad_accumulation_steps"));
+    visit(field("batch_size", batch_size,
+                "rows per optimizer step: micro_batch_size x gradient_accumulation_steps")
+              .section(section)
+              .range(1, 1LL << 40));
+    visit(field("num_epochs", num_epochs, "passes over the data, fractions allowed")
+              .section(section)
+              .range(1e-9, 1e6)
+              .alias("num_train_epochs")
+              .alias("epochs"));
+    visit(field("max_steps", max_steps, "optimizer steps; wins over num_epochs")
+              .section(section)
+              .range(1)
+              .alias("iters"));
+    visit(
+        field("seed", seed, "of experts, order of the data and dropout").section(section).range(0));
+    visit(field("bf16", bf16, "type of the frozen model and of activations")
+              .section(section)
+              .alias("dtype")
+              .alias("torch_dtype"));
+  }
+};
+
+}  // namespace lmoe::recipe

@@ -1,0 +1,82 @@
+// Where results go and what happens along the way: checkpoints, validation, log lines, when to
+// stop.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <span>
+#include <string>
+
+#include "base/options.h"
+
+namespace lmoe::recipe {
+
+/// lmoe sends nothing anywhere; curves are in log.jsonl and report.html.
+enum class ReportTo { kNone };
+std::span<const EnumName<ReportTo>> enum_names(ReportTo);
+
+struct RunOptions {
+  std::string output_dir;  ///< once a recipe is read never empty: default runs/<name of the file>
+  bool overwrite_output_dir = false;
+  std::optional<int64_t> save_steps;
+  std::optional<int64_t> saves_per_epoch = 1;  ///< empty when save_steps is given
+  int64_t save_total_limit = 2;
+  std::optional<int64_t> eval_steps;
+  std::optional<int64_t> evals_per_epoch = 1;  ///< empty when eval_steps is given
+  int64_t logging_steps = 1;
+  std::optional<std::string> resume_from_checkpoint;
+  bool auto_resume_from_checkpoints = false;
+  bool plot_loss = true;
+  std::optional<double> loss_watchdog_threshold;
+  int64_t loss_watchdog_patience = 3;
+  ReportTo report_to = ReportTo::kNone;
+
+  template <class Visitor>
+  void for_each_field(Visitor&& visit) {
+    const char* section = "run";
+    visit(field("output_dir", output_dir, "where results go; default runs/<name of the recipe>")
+              .section(section)
+              .alias("adapter_path"));
+    visit(
+        field("overwrite_output_dir", overwrite_output_dir, "remove the run that is in output_dir")
+            .section(section));
+    visit(field("save_steps", save_steps, "a checkpoint after every n steps")
+              .section(section)
+              .range(1)
+              .alias("save_every"));
+    visit(field("saves_per_epoch", saves_per_epoch, "checkpoints per epoch, instead of save_steps")
+              .section(section)
+              .range(1));
+    visit(field("save_total_limit", save_total_limit, "checkpoints kept, the newest")
+              .section(section)
+              .range(1));
+    visit(field("eval_steps", eval_steps, "validation after every n steps")
+              .section(section)
+              .range(1)
+              .alias("steps_per_eval"));
+    visit(field("evals_per_epoch", evals_per_epoch, "validations per epoch, instead of eval_steps")
+              .section(section)
+              .range(1));
+    visit(field("logging_steps", logging_steps, "a line of log.jsonl after every n steps")
+              .section(section)
+              .range(1)
+              .alias("steps_per_report"));
+    visit(field("resume_from_checkpoint", resume_from_checkpoint,
+                "folder of a checkpoint to go on from, bit for bit")
+              .section(section));
+    visit(field("auto_resume_from_checkpoints", auto_resume_from_checkpoints,
+                "go on from the newest complete checkpoint of output_dir, if there is one")
+              .section(section));
+    visit(field("plot_loss", plot_loss, "write report.html with the curves").section(section));
+    visit(field("loss_watchdog_threshold", loss_watchdog_threshold,
+                "stop when the loss stays above this")
+              .section(section)
+              .range(0.0));
+    visit(field("loss_watchdog_patience", loss_watchdog_patience, "for this many steps in a row")
+              .section(section)
+              .range(1));
+    visit(field("report_to", report_to, "none: curves stay local").section(section));
+  }
+};
+
+}  // namespace lmoe::recipe
