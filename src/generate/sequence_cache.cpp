@@ -1,0 +1,28 @@
+#include "generate/sequence_cache.h"
+
+#include <algorithm>
+
+namespace lmoe::generate {
+
+SequenceCache::SequenceCache(decode::StepModel& model)
+    : model_(model), id_(model.open_sequence()) {}
+
+SequenceCache::~SequenceCache() { model_.close_sequence(id_); }
+
+int64_t SequenceCache::begin(std::span<const text::TokenId> prompt) {
+  const auto shared =
+      std::mismatch(ids_.begin(), ids_.end(), prompt.begin(), prompt.end()).second - prompt.begin();
+  const int64_t kept =
+      std::max<int64_t>(0, std::min<int64_t>(shared, static_cast<int64_t>(prompt.size()) - 1));
+  // Even when nothing is dropped: a step that failed may have left more in the model than was
+  // noted.
+  model_.truncate_sequence(id_, kept);
+  ids_.resize(static_cast<size_t>(kept));
+  return kept;
+}
+
+void SequenceCache::fed(std::span<const text::TokenId> ids) {
+  ids_.insert(ids_.end(), ids.begin(), ids.end());
+}
+
+}  // namespace lmoe::generate
