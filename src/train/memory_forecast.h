@@ -1,0 +1,41 @@
+// Peak memory of a training run, before it starts.
+//
+//   forecast_memory(recipe, config, 4).text()                          for --dry-run
+//   check_memory(recipe, config, 4, available_memory_bytes());         refuses early
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+#include "arch/model_config.h"
+#include "recipe/recipe.h"
+
+namespace lmoe::train {
+
+struct MemoryForecast {
+  int64_t base_bytes = 0;        ///< frozen weights
+  int64_t adapter_bytes = 0;     ///< experts and gates with their gradients
+  int64_t optimizer_bytes = 0;   ///< two moments
+  int64_t activation_bytes = 0;  ///< kept for backward, at the full micro-batch
+  int64_t loss_bytes = 0;        ///< logits of a chunk
+  int64_t runtime_bytes = 0;     ///< the program and its libraries
+  int64_t trained_parameters = 0;
+
+  int64_t total() const;
+  /// "1.42 GB (base 0.54, adapters 0.06, …)"
+  std::string text() const;
+};
+
+/// `dtype_bytes` of frozen weights and activations: 4 or 2.
+MemoryForecast forecast_memory(const recipe::Recipe& recipe,
+                               const arch::ModelConfig& config,
+                               int64_t dtype_bytes);
+
+/// Throws kOutOfMemory when the total exceeds `available` bytes, naming a micro_batch_size that
+/// would fit. Does nothing when `available` is 0 (unknown).
+void check_memory(const recipe::Recipe& recipe,
+                  const arch::ModelConfig& config,
+                  int64_t dtype_bytes,
+                  int64_t available);
+
+}  // namespace lmoe::train

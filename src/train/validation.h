@@ -1,0 +1,20 @@
+// The loss on held-out rows.
+#pragma once
+
+#include <functional>
+#include <span>
+
+#include "data/packing.h"
+#include "models/decoder.h"
+
+namespace lmoe::train {
+
+/// Cross-entropy per labelled token of all rows, without gradients and dropout; rows of a forward
+/// hold at most `tokens_per_forward` tokens (at least one row). `progress(done, total)` is called
+/// after each forward.
+double validation_loss(const models::Decoder& decoder,
+                       std::span<const data::PackedRow> rows,
+                       int64_t tokens_per_forward = 2048,
+                       const std::function<void(int64_t, int64_t)>& progress = {});
+
+}  // namespace lmoe::train
