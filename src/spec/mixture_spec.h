@@ -1,11 +1,13 @@
 // A mixture is a sentence: the parts of the grammar as plain data.
 //
-//   attach     where?                     projection
-//   experts    what is mixed?             lora
-//   gate       who decides, from what?    constant | input | block_input; linear | mlp; per
-//   projection or per block select     how many take part?        all | top_k normalize  what
-//   becomes of weights?   softmax | softmax_selected | renormalize | constant apply      what is
-//   averaged?          deltas | factors losses     what is added?             cv2 | switch | kl
+//   attach      where?                       projection
+//   experts     what is mixed?               lora
+//   gate        who decides, from what?      constant | input | block_input; linear | mlp;
+//                                            one per projection or one per block
+//   select      how many take part?          all | top_k
+//   normalize   what becomes of weights?     softmax | softmax_selected | renormalize | constant
+//   apply       what is averaged?            deltas | factors
+//   losses      what is added?               cv2 | switch | kl
 //
 // A method is a preset of these parts (methods/, one file each); a recipe may name a preset and
 // change any part. Lists are open: a new value is one enum entry here and one small file in room
@@ -24,11 +26,17 @@ namespace lmoe::spec {
 
 enum class Attach { kProjection };
 enum class ExpertKind { kLora };
+/// kInput: what the projection reads. kBlockInput: the normalised input of the attention or the
+/// MLP.
 enum class GateSource { kConstant, kInput, kBlockInput };
 enum class GateNet { kLinear, kMlp };
 enum class GateShare { kProjection, kBlock };
 enum class SelectKind { kAll, kTopK };
+/// kSoftmax: over all experts, kept as it is after selection. kSoftmaxSelected: over the selected
+/// logits. kRenormalize: softmax over all, then divided by what the selected ones sum to.
+/// kConstant: 1, for the only expert of a constant gate.
 enum class Normalize { kSoftmax, kSoftmaxSelected, kRenormalize, kConstant };
+/// kDeltas: sum of w_i B_i A_i. kFactors: (sum of w_j B_j)(sum of w_i A_i).
 enum class Apply { kDeltas, kFactors };
 enum class BalanceLoss { kCv2, kSwitch, kKl };
 
@@ -109,6 +117,9 @@ struct LossSpec {
   }
 };
 
+/// Value of a balance loss when all experts carry the same load: 0, 1 (switch) or 0.
+double value_at_balance(BalanceLoss kind);
+
 struct MixtureSpec {
   std::string method = "l-moe";
   Attach attach = Attach::kProjection;
@@ -135,18 +146,22 @@ struct MixtureSpec {
   }
 
   bool has_gate() const { return gate.source != GateSource::kConstant; }
+  /// experts.names, or "expert0", "expert1", …
   std::vector<std::string> expert_names() const;
 };
 
 /// Refuses parts that contradict each other, with the reason: k > count, top_k without k, k with
 /// `all`, block gate that reads each projection's own input, a constant gate with more than one
-/// expert, … Throws kInvalidArgument.
+/// expert, names that cannot be folders or differ only in case, … `where` opens the message
+/// ("recipe.yaml:3"). Throws kInvalidArgument.
 void check_mixture(const MixtureSpec& spec, const std::string& where);
 
-/// Reads a `mixture:` section: first the preset its `method` names, then whatever the section
-/// changes. The short spellings of the recipe (num_experts, top_k, router_aux_loss_coef, …) reach
-/// the same fields and are noted. Throws kInvalidArgument with file, line and the nearest known
-/// key.
+/// Reads a `mixture:` section: first the preset its `method` names (l-moe when it names none), then
+/// whatever the section changes. The short spellings of the recipe (num_experts, top_k,
+/// router_aux_loss_coef, …; short_spellings.h) reach the same fields and are noted. `losses` may be
+/// a list, or a mapping from positions to changes of the preset's list (`losses.0.coef=0.1` on the
+/// command line). Throws kInvalidArgument with file, line and the nearest known key; kNotFound for
+/// an unknown method.
 MixtureSpec read_mixture(const ConfigNode& section, ReadReport& report);
 
 /// Every field, as `mixture.yaml` holds it.

@@ -1,0 +1,119 @@
+#include <algorithm>
+#include <cctype>
+#include <set>
+
+#include "spec/mixture_spec.h"
+
+namespace lmoe::spec {
+namespace {
+
+constexpr size_t kMaxNameLength = 64;
+
+std::string lower_case(std::string text) {
+  std::transform(text.begin(), text.end(), text.begin(),
+                 [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
+  return text;
+}
+
+bool can_be_folder(const std::string& name) {
+  const auto allowed = [](unsigned char c) {
+    return std::isalnum(c) != 0 || c == '_' || c == '-' || c == '.';
+  };
+  return !name.empty() && name.size() <= kMaxNameLength && name[0] != '.' &&
+         std::all_of(name.begin(), name.end(), allowed);
+}
+
+void check_targets(const MixtureSpec& spec, const std::string& where) {
+  LMOE_CHECK_ARG(!spec.target_modules.empty(), where,
+                 ": mixture.target_modules is empty; hint: [q_proj, k_proj, v_proj, o_proj, "
+                 "gate_proj, up_proj, down_proj], or leave the key out");
+  std::set<std::string> seen;
+  for (const std::string& target : spec.target_modules) {
+    LMOE_CHECK_ARG(!target.empty(), where, ": mixture.target_modules has an empty entry");
+    LMOE_CHECK_ARG(seen.insert(target).second, where, ": mixture.target_modules names \"", target,
+                   "\" twice");
+  }
+}
+
+void check_names(const ExpertsSpec& experts, const std::string& where) {
+  if (experts.names.empty()) return;
+  LMOE_CHECK_ARG(static_cast<int64_t>(experts.names.size()) == experts.count, where,
+                 ": mixture.experts.names has another length than mixture.experts.count: given ",
+                 experts.names.size(), " names, expected ", experts.count);
+  std::set<std::string> seen;
+  for (const std::string& name : experts.names) {
+    LMOE_CHECK_ARG(can_be_folder(name), where, ": mixture.experts.names: given \"", name,
+                   "\", expected 1 to 64 letters, digits, '_', '-' or '.', not starting with '.'; "
+                   "each expert becomes a folder");
+    LMOE_CHECK_ARG(seen.insert(lower_case(name)).second, where, ": mixture.experts.names: given \"",
+                   name, "\" twice (upper and lower case count as the same)");
+  }
+}
+
+void check_selection(const MixtureSpec& spec, const std::string& where) {
+  const SelectSpec& select = spec.select;
+  if (select.kind == SelectKind::kAll) {
+    LMOE_CHECK_ARG(!select.k, where, ": mixture.select.k cannot act: given k ",
+                   select.k.value_or(0),
+                   " with kind all, expected kind top_k; hint: set mixture.select.kind to top_k");
+    return;
+  }
+  LMOE_CHECK_ARG(select.k, where, ": mixture.select.kind top_k needs mixture.select.k");
+  LMOE_CHECK_ARG(*select.k <= spec.experts.count, where, ": mixture.select.k: given ", *select.k,
+                 ", expected at most mixture.experts.count, ", spec.experts.count);
+}
+
+void check_constant_gate(const MixtureSpec& spec, const std::string& where) {
+  LMOE_CHECK_ARG(spec.experts.count == 1, where,
+                 ": mixture.gate.source constant gives every expert the same fixed weight: given ",
+                 spec.experts.count, " experts, expected 1; hint: use source input or block_input");
+  LMOE_CHECK_ARG(spec.select.kind == SelectKind::kAll, where,
+                 ": mixture.select.kind top_k cannot act with mixture.gate.source constant");
+  LMOE_CHECK_ARG(spec.normalize == Normalize::kConstant, where, ": mixture.normalize: given ",
+                 enum_name(spec.normalize),
+                 ", expected constant, because mixture.gate.source is constant");
+  LMOE_CHECK_ARG(spec.losses.empty(), where,
+                 ": mixture.losses cannot act: mixture.gate.source is constant, so there is no "
+                 "router to balance; hint: losses: []");
+}
+
+void check_gate(const MixtureSpec& spec, const std::string& where) {
+  const GateSpec& gate = spec.gate;
+  const GateSpec defaults;
+  if (!spec.has_gate()) check_constant_gate(spec, where);
+  LMOE_CHECK_ARG(!spec.has_gate() || spec.normalize != Normalize::kConstant, where,
+                 ": mixture.normalize constant ignores the gate: given gate.source ",
+                 enum_name(gate.source), ", expected softmax, softmax_selected or renormalize");
+  LMOE_CHECK_ARG(gate.share != GateShare::kBlock || gate.source == GateSource::kBlockInput, where,
+                 ": mixture.gate.share block needs one input for the whole block: given "
+                 "gate.source ",
+                 enum_name(gate.source),
+                 ", expected block_input; hint: set mixture.gate.source to block_input");
+  LMOE_CHECK_ARG(gate.net == GateNet::kMlp || gate.hidden_size == defaults.hidden_size, where,
+                 ": mixture.gate.hidden_size cannot act: given ", gate.hidden_size,
+                 " with net linear, expected net mlp");
+  LMOE_CHECK_ARG(spec.has_gate() || gate.temperature == defaults.temperature, where,
+                 ": mixture.gate.temperature cannot act: given ", gate.temperature,
+                 " with gate.source constant");
+}
+
+void check_losses(const MixtureSpec& spec, const std::string& where) {
+  std::set<BalanceLoss> seen;
+  for (const LossSpec& loss : spec.losses) {
+    LMOE_CHECK_ARG(seen.insert(loss.kind).second, where, ": mixture.losses names ",
+                   enum_name(loss.kind), " twice");
+  }
+}
+
+}  // namespace
+
+void check_mixture(const MixtureSpec& spec, const std::string& where) {
+  const std::string opening = "[mixture] " + where;
+  check_targets(spec, opening);
+  check_names(spec.experts, opening);
+  check_selection(spec, opening);
+  check_gate(spec, opening);
+  check_losses(spec, opening);
+}
+
+}  // namespace lmoe::spec

@@ -1,0 +1,14 @@
+// One constant per file of this folder; all_methods.cpp lists them.
+#pragma once
+
+#include "spec/method_info.h"
+
+namespace lmoe::spec {
+
+/// q, k, v, o, gate, up, down: what the methods adapt unless a recipe says otherwise.
+std::vector<std::string> all_seven_projections();
+
+extern const MethodInfo kLMoe;
+extern const MethodInfo kLora;
+
+}  // namespace lmoe::spec

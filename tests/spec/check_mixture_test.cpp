@@ -1,0 +1,120 @@
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <functional>
+
+#include "base/error.h"
+#include "spec/method_info.h"
+
+namespace lmoe::spec {
+namespace {
+
+using ::testing::HasSubstr;
+
+std::string refusal(const char* method, const std::function<void(MixtureSpec&)>& change) {
+  MixtureSpec spec = find_method(method).preset();
+  change(spec);
+  try {
+    check_mixture(spec, "r.yaml:3");
+  } catch (const Error& error) {
+    EXPECT_EQ(error.code(), ErrorCode::kInvalidArgument);
+    EXPECT_THAT(error.what(), HasSubstr("[mixture] r.yaml:3: "));
+    return error.what();
+  }
+  return "accepted";
+}
+
+TEST(CheckMixture, SelectionMustBePossible) {
+  const auto top_k = [](MixtureSpec& s) { s.select.kind = SelectKind::kTopK; };
+  EXPECT_THAT(refusal("l-moe", top_k), HasSubstr("needs mixture.select.k"));
+  EXPECT_THAT(refusal("l-moe",
+                      [&](MixtureSpec& s) {
+                        top_k(s);
+                        s.select.k = 9;
+                      }),
+              HasSubstr("mixture.select.k: given 9, expected at most mixture.experts.count, 8"));
+  EXPECT_THAT(refusal("l-moe", [](MixtureSpec& s) { s.select.k = 2; }),
+              HasSubstr("given k 2 with kind all"));
+  EXPECT_EQ(refusal("l-moe",
+                    [&](MixtureSpec& s) {
+                      top_k(s);
+                      s.select.k = 8;
+                      s.normalize = Normalize::kRenormalize;
+                      s.apply = Apply::kFactors;
+                    }),
+            "accepted");
+}
+
+TEST(CheckMixture, GatesMustFitTheirInput) {
+  const auto block = [](MixtureSpec& s) { s.gate.share = GateShare::kBlock; };
+  EXPECT_THAT(refusal("l-moe", block), HasSubstr("expected block_input"));
+  EXPECT_EQ(refusal("l-moe",
+                    [&](MixtureSpec& s) {
+                      block(s);
+                      s.gate.source = GateSource::kBlockInput;
+                    }),
+            "accepted");
+  EXPECT_THAT(refusal("l-moe", [](MixtureSpec& s) { s.gate.hidden_size = 32; }),
+              HasSubstr("hidden_size cannot act"));
+  EXPECT_THAT(refusal("l-moe", [](MixtureSpec& s) { s.normalize = Normalize::kConstant; }),
+              HasSubstr("constant ignores the gate"));
+}
+
+TEST(CheckMixture, AConstantGateIsForOneExpertAlone) {
+  EXPECT_THAT(refusal("lora", [](MixtureSpec& s) { s.experts.count = 4; }),
+              HasSubstr("given 4 experts, expected 1"));
+  EXPECT_THAT(refusal("lora", [](MixtureSpec& s) { s.losses.emplace_back(); }),
+              HasSubstr("no router to balance"));
+  EXPECT_THAT(refusal("lora", [](MixtureSpec& s) { s.normalize = Normalize::kSoftmax; }),
+              HasSubstr("given softmax, expected constant"));
+  EXPECT_THAT(refusal("lora", [](MixtureSpec& s) { s.gate.temperature = 2; }),
+              HasSubstr("temperature cannot act"));
+}
+
+TEST(CheckMixture, NamesBecomeFolders) {
+  const auto names = [](std::vector<std::string> given) {
+    return refusal("l-moe", [&](MixtureSpec& s) {
+      s.experts.count = 2;
+      s.experts.names = given;
+    });
+  };
+  EXPECT_EQ(names({"math", "code-2.b_C"}), "accepted");
+  EXPECT_THAT(names({"math"}), HasSubstr("given 1 names, expected 2"));
+  EXPECT_THAT(names({"math", "Math"}), HasSubstr("given \"Math\" twice"));
+  for (const char* bad : {"", "..", ".hidden", "a/b", "a b", "a\nb", "ä"})
+    EXPECT_THAT(names({"math", bad}), HasSubstr("each expert becomes a folder")) << bad;
+  EXPECT_THAT(names({"math", std::string(65, 'x')}), HasSubstr("1 to 64 letters"));
+}
+
+TEST(CheckMixture, TargetsAndLossesOnce) {
+  EXPECT_THAT(refusal("l-moe", [](MixtureSpec& s) { s.target_modules.clear(); }),
+              HasSubstr("target_modules is empty"));
+  EXPECT_THAT(refusal("l-moe",
+                      [](MixtureSpec& s) {
+                        s.target_modules = {"q_proj", "q_proj"};
+                      }),
+              HasSubstr("names \"q_proj\" twice"));
+  EXPECT_THAT(refusal("l-moe", [](MixtureSpec& s) { s.losses.push_back(s.losses[0]); }),
+              HasSubstr("names cv2 twice"));
+}
+
+TEST(ExpertsSpec, ScalingIsAlphaOverRankOrItsRoot) {
+  ExpertsSpec experts;
+  experts.rank = 16;
+  EXPECT_EQ(experts.scaling(), 2.0);
+  experts.alpha = 8.0;
+  EXPECT_EQ(experts.scaling(), 0.5);
+  experts.use_rslora = true;
+  EXPECT_EQ(experts.scaling(), 2.0);
+}
+
+TEST(MixtureSpec, ExpertNamesCountUpWhereNoneAreGiven) {
+  MixtureSpec spec;
+  spec.experts.count = 2;
+  EXPECT_THAT(spec.expert_names(), ::testing::ElementsAre("expert0", "expert1"));
+  spec.experts.names = {"a", "b"};
+  EXPECT_THAT(spec.expert_names(), ::testing::ElementsAre("a", "b"));
+}
+
+}  // namespace
+}  // namespace lmoe::spec
