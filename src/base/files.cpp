@@ -95,6 +95,10 @@ void sync_path(const fs::path& path) {
 }
 
 void write_file_atomically(const fs::path& path, std::string_view bytes) {
+  write_file_atomically(path, {&bytes, 1});
+}
+
+void write_file_atomically(const fs::path& path, std::span<const std::string_view> parts) {
   std::error_code missing;
   const fs::file_status status = fs::status(path, missing);
   LMOE_CHECK_ARG(!fs::exists(status) || fs::is_regular_file(status), "[write] ", path.string(),
@@ -106,7 +110,7 @@ void write_file_atomically(const fs::path& path, std::string_view bytes) {
       if (fd.get() < 0)
         fail(ErrorCode::kIo, "[write] cannot create ", partial.string(), ": ",
              std::strerror(errno));
-      write_all(fd.get(), bytes, partial);
+      for (const std::string_view part : parts) write_all(fd.get(), part, partial);
       if (::fsync(fd.get()) != 0)
         fail(ErrorCode::kIo, "[write] cannot sync ", partial.string(), ": ", std::strerror(errno));
     }

@@ -20,6 +20,8 @@ std::string read_file(const fs::path& path);
 /// Writes beside `path`, syncs, renames over it, syncs the folder. Throws kIo and removes what it
 /// began.
 void write_file_atomically(const fs::path& path, std::string_view bytes);
+/// The same with the parts one after the other, without joining them in memory.
+void write_file_atomically(const fs::path& path, std::span<const std::string_view> parts);
 
 /// Appends and flushes one line; for logs. Throws kIo.
 void append_line(const fs::path& path, std::string_view line);

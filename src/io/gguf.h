@@ -14,7 +14,7 @@
 
 namespace lmoe::io {
 
-/// A metadata value: numbers are widened, arrays are of one kind.
+/// A metadata value: numbers are widened (uint64_t only above 2^63), arrays are of one kind.
 using GgufValue = std::variant<bool,
                                int64_t,
                                uint64_t,
@@ -33,7 +33,8 @@ class GgufFile : public WeightSource {
   virtual const std::map<std::string, GgufValue>& metadata() const = 0;
 
   /// Typed look-ups. `require_*` throw kCorruptData naming key and file when missing; all throw on
-  /// a wrong type.
+  /// a wrong type. Lists are empty when missing. `get_double` takes integers too; `get_ints` takes
+  /// one integer for a list of one.
   std::string require_string(const std::string& key) const;
   int64_t require_int(const std::string& key) const;
   std::string get_string(const std::string& key, const std::string& fallback) const;

@@ -39,6 +39,9 @@ int64_t block_elements(DType dtype);
 int64_t block_bytes(DType dtype);
 inline bool is_quantised(DType dtype) { return block_elements(dtype) > 1; }
 
+/// "[576, 1536]"; -1 is written "any".
+std::string shape_text(const std::vector<int64_t>& shape);
+
 /// Row-major; shapes are in PyTorch order ([out, in] for a linear), also for GGUF.
 struct TensorView {
   std::string name;
@@ -46,13 +49,13 @@ struct TensorView {
   std::vector<int64_t> shape;
   std::span<const std::byte> bytes;
 
+  /// Throws kCorruptData on overflow (never for a view that a reader of this room made).
   int64_t elements() const;
-  /// "[576, 1536]"
   std::string shape_text() const;
 };
 
 /// Converts every element (dequantising) to float32. `out.size()` must equal `view.elements()`.
-/// Throws kUnsupported for integer types.
+/// Throws kUnsupported for integer types, kInvalidArgument when sizes do not agree.
 void to_float32(const TensorView& view, std::span<float> out);
 
 }  // namespace lmoe::io

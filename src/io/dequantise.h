@@ -1,0 +1,37 @@
+// Block layouts of ggml (all little-endian) turned into float32, bit for bit as the `gguf` package
+// does it.
+#pragma once
+
+#include <bit>
+#include <cstddef>
+#include <cstdint>
+
+#include "io/tensor_view.h"
+
+namespace lmoe::io {
+
+/// IEEE half to single, exact, subnormals, infinities and NaN included; without branches so that
+/// loops vectorise.
+inline float half_to_float(uint16_t half) {
+  const uint32_t sign = static_cast<uint32_t>(half & 0x8000U) << 16;
+  const uint32_t magnitude = static_cast<uint32_t>(half & 0x7fffU) << 13;
+  const uint32_t normal = magnitude + (112U << 23);
+  const uint32_t special = normal + (112U << 23);
+  // A subnormal is its mantissa times 2^-24; put under an exponent, one subtraction normalises it.
+  const float subnormal =
+      std::bit_cast<float>(magnitude + (113U << 23)) - std::bit_cast<float>(113U << 23);
+  const uint32_t bits = magnitude < (1U << 23)    ? std::bit_cast<uint32_t>(subnormal)
+                        : magnitude < (31U << 23) ? normal
+                                                  : special;
+  return std::bit_cast<float>(bits | sign);
+}
+
+inline float bfloat16_to_float(uint16_t value) {
+  return std::bit_cast<float>(static_cast<uint32_t>(value) << 16);
+}
+
+/// Decodes `blocks` blocks of a quantised type. Throws kUnsupported for types that are not
+/// quantised.
+void dequantise_blocks(DType dtype, const std::byte* in, int64_t blocks, float* out);
+
+}  // namespace lmoe::io
