@@ -5,9 +5,9 @@
 #pragma once
 
 #include <filesystem>
-#include <map>
 #include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "base/json.h"
@@ -20,8 +20,9 @@ struct LoraConfig {
   double alpha = 8;
   bool use_rslora = false;
   std::vector<std::string> target_modules;
-  std::map<std::string, int64_t> rank_pattern;  ///< in file order of the JSON object
-  std::map<std::string, double> alpha_pattern;
+  /// Pattern -> value; the first pattern for which `(.*\.)?(pattern)$` matches a module wins.
+  std::vector<std::pair<std::string, int64_t>> rank_pattern;
+  std::vector<std::pair<std::string, double>> alpha_pattern;
   std::string base_model_name_or_path;
 };
 
