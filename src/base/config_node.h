@@ -22,6 +22,8 @@ struct SourcePosition {
   std::string text() const;
 };
 
+struct ConfigEntry;
+
 class ConfigNode {
  public:
   enum class Kind { kNull, kScalar, kList, kMap };
@@ -30,9 +32,9 @@ class ConfigNode {
   std::string scalar;   ///< text of a scalar, unquoted
   bool quoted = false;  ///< a quoted scalar is a string, whatever it looks like
   std::vector<ConfigNode> items;
-  std::vector<std::pair<std::string, ConfigNode>> entries;
-  SourcePosition where;      ///< of the value
-  SourcePosition key_where;  ///< of the key, for entries of a map
+  std::vector<ConfigEntry> entries;  ///< of a map, in the order written
+  SourcePosition where;              ///< of the value
+  SourcePosition key_where;          ///< of the key, for entries of a map
 
   bool is_null() const { return kind == Kind::kNull; }
   bool is_map() const { return kind == Kind::kMap; }
@@ -45,6 +47,15 @@ class ConfigNode {
   /// Adds or replaces.
   ConfigNode& set(std::string_view key, ConfigNode value);
   void erase(std::string_view key);
+};
+
+/// Not a std::pair: that may not be named while ConfigNode is incomplete.
+struct ConfigEntry {
+  ConfigEntry(std::string key, ConfigNode value)
+      : first(std::move(key)), second(std::move(value)) {}
+
+  std::string first;
+  ConfigNode second;
 };
 
 /// Throws kInvalidArgument with file and line.

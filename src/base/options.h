@@ -5,30 +5,25 @@
 //     double learning_rate = 2e-4;
 //     template <class Visitor>
 //     void for_each_field(Visitor&& visit) {
-//       visit(field("learning_rate", learning_rate, "peak learning
-//       rate").range(0.0, 1.0).alias("lr"));
+//       visit(field("learning_rate", learning_rate, "peak learning rate")
+//                 .range(0.0, 1.0).alias("lr"));
 //     }
 //   };
-//   OptionReader(report).read(node, options);   // strict: unknown keys, wrong types, ranges,
-//   aliases Json json = write_options(options); for (const FieldInfo& info :
-//   describe_options<TrainOptions>()) …
+//   OptionReader(report).read(node, options);   // strict: unknown keys, wrong types, ranges
+//   Json json = write_options(options);
+//   for (const FieldInfo& info : describe_options<TrainOptions>()) …
 //
 // A field's type may be bool, an integer, double, std::string, an enum with a table (see below),
 // std::optional, std::vector or std::map<std::string, …> of these, or a struct that has
-// for_each_field itself. For an enum E, declare beside it:  `std::span<const EnumName<E>>
-// enum_names(E);` A struct may have `void check_options(const SourcePosition&) const`, called after
-// its fields are read.
+// for_each_field itself. For an enum E, declare beside it
+// `std::span<const EnumName<E>> enum_names(E);`. A struct may have
+// `void check_options(const SourcePosition&) const`, called after its fields are read.
 #pragma once
 
 #include <charconv>
 #include <cmath>
 #include <cstdint>
-#include <limits>
-#include <map>
-#include <optional>
-#include <span>
 #include <string>
-#include <string_view>
 #include <type_traits>
 #include <vector>
 
@@ -36,56 +31,9 @@
 #include "base/error.h"
 #include "base/json.h"
 #include "base/nearest.h"
+#include "base/option_fields.h"
 
 namespace lmoe {
-
-template <class E>
-struct EnumName {
-  const char* name;
-  E value;
-};
-
-/// What is known of a field without its value; the row of a schema.
-struct FieldInfo {
-  std::string name;
-  std::string help;
-  std::string type;  ///< "integer", "number", "list of text", …
-  Json default_value;
-  double minimum = -std::numeric_limits<double>::infinity();
-  double maximum = std::numeric_limits<double>::infinity();
-  std::string section;  ///< for messages: "optimizer", "data", …
-  std::vector<std::string> aliases;
-  std::vector<std::string> choices;  ///< names of an enum
-  std::vector<FieldInfo> fields;     ///< of a nested struct, or of a list's items
-};
-
-template <class T>
-struct Field {
-  FieldInfo info;
-  T& value;
-
-  Field& range(double minimum, double maximum = std::numeric_limits<double>::infinity()) {
-    info.minimum = minimum;
-    info.maximum = maximum;
-    return *this;
-  }
-  Field& section(std::string name) {
-    info.section = std::move(name);
-    return *this;
-  }
-  Field& alias(std::string name) {
-    info.aliases.push_back(std::move(name));
-    return *this;
-  }
-};
-
-template <class T>
-Field<T> field(std::string name, T& value, std::string help) {
-  FieldInfo info;
-  info.name = std::move(name);
-  info.help = std::move(help);
-  return Field<T>{std::move(info), value};
-}
 
 /// Remarks made while reading ("lora_rank" read as "lora_r"), to be shown once by the caller.
 struct ReadReport {
@@ -93,32 +41,6 @@ struct ReadReport {
 };
 
 namespace options_detail {
-
-struct AnyVisitor {
-  template <class F>
-  void operator()(F&&) const {}
-};
-
-template <class T>
-concept Struct = requires(T& t) {
-  t.for_each_field(AnyVisitor{});
-};
-
-template <class T>
-concept Enum = std::is_enum_v<T>;
-
-template <class T>
-struct IsOptional : std::false_type {};
-template <class T>
-struct IsOptional<std::optional<T>> : std::true_type {};
-template <class T>
-struct IsVector : std::false_type {};
-template <class T>
-struct IsVector<std::vector<T>> : std::true_type {};
-template <class T>
-struct IsMap : std::false_type {};
-template <class T>
-struct IsMap<std::map<std::string, T>> : std::true_type {};
 
 [[noreturn]] inline void wrong_value(const ConfigNode& node,
                                      const std::string& path,
@@ -132,14 +54,6 @@ struct IsMap<std::map<std::string, T>> : std::true_type {};
 }
 
 }  // namespace options_detail
-
-template <class T>
-std::string enum_name(T value) {
-  for (const auto& entry : enum_names(T{})) {
-    if (entry.value == value) return entry.name;
-  }
-  return "?";
-}
 
 template <class T>
 Json write_options(const T& value);
@@ -180,7 +94,7 @@ class OptionReader {
     return path.empty() ? name : path + "." + name;
   }
 
-  [[noreturn]] static void refuse_unknown(const std::pair<std::string, ConfigNode>& entry,
+  [[noreturn]] static void refuse_unknown(const ConfigEntry& entry,
                                           const std::string& path,
                                           const std::vector<std::string>& known,
                                           const std::vector<std::string>& sections) {

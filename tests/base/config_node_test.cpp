@@ -40,7 +40,8 @@ TEST(ConfigNode, RefusesWhatExpands) {
               HasSubstr("r.yaml:3: key \"a\" is given twice, first in line 1"));
   EXPECT_THAT(message_of("a: 1\n---\nb: 1\n"), HasSubstr("more than one document"));
   EXPECT_THAT(message_of("a: [1\n"), HasSubstr("not valid YAML"));
-  EXPECT_THAT(message_of(std::string(100, '[') + std::string(100, ']')), HasSubstr("nested deeper"));
+  EXPECT_THAT(message_of(std::string(100, '[') + std::string(100, ']')),
+              HasSubstr("nested deeper"));
 }
 
 TEST(ConfigNode, OverridesReachIntoMapsAndLists) {
