@@ -97,6 +97,8 @@ void place_field(ConfigNode& section, std::string_view path, const ConfigNode& v
        ") are the same key with different values");
 }
 
+bool is_override(const ConfigNode& node) { return node.where.file == "command line"; }
+
 bool same_scalar(const ConfigNode& a, const ConfigNode& b) {
   return a.kind == b.kind && a.scalar == b.scalar;
 }
@@ -115,6 +117,29 @@ void check_conflicts(const ConfigNode& section,
   }
 }
 
+/// An override wins over other spellings of its field in the file: removes the losing ones. False
+/// when `value` itself loses.
+bool settle_overrides(ConfigNode& section,
+                      const Spelling& spelling,
+                      const ConfigNode& value,
+                      std::vector<Placement>& earlier) {
+  const auto same_field = [&](const Placement& other) {
+    return std::string_view(other.spelling.field) == spelling.field;
+  };
+  const ConfigNode* given = find_field(section, spelling.field);
+  if (is_override(value)) {
+    if (given != nullptr && !is_override(*given)) place_field(section, spelling.field, value);
+    std::erase_if(earlier, [&](const Placement& other) {
+      return same_field(other) && !is_override(other.value);
+    });
+    return true;
+  }
+  const bool loses = std::any_of(earlier.begin(), earlier.end(), [&](const Placement& other) {
+    return same_field(other) && is_override(other.value);
+  });
+  return !loses && (given == nullptr || !is_override(*given));
+}
+
 /// Takes the short keys of `table` out of the section.
 template <size_t kSize>
 std::vector<Placement> take_short_keys(ConfigNode& section,
@@ -126,7 +151,7 @@ std::vector<Placement> take_short_keys(ConfigNode& section,
     if (found == nullptr) continue;
     const ConfigNode value = *found;
     section.erase(spelling.key);
-    if (value.is_null()) continue;
+    if (value.is_null() || !settle_overrides(section, spelling, value, placements)) continue;
     check_conflicts(section, spelling, value, placements);
     report.notes.push_back(
         concat("\"mixture.", spelling.key, "\" read as \"mixture.", spelling.field, "\""));

@@ -1,0 +1,108 @@
+#include "recipe/cross_checks.h"
+
+#include "base/error.h"
+#include "recipe/given_keys.h"
+
+namespace lmoe::recipe {
+namespace {
+
+std::string place_of(const ConfigNode& tree, std::string_view key) {
+  const ConfigNode* node = given(tree, key);
+  return node != nullptr ? node->where.text() : tree.where.text();
+}
+
+void refuse_both(const ConfigNode& tree, const char* first, const char* second) {
+  const ConfigNode* a = given(tree, first);
+  const ConfigNode* b = given(tree, second);
+  LMOE_CHECK_ARG(a == nullptr || b == nullptr, "[config] ", b->where.text(), ": \"", second,
+                 "\" and \"", first, "\" (", a->where.text(), ") exclude each other");
+}
+
+/// `batch_size` is rows per optimizer step here and rows per forward in torchtune and MLX-LM, so it
+/// is accepted only where both readings are settled.
+void settle_batch(const ConfigNode& tree, BatchOptions& batch) {
+  const bool has_micro = given(tree, "micro_batch_size") != nullptr;
+  const bool has_steps = given(tree, "gradient_accumulation_steps") != nullptr;
+  int64_t& micro = batch.micro_batch_size;
+  int64_t& steps = batch.gradient_accumulation_steps;
+  if (batch.batch_size) {
+    const int64_t rows = *batch.batch_size;
+    const std::string opening =
+        concat("[config] ", place_of(tree, "batch_size"), ": batch_size ", rows);
+    LMOE_CHECK_ARG(has_micro || has_steps, opening,
+                   " is rows per optimizer step here and rows per forward elsewhere; hint: give "
+                   "micro_batch_size and gradient_accumulation_steps instead");
+    if (has_micro != has_steps) {
+      const int64_t divisor = has_micro ? micro : steps;
+      LMOE_CHECK_ARG(rows % divisor == 0, opening, " is no multiple of ",
+                     has_micro ? "micro_batch_size " : "gradient_accumulation_steps ", divisor);
+      (has_micro ? steps : micro) = rows / divisor;
+    }
+    LMOE_CHECK_ARG(rows == micro * steps, opening,
+                   " must be micro_batch_size x gradient_accumulation_steps: given ", micro, " x ",
+                   steps, " = ", micro * steps);
+  }
+  batch.batch_size = micro * steps;
+  if (const ConfigNode* iters = tree.find("iters")) {
+    LMOE_CHECK_ARG(steps == 1, "[config] ", iters->where.text(),
+                   ": iters counts forwards in MLX-LM and optimizer steps here, which differ with "
+                   "gradient_accumulation_steps ",
+                   steps, "; hint: write max_steps");
+  }
+}
+
+void settle_schedule(const ConfigNode& tree, Recipe& recipe) {
+  refuse_both(tree, "warmup_ratio", "warmup_steps");
+  if (recipe.optimizer.warmup_steps) recipe.optimizer.warmup_ratio.reset();
+}
+
+void settle_run(const ConfigNode& tree, RunOptions& run) {
+  refuse_both(tree, "save_steps", "saves_per_epoch");
+  refuse_both(tree, "eval_steps", "evals_per_epoch");
+  if (run.save_steps) run.saves_per_epoch.reset();
+  if (run.eval_steps) run.evals_per_epoch.reset();
+  const bool resumes = run.resume_from_checkpoint || run.auto_resume_from_checkpoints;
+  LMOE_CHECK_ARG(!run.resume_from_checkpoint || !run.auto_resume_from_checkpoints, "[config] ",
+                 place_of(tree, "resume_from_checkpoint"),
+                 ": resume_from_checkpoint and auto_resume_from_checkpoints exclude each other");
+  LMOE_CHECK_ARG(!resumes || !run.overwrite_output_dir, "[config] ",
+                 place_of(tree, "overwrite_output_dir"),
+                 ": overwrite_output_dir would remove the run to resume; hint: keep one of them");
+  LMOE_CHECK_ARG(run.loss_watchdog_threshold ||
+                     run.loss_watchdog_patience == RunOptions{}.loss_watchdog_patience,
+                 "[config] ", place_of(tree, "loss_watchdog_patience"),
+                 ": loss_watchdog_patience cannot act without loss_watchdog_threshold");
+}
+
+void settle_data(const ConfigNode& tree, Recipe& recipe) {
+  const data::DataOptions defaults;
+  LMOE_CHECK_ARG(
+      !recipe.data.train_on_inputs || recipe.data.roles_to_train == defaults.roles_to_train,
+      "[config] ", place_of(tree, "roles_to_train"),
+      ": roles_to_train cannot act with train_on_inputs: true, where everything carries loss");
+  for (auto* list : {&recipe.data.datasets, &recipe.eval_datasets}) {
+    for (data::DatasetOptions& dataset : *list) {
+      const bool has_own = dataset.max_samples > 0 || dataset.path.find('#') != std::string::npos;
+      if (!has_own) dataset.max_samples = recipe.max_samples;
+    }
+  }
+}
+
+void check_router_keys(const ConfigNode& tree, const Recipe& recipe) {
+  LMOE_CHECK_ARG(recipe.mixture.has_gate() || recipe.optimizer.router_lr_multiplier == 1.0,
+                 "[config] ", place_of(tree, "router_lr_multiplier"),
+                 ": router_lr_multiplier cannot act: method ", recipe.mixture.method,
+                 " has no router");
+}
+
+}  // namespace
+
+void settle(const ConfigNode& tree, Recipe& recipe) {
+  settle_batch(tree, recipe.batch);
+  settle_schedule(tree, recipe);
+  settle_run(tree, recipe.run);
+  settle_data(tree, recipe);
+  check_router_keys(tree, recipe);
+}
+
+}  // namespace lmoe::recipe

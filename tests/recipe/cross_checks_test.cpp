@@ -1,0 +1,69 @@
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "recipe/recipe_text.h"
+
+namespace lmoe::recipe {
+namespace {
+
+using ::testing::HasSubstr;
+
+TEST(CrossChecks, BatchSizeIsRowsPerStep) {
+  const BatchOptions whole =
+      read_text("batch_size: 12\nmicro_batch_size: 4\ngradient_accumulation_steps: 3\n").batch;
+  EXPECT_EQ(whole.micro_batch_size * whole.gradient_accumulation_steps, 12);
+  EXPECT_EQ(read_text("batch_size: 12\nmicro_batch_size: 4\n").batch.gradient_accumulation_steps,
+            3);
+  EXPECT_EQ(read_text("batch_size: 12\ngradient_accumulation_steps: 2\n").batch.micro_batch_size,
+            6);
+  EXPECT_THAT(message_of("batch_size: 12\n"), HasSubstr("rows per optimizer step here"));
+  EXPECT_THAT(message_of("batch_size: 10\nmicro_batch_size: 4\n"), HasSubstr("no multiple of"));
+  EXPECT_THAT(message_of("micro_batch_size: 4\ngradient_accumulation_steps: 3\nbatch_size: 10\n"),
+              HasSubstr("r.yaml:3: batch_size 10 must be"));
+}
+
+TEST(CrossChecks, ItersOnlyWithoutAccumulation) {
+  EXPECT_EQ(read_text("iters: 5\n").batch.max_steps, 5);
+  EXPECT_THAT(message_of("gradient_accumulation_steps: 2\niters: 5\n"),
+              HasSubstr("r.yaml:2: iters counts forwards"));
+  EXPECT_EQ(read_text("gradient_accumulation_steps: 2\nmax_steps: 5\n").batch.max_steps, 5);
+}
+
+TEST(CrossChecks, KeysThatExcludeEachOther) {
+  EXPECT_THAT(message_of("warmup_ratio: 0.1\nwarmup_steps: 3\n"), HasSubstr("exclude each other"));
+  EXPECT_THAT(message_of("save_steps: 3\nsaves_per_epoch: 2\n"), HasSubstr("exclude each other"));
+  EXPECT_THAT(message_of("eval_steps: 3\nevals_per_epoch: 2\n"), HasSubstr("exclude each other"));
+  EXPECT_THAT(message_of("resume_from_checkpoint: a\nauto_resume_from_checkpoints: true\n"),
+              HasSubstr("exclude each other"));
+  EXPECT_THAT(message_of("auto_resume_from_checkpoints: true\noverwrite_output_dir: true\n"),
+              HasSubstr("would remove the run"));
+}
+
+TEST(CrossChecks, OneOfAPairReplacesTheOthersDefault) {
+  const Recipe recipe = read_text("warmup_steps: 3\nsave_steps: 2\neval_steps: 2\n");
+  EXPECT_FALSE(recipe.optimizer.warmup_ratio);
+  EXPECT_FALSE(recipe.run.saves_per_epoch);
+  EXPECT_FALSE(recipe.run.evals_per_epoch);
+}
+
+TEST(CrossChecks, KeysThatCannotActAreErrors) {
+  EXPECT_THAT(message_of("loss_watchdog_patience: 5\n"), HasSubstr("cannot act"));
+  EXPECT_EQ(message_of("loss_watchdog_patience: 5\nloss_watchdog_threshold: 9\n"), "no error");
+  EXPECT_THAT(message_of("train_on_inputs: true\nroles_to_train: [user]\n"),
+              HasSubstr("r.yaml:2: roles_to_train cannot act"));
+  EXPECT_THAT(message_of("adapter: lora\nrouter_lr_multiplier: 2\n"),
+              HasSubstr("method lora has no router"));
+  EXPECT_THAT(message_of("mixture: {select: {k: 2, kind: all}}\n"), HasSubstr("cannot act"));
+}
+
+TEST(CrossChecks, RangesAndTypes) {
+  EXPECT_THAT(message_of("micro_batch_size: 0\n"), HasSubstr("from 1"));
+  EXPECT_THAT(message_of("micro_batch_size: 1.5\n"), HasSubstr("a whole number"));
+  EXPECT_THAT(message_of("learning_rate: -1\n"), HasSubstr("from 0"));
+  EXPECT_THAT(message_of("warmup_ratio: 2\n"), HasSubstr("from 0 to 1"));
+  EXPECT_THAT(message_of("seed: -1\n"), HasSubstr("from 0"));
+  EXPECT_THAT(message_of("sample_packing: yes\n"), HasSubstr("true or false"));
+}
+
+}  // namespace
+}  // namespace lmoe::recipe
