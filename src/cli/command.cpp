@@ -1,0 +1,90 @@
+#include "cli/command.h"
+
+#include <CLI/CLI.hpp>
+#include <cstdio>
+#include <iostream>
+#include <new>
+
+#include "base/error.h"
+
+namespace lmoe::cli {
+namespace {
+
+void complain(const std::string& message) {
+  std::fprintf(stderr, "lmoe: error: %s\n", message.c_str());
+}
+
+bool is_override(const std::string& text) {
+  const size_t equals = text.find('=');
+  return equals != std::string::npos && equals > 0 && text[0] != '-' && text.find('/') > equals;
+}
+
+std::string without_dashes(std::string text) {
+  const size_t start = text.find_first_not_of('-');
+  return start == std::string::npos ? std::string() : text.substr(start);
+}
+
+/// What CLI11 did not know: `--key value` pairs become `key=value`.
+std::vector<std::string> overrides_from_extras(const std::vector<std::string>& extras) {
+  std::vector<std::string> overrides;
+  for (size_t i = 0; i < extras.size(); ++i) {
+    const std::string& text = extras[i];
+    LMOE_CHECK_ARG(text.rfind("--", 0) == 0, "[arguments] unexpected argument: given \"", text,
+                   "\"; hint: settings are written key=value, see --help");
+    if (text.find('=') != std::string::npos) {
+      overrides.push_back(without_dashes(text));
+    } else {
+      LMOE_CHECK_ARG(i + 1 < extras.size(), "[arguments] ", text, " needs a value; see --help");
+      overrides.push_back(without_dashes(text) + "=" + extras[++i]);
+    }
+  }
+  return overrides;
+}
+
+}  // namespace
+
+int guarded(int (*body)(const std::vector<std::string>&),
+            const std::vector<std::string>& arguments) {
+  try {
+    return body(arguments);
+  } catch (const Error& error) {
+    complain(error.what());
+    return exit_code(error.code());
+  } catch (const std::bad_alloc&) {
+    complain("[memory] out of memory");
+    return exit_code(ErrorCode::kOutOfMemory);
+  } catch (const std::exception& error) {
+    complain(std::string("[internal] ") + error.what() + "; this is a bug of lmoe");
+    return exit_code(ErrorCode::kInternal);
+  }
+}
+
+ParseOutcome parse_arguments(CLI::App& app,
+                             const std::vector<std::string>& arguments,
+                             std::vector<std::string>* overrides) {
+  std::vector<std::string> plain;
+  for (const std::string& text : arguments) {
+    if (overrides != nullptr && is_override(text)) {
+      overrides->push_back(text);
+    } else {
+      plain.push_back(text);
+    }
+  }
+  if (overrides != nullptr) app.allow_extras();
+  app.footer(app.get_footer() + "\n");
+  std::reverse(plain.begin(), plain.end());  // CLI11 takes them last first
+  try {
+    app.parse(plain);
+  } catch (const CLI::ParseError& error) {
+    if (error.get_exit_code() == 0) return {true, app.exit(error)};
+    complain("[arguments] " + std::string(error.what()) + "; see `" + app.get_name() + " --help`");
+    return {true, 2};
+  }
+  if (overrides != nullptr) {
+    for (std::string& text : overrides_from_extras(app.remaining()))
+      overrides->push_back(std::move(text));
+  }
+  return {};
+}
+
+}  // namespace lmoe::cli

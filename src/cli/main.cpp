@@ -1,0 +1,80 @@
+// The program `lmoe`: small, without Torch. Verbs that learn or run models are handed to
+// `lmoe-torch` beside it.
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstdio>
+#include <cstring>
+#include <string>
+#include <vector>
+
+#include "base/error.h"
+#include "base/files.h"
+#include "base/nearest.h"
+#include "cli/command.h"
+#include "cli/torch_free_commands.h"
+#include "cli/verbs.h"
+
+namespace lmoe::cli {
+namespace {
+
+void print_help() {
+  std::printf(
+      "lmoe trains, composes, evaluates and serves mixtures of LoRA experts on frozen language "
+      "models.\n\n"
+      "usage: lmoe VERB [arguments]    (lmoe VERB --help tells more, with examples)\n\n");
+  for (const Verb& verb : all_verbs()) std::printf("  %-10s %s\n", verb.name, verb.summary);
+  std::printf(
+      "\nexamples:\n"
+      "  lmoe train recipes/l-moe.yaml output_dir=runs/l-moe\n"
+      "  lmoe chat runs/l-moe\n"
+      "  lmoe eval runs/l-moe --data data/tasks/clinc150/test.jsonl\n");
+}
+
+fs::path program_folder() {
+  std::error_code error;
+  const fs::path self = fs::read_symlink("/proc/self/exe", error);
+  if (error) fail(ErrorCode::kIo, "[start] cannot tell where lmoe is: ", error.message());
+  return self.parent_path();
+}
+
+int start_torch_program(const std::vector<std::string>& arguments) {
+  const std::string path = (program_folder() / "lmoe-torch").string();
+  std::vector<char*> argv = {const_cast<char*>(path.c_str())};
+  for (const std::string& text : arguments) argv.push_back(const_cast<char*>(text.c_str()));
+  argv.push_back(nullptr);
+  ::execv(path.c_str(), argv.data());
+  fail(ErrorCode::kNotFound, "[start] cannot start ", path, ": ", std::strerror(errno),
+       "; hint: build the target lmoe-torch");
+}
+
+int run(const std::vector<std::string>& arguments) {
+  if (arguments.empty() || arguments[0] == "--help" || arguments[0] == "-h" ||
+      arguments[0] == "help") {
+    print_help();
+    return arguments.empty() ? 2 : 0;
+  }
+  if (arguments[0] == "--version") {
+    std::printf("lmoe %s\n", LMOE_VERSION);
+    return 0;
+  }
+  std::vector<std::string> names;
+  for (const Verb& verb : all_verbs()) {
+    names.emplace_back(verb.name);
+    if (arguments[0] == verb.name && verb.needs_torch) return start_torch_program(arguments);
+  }
+  for (const Command& command : torch_free_commands()) {
+    if (arguments[0] == command.name)
+      return guarded(command.run, {arguments.begin() + 1, arguments.end()});
+  }
+  const std::string nearest = nearest_name(arguments[0], names);
+  fail(ErrorCode::kInvalidArgument, "[arguments] unknown verb: given \"", arguments[0], "\"",
+       nearest.empty() ? "" : "; nearest is \"" + nearest + "\"", "; see `lmoe --help`");
+}
+
+}  // namespace
+}  // namespace lmoe::cli
+
+int main(int argc, char** argv) {
+  return lmoe::cli::guarded(lmoe::cli::run, {argv + 1, argv + argc});
+}

@@ -1,0 +1,50 @@
+// What a person sees while something runs: one changing line on a terminal, plain lines elsewhere.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <string>
+
+namespace lmoe::cli {
+
+bool stderr_is_terminal();
+bool stdout_is_terminal();
+/// Columns of the terminal on stderr, 80 when unknown.
+int terminal_width();
+
+std::string duration_text(double seconds);  ///< "00:04:12"
+std::string bytes_text(double bytes);       ///< "1.42GB"
+
+/// Text as a terminal may show it: control characters become spaces, so that model output cannot
+/// move the cursor.
+std::string printable(const std::string& text);
+
+/// One phase of work ("reading weights", "evaluating clinc150") on stderr. On a terminal a bar that
+/// is redrawn at most ten times a second; elsewhere a plain line at the start, at the end and every
+/// 30 seconds.
+class Progress {
+ public:
+  explicit Progress(std::string phase);
+  ~Progress();
+  Progress(const Progress&) = delete;
+  Progress& operator=(const Progress&) = delete;
+
+  /// `details` follows the bar: "loss 1.83 tok/s 812".
+  void update(int64_t done, int64_t total, const std::string& details = "");
+  /// A line of its own that stays, above the bar.
+  void line(const std::string& text);
+  void finish(const std::string& details = "");
+
+ private:
+  using Clock = std::chrono::steady_clock;
+  void draw(int64_t done, int64_t total, const std::string& details);
+  void erase_bar();
+
+  std::string phase_;
+  Clock::time_point started_, last_drawn_;
+  bool bar_shown_ = false;
+  bool finished_ = false;
+  int64_t last_done_ = 0, last_total_ = 0;
+};
+
+}  // namespace lmoe::cli

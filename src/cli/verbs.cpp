@@ -1,0 +1,23 @@
+#include "cli/verbs.h"
+
+namespace lmoe::cli {
+
+std::span<const Verb> all_verbs() {
+  static constexpr Verb kVerbs[] = {
+      {"train", "train experts and router together from a recipe", true},
+      {"resume", "continue an interrupted run, bit for bit", true},
+      {"eval", "score a run on task files: intervals, router usage, expert ablation", true},
+      {"score", "log-probability of every token of a text", true},
+      {"generate", "answer one prompt", true},
+      {"chat", "talk to a model or a run; /router shows which experts spoke", true},
+      {"bench", "measure training speed with its conditions", true},
+      {"report", "write a run's report.html again", false},
+      {"inspect", "what is inside a model, adapter, run or tensor file", false},
+      {"methods", "the methods, and each as a recipe", false},
+      {"examples", "ready recipes to copy", false},
+      {"schema", "every key of a recipe: type, default, range, help", false},
+  };
+  return kVerbs;
+}
+
+}  // namespace lmoe::cli
