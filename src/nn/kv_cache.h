@@ -27,7 +27,9 @@ class KvCache {
   at::Tensor& values(int64_t layer) { return values_[static_cast<size_t>(layer)]; }
 
  private:
-  int64_t kv_heads_, head_dim_, capacity_ = 0;
+  void resize(int64_t slots, int64_t length);
+
+  int64_t kv_heads_, head_dim_, slots_ = 0, capacity_ = 0;
   at::ScalarType dtype_;
   std::vector<at::Tensor> keys_, values_;
   std::vector<int64_t> lengths_;

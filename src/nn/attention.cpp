@@ -1,0 +1,149 @@
+#include "nn/attention.h"
+
+#include <ATen/ATen.h>
+#include <torch/csrc/autograd/custom_function.h>
+
+#include "nn/attention_kernel.h"
+#include "nn/dispatch.h"
+#include "nn/kv_cache.h"
+
+namespace lmoe::nn {
+
+namespace {
+
+/// Writes the new rows of every segment behind its slot's past.
+void append_to_cache(const at::Tensor& k,
+                     const at::Tensor& v,
+                     int64_t layer,
+                     ForwardContext& context) {
+  at::Tensor &keys = context.kv_cache->keys(layer), &values = context.kv_cache->values(layer);
+  const int64_t heads = keys.size(2), dim = keys.size(3), width = heads * dim;
+  dispatch_dtype(k, [&](auto tag) {
+    using T = typename decltype(tag)::type;
+    for (const Segment& segment : context.segments) {
+      const int64_t place = (segment.slot * keys.size(1) + segment.past) * width;
+      const int64_t first = segment.start * width, count = segment.length * width;
+      std::copy_n(k.const_data_ptr<T>() + first, count, keys.data_ptr<T>() + place);
+      std::copy_n(v.const_data_ptr<T>() + first, count, values.data_ptr<T>() + place);
+    }
+  });
+}
+
+/// `cache` is null for plain packed documents; `log_sum_exp` is written.
+at::Tensor run_forward(const at::Tensor& q,
+                       const at::Tensor& k,
+                       const at::Tensor& v,
+                       const AttentionShape& shape,
+                       const std::vector<Segment>& segments,
+                       const at::Tensor& log_sum_exp) {
+  at::Tensor out = at::empty_like(q);
+  const int64_t width = shape.num_kv_heads * shape.head_dim;
+  const bool cached = k.dim() == 4;
+  dispatch_dtype(q, [&](auto tag) {
+    using T = typename decltype(tag)::type;
+    AttentionForward<T> work;
+    work.shape = shape;
+    work.segments = &segments;
+    for (const Segment& segment : segments) {
+      const int64_t row = cached ? segment.slot * k.size(1) : segment.start;
+      work.keys.push_back(
+          {k.const_data_ptr<T>() + row * width, v.const_data_ptr<T>() + row * width});
+    }
+    work.q = q.const_data_ptr<T>();
+    work.out = out.data_ptr<T>();
+    work.log_sum_exp = log_sum_exp.data_ptr<accumulate_t<T>>();
+    attention_forward(work);
+  });
+  return out;
+}
+
+at::Tensor empty_log_sum_exp(const at::Tensor& q, const AttentionShape& shape) {
+  return at::empty({q.size(0), shape.num_heads},
+                   q.options().dtype(accumulate_dtype(q.scalar_type())));
+}
+
+class AttentionFunction : public torch::autograd::Function<AttentionFunction> {
+ public:
+  static at::Tensor forward(torch::autograd::AutogradContext* context,
+                            const at::Tensor& q,
+                            const at::Tensor& k,
+                            const at::Tensor& v,
+                            const AttentionShape& shape,
+                            const std::vector<Segment>& segments) {
+    const at::Tensor log_sum_exp = empty_log_sum_exp(q, shape);
+    at::Tensor out = run_forward(q, k, v, shape, segments, log_sum_exp);
+    context->save_for_backward({q, k, v, out, log_sum_exp});
+    auto& saved = context->saved_data;
+    saved["shape"] = std::vector<int64_t>{shape.num_heads, shape.num_kv_heads, shape.head_dim,
+                                          shape.sliding_window};
+    saved["scale"] = shape.scale;
+    saved["softcap"] = shape.softcap;
+    std::vector<int64_t> lengths;
+    for (const Segment& segment : segments) lengths.push_back(segment.length);
+    saved["lengths"] = lengths;
+    return out;
+  }
+
+  static torch::autograd::variable_list backward(torch::autograd::AutogradContext* context,
+                                                 torch::autograd::variable_list grads) {
+    const auto saved = context->get_saved_variables();
+    const at::Tensor &q = saved[0], &k = saved[1], &v = saved[2], &out = saved[3];
+    const std::vector<int64_t> sizes = context->saved_data["shape"].toIntVector();
+    const AttentionShape shape{sizes[0], sizes[1],
+                               sizes[2], context->saved_data["scale"].toDouble(),
+                               sizes[3], context->saved_data["softcap"].toDouble()};
+    std::vector<Segment> segments;
+    int64_t start = 0;
+    for (int64_t length : context->saved_data["lengths"].toIntVector()) {
+      segments.push_back({start, length});
+      start += length;
+    }
+    const at::Tensor dout = grads[0].contiguous();
+    at::Tensor dq = at::empty_like(q);
+    const auto wide = q.options().dtype(accumulate_dtype(q.scalar_type()));
+    at::Tensor dk = at::empty(q.sizes(), wide), dv = at::empty(q.sizes(), wide);
+    dispatch_dtype(q, [&](auto tag) {
+      using T = typename decltype(tag)::type;
+      using A = accumulate_t<T>;
+      attention_backward<T>({shape, &segments, q.const_data_ptr<T>(), k.const_data_ptr<T>(),
+                             v.const_data_ptr<T>(), out.const_data_ptr<T>(),
+                             dout.const_data_ptr<T>(), saved[4].const_data_ptr<A>(),
+                             dq.data_ptr<T>(), dk.data_ptr<A>(), dv.data_ptr<A>()});
+    });
+    return {dq, sum_over_group(dk, k, shape), sum_over_group(dv, v, shape), at::Tensor(),
+            at::Tensor()};
+  }
+
+ private:
+  static at::Tensor sum_over_group(const at::Tensor& per_head,
+                                   const at::Tensor& like,
+                                   const AttentionShape& shape) {
+    return per_head
+        .view({like.size(0), shape.num_kv_heads, shape.num_heads / shape.num_kv_heads,
+               shape.head_dim})
+        .sum(2)
+        .view(like.sizes())
+        .to(like.scalar_type());
+  }
+};
+
+}  // namespace
+
+at::Tensor attention(const at::Tensor& q,
+                     const at::Tensor& k,
+                     const at::Tensor& v,
+                     const AttentionShape& shape,
+                     int64_t layer,
+                     ForwardContext& context) {
+  if (context.kv_cache == nullptr)
+    return AttentionFunction::apply(q.contiguous(), k.contiguous(), v.contiguous(), shape,
+                                    context.segments);
+  LMOE_CHECK_ARG(!c10::GradMode::is_enabled() || !(q.requires_grad() || k.requires_grad()),
+                 "[attention] a forward with a KV cache has no gradient; disable gradients or use "
+                 "no cache");
+  append_to_cache(k.contiguous(), v.contiguous(), layer, context);
+  return run_forward(q.contiguous(), context.kv_cache->keys(layer), context.kv_cache->values(layer),
+                     shape, context.segments, empty_log_sum_exp(q, shape));
+}
+
+}  // namespace lmoe::nn
