@@ -59,6 +59,8 @@ class BaseModel {
   bool has(TensorRole role, int layer) const;
   /// float32 values in row-major order, claimed. Throws kCorruptData (missing, other shape).
   void read(TensorRole role, int layer, const std::vector<int64_t>& shape, std::span<float> out);
+  /// Elements of all tensors; tied ones count once.
+  int64_t parameter_count() const;
   /// Throws kCorruptData naming tensors nobody read.
   void check_all_read() const;
   /// SHA-256 over names, shapes and bytes of the weights and of the tokenizer; cached beside
@@ -72,6 +74,7 @@ class BaseModel {
   /// File's tensor name of a role; empty when the family has none.
   std::function<std::string(TensorRole, int)> tensor_name;
   bool rope_rows_interleaved = false;  ///< GGUF of the llama architecture
+  std::string tokenizer_hash;          ///< SHA-256 of what the tokenizer was read from
   bool norms_stored_plus_one = false;  ///< GGUF of Gemma
 };
 

@@ -22,9 +22,12 @@ struct RopeScaling {
   double factor = 1.0;
   double low_freq_factor = 1.0, high_freq_factor = 4.0;  ///< llama3
   int64_t original_max_position_embeddings = 0;
-  double beta_fast = 32, beta_slow = 1;    ///< yarn
-  std::optional<double> attention_factor;  ///< yarn
-  std::vector<double> factors;             ///< GGUF rope_freqs: divide frequency i by factors[i]
+  double beta_fast = 32, beta_slow = 1;  ///< yarn
+  bool truncate = true;                  ///< yarn: correction range rounded to whole dimensions
+  /// yarn: multiplies cos and sin. Resolved when a model is opened, from mscale or 0.1 ln(factor)
+  /// + 1.
+  std::optional<double> attention_factor;
+  std::vector<double> factors;  ///< GGUF rope_freqs: divide frequency i by factors[i]
 };
 
 struct ModelConfig {
@@ -53,7 +56,7 @@ struct ModelConfig {
       query_pre_attn_scalar;  ///< Gemma 2: scale is its -1/2 power instead of head_dim's
   std::optional<double> attn_logit_softcapping;   ///< Gemma 2
   std::optional<double> final_logit_softcapping;  ///< Gemma 2
-  std::vector<int64_t> sliding_window;            ///< per layer; 0 = full attention
+  std::vector<int64_t> sliding_window;  ///< per layer; 0 = full attention, w = the last w positions
   std::vector<int64_t> eos_token_ids;
 };
 
