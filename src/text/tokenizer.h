@@ -41,6 +41,8 @@ class Tokenizer {
   /// special tokens give their text. Concatenated, the bytes of a sequence are its text up to a
   /// leading space that `decode` strips.
   virtual std::string token_bytes(TokenId id) const = 0;
+  /// The same for the token that a text begins with, less the leading space that `decode` strips.
+  virtual std::string first_token_bytes(TokenId id) const;
 
   virtual int64_t vocab_size() const = 0;  ///< ids are [0, vocab_size)
   virtual std::optional<TokenId> token_to_id(std::string_view token) const = 0;

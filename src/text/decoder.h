@@ -1,0 +1,47 @@
+// Decoders of tokenizer.json: from the texts of tokens to the text they stand for.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/json.h"
+
+namespace lmoe::text {
+
+class DecoderStep {
+ public:
+  virtual ~DecoderStep() = default;
+  virtual std::vector<std::string> apply(std::vector<std::string> tokens) const = 0;
+  /// What the step makes of one token in the middle of a text. Bytes of a character need not be
+  /// complete.
+  virtual std::string inner(std::string token) const { return token; }
+  /// The same for the token that a text begins with.
+  virtual std::string first(std::string token) const { return inner(std::move(token)); }
+  /// Whether steps after this one see the text as a whole.
+  virtual bool joins() const { return false; }
+};
+
+class Decoder {
+ public:
+  /// `json` may be null: then tokens are joined by spaces, as the `tokenizers` library does. Throws
+  /// kCorruptData, kUnsupported.
+  explicit Decoder(const Json& json);
+
+  std::string decode(std::vector<std::string> tokens) const;
+  std::string inner_bytes(std::string token) const;
+  std::string first_bytes(std::string token) const;
+  /// Whether a text's first token can lose spaces.
+  bool strips_leading_space() const { return strips_leading_space_; }
+
+ private:
+  std::vector<std::unique_ptr<DecoderStep>> steps_;
+  bool strips_leading_space_ = false;
+};
+
+/// The steps of one entry of tokenizer.json; `Sequence` gives those of its members.
+std::vector<std::unique_ptr<DecoderStep>> make_decoder_steps(const Json& json,
+                                                             const std::string& path);
+
+}  // namespace lmoe::text
