@@ -19,6 +19,9 @@ class HygieneTest(unittest.TestCase):
         for word in hygiene.FORBIDDEN:
             self.assertEqual(self.problems_with("docs/a.md", f"fine\nsee {word}x\n"), [f"docs/a.md:2: mentions {word}"])
 
+    def test_folder_inside_a_path(self):
+        self.assertEqual(self.problems_with("docs/a.md", "runs" + hygiene.FORBIDDEN[0]), [])
+
     def test_quoted_text_is_left_alone(self):
         self.assertEqual(self.problems_with("data/tasks/t/train.jsonl", hygiene.FORBIDDEN[0]), [])
 

@@ -5,7 +5,7 @@
 - A room includes only itself and rooms on lower storeys (src/rooms.txt).
 - Rooms of the left wing, and those of both wings, know neither Torch nor the right wing. `cli` joins the wings: only
   its folder torch/ may see the right one.
-- A room's DEPS in CMake are exactly the rooms it includes.
+- A room's DEPS in CMake are exactly the rooms it includes; for the programs of `cli`, what they link counts as well.
 """
 
 import pathlib
@@ -28,12 +28,13 @@ class Room:
 
 @dataclass(frozen=True)
 class Library:
-    """One lmoe_library call."""
+    """One lmoe_library call, or one program with what it links."""
 
     name: str
     srcs: tuple
     deps: tuple
     libs: tuple
+    is_program: bool = False
 
 
 def read_rooms(root):
@@ -58,6 +59,11 @@ def read_libraries(cmake_file):
             elif key is not None:
                 values[key].append(word)
         libraries.append(Library("".join(values["NAME"]), *(tuple(values[k]) for k in ("SRCS", "DEPS", "LIBS"))))
+    for call in re.findall(r"add_executable\s*\(([^)]*)\)", text):
+        name, *srcs = call.split()
+        links = " ".join(re.findall(rf"target_link_libraries\s*\(\s*{re.escape(name)}\s([^)]*)\)", text)).split()
+        rooms = [link[len("lmoe::"):] for link in links if link.startswith("lmoe::")]
+        libraries.append(Library(name, tuple(srcs), tuple(rooms), tuple(links), is_program=True))
     return libraries, "lmoe_torch_pch" in text
 
 
@@ -95,6 +101,12 @@ def check_listed(root, rooms):
     return [f"src/{name}: not listed in src/rooms.txt" for name in sorted(folders - set(rooms))]
 
 
+def joins_torch(library, place, folder):
+    """Whether a target of the joint room may see the right wing: a library all of torch/, a program with some of it."""
+    in_torch = [(place / src).relative_to(folder).parts[0] == JOINT_TORCH for src in library.srcs]
+    return any(in_torch) if library.is_program else bool(in_torch) and all(in_torch)
+
+
 def check_cmake(root, rooms, name, included):
     """DEPS against the includes, wing by wing for the joint room."""
     folder, problems, declared = root / "src" / name, [], set()
@@ -105,9 +117,7 @@ def check_cmake(root, rooms, name, included):
             problems.append(f"{place}: {name} ({rooms[name].wing} wing) uses lmoe_torch_pch")
         for library in libraries:
             declared.update(library.deps)
-            torch_only = name == JOINT and all(
-                JOINT_TORCH in (cmake_file.parent / src).relative_to(folder).parts[:1] for src in library.srcs)
-            if rooms[name].wing == "right" or (torch_only and library.srcs):
+            if rooms[name].wing == "right" or (name == JOINT and joins_torch(library, cmake_file.parent, folder)):
                 continue
             if "lmoe_torch" in library.libs:
                 problems.append(f"{place}: {library.name} ({rooms[name].wing} wing) links lmoe_torch")

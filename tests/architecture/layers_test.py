@@ -30,7 +30,9 @@ SOUND = {
     "src/cli/main.cpp": '#include "base/a.h"\n',
     "src/cli/torch/train.cpp": '#include "nn/c.h"\n',
     "src/cli/CMakeLists.txt": "lmoe_library(NAME cli SRCS main.cpp DEPS base)\n"
-                              "lmoe_library(NAME cli_torch SRCS torch/train.cpp DEPS cli nn LIBS lmoe_torch)\n",
+                              "lmoe_library(NAME cli_torch SRCS torch/train.cpp DEPS cli nn LIBS lmoe_torch)\n"
+                              "add_executable(lmoe main.cpp)\ntarget_link_libraries(lmoe PRIVATE lmoe::cli lmoe::io)\n",
+    "src/cli/show.cpp": '#include "io/b.h"\n',
 }
 
 
@@ -86,7 +88,16 @@ class LayersTest(unittest.TestCase):
 
     def test_cli_library_outside_its_torch_folder(self):
         self.expect(["cli", "depends on nn"],
-                    {"src/cli/CMakeLists.txt": "lmoe_library(NAME cli SRCS main.cpp torch/train.cpp DEPS base nn)\n"})
+                    {"src/cli/CMakeLists.txt": "lmoe_library(NAME cli SRCS main.cpp torch/train.cpp DEPS base io nn)\n"})
+
+    def test_torch_free_program_links_the_right_wing(self):
+        self.expect(["cli", "lmoe (both wing) depends on nn"], {"src/cli/CMakeLists.txt": SOUND["src/cli/CMakeLists.txt"]
+                    + "target_link_libraries(lmoe PRIVATE lmoe::nn)\n"})
+
+    def test_program_with_torch_sources_may_link_the_right_wing(self):
+        self.assertEqual(problems_with(**{"src/cli/CMakeLists.txt": SOUND["src/cli/CMakeLists.txt"]
+                         + "add_executable(lmoe-torch main.cpp torch/train.cpp)\n"
+                           "target_link_libraries(lmoe-torch PRIVATE lmoe::nn lmoe_torch)\n"}), [])
 
     def test_unlisted_room(self):
         self.expect(["src/attic", "not listed"], {"src/attic/x.h": ""})
