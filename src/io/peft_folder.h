@@ -43,10 +43,13 @@ struct LoraFolder {
 /// Strict: half pairs, other tensors, unsupported features that are switched on (DoRA, biases,
 /// modules_to_save, …), impossible ranks or alphas, swapped factors are errors that name the tensor
 /// or the key. Accepts a `.default.` infix and a missing `base_model.model.` prefix. Pickle files
-/// are refused.
+/// are refused. `target_modules` lists the modules themselves when the file has a regular
+/// expression there.
 LoraFolder read_peft_folder(const std::filesystem::path& folder);
 
-/// Writes a folder that PEFT loads. Throws kIo.
+/// Writes a folder that PEFT loads. `scaling` of the pairs is not written: `config` says it, with
+/// its patterns. Empty `target_modules` become the modules of the pairs. Throws kIo, kCorruptData
+/// (shapes that contradict `config`).
 void write_peft_folder(const std::filesystem::path& folder,
                        const LoraConfig& config,
                        const std::vector<LoraPair>& pairs);
