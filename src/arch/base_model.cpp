@@ -55,7 +55,7 @@ std::string BaseModel::content_hash() const {
     summary += concat(name_in_file, " ", io::dtype_name(view.dtype), " ", view.shape_text(), " ",
                       sha256_hex(bytes), "\n");
   }
-  return sha256_hex(summary + tokenizer_hash);
+  return sha256_hex(summary + sha256_hex(text::tokenizer_to_json(*tokenizer)));
 }
 
 std::string BaseModel::module_path(TensorRole role, int layer) {

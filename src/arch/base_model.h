@@ -74,7 +74,6 @@ class BaseModel {
   /// File's tensor name of a role; empty when the family has none.
   std::function<std::string(TensorRole, int)> tensor_name;
   bool rope_rows_interleaved = false;  ///< GGUF of the llama architecture
-  std::string tokenizer_hash;          ///< SHA-256 of what the tokenizer was read from
   bool norms_stored_plus_one = false;  ///< GGUF of Gemma
 };
 

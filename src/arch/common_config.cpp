@@ -1,5 +1,7 @@
 #include "arch/common_config.h"
 
+#include <algorithm>
+
 #include "base/error.h"
 
 namespace lmoe::arch {
@@ -111,10 +113,14 @@ ModelConfig read_common(const GgufConfig& config, const char* family) {
   model.o_bias = has("blk.0.attn_output.bias");
   model.mlp_bias = has("blk.0.ffn_gate.bias");
   model.has_qk_norm = has("blk.0.attn_q_norm.weight");
-  const int64_t eos = config.file().get_int("tokenizer.ggml.eos_token_id", -1);
-  if (config.file().has("tokenizer.ggml.eos_token_id"))
-    model.eos_token_ids = {
-        check_range(eos, {0, model.vocab_size - 1}, "tokenizer.ggml.eos_token_id")};
+  for (const char* key : {"tokenizer.ggml.eos_token_id", "tokenizer.ggml.eot_token_id"}) {
+    if (!config.file().has(key)) continue;
+    const int64_t id = check_range(config.file().get_int(key, 0), {0, model.vocab_size - 1},
+                                   "[load_base] " + config.file().description() + ": " + key);
+    if (std::find(model.eos_token_ids.begin(), model.eos_token_ids.end(), id) ==
+        model.eos_token_ids.end())
+      model.eos_token_ids.push_back(id);
+  }
   check_sizes(model, config.where(""));
   read_rope(config, model);
   return model;

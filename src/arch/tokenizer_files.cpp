@@ -28,36 +28,81 @@ std::optional<std::string> template_of(const HuggingFaceConfig& config) {
   return std::nullopt;
 }
 
-/// Text of the token whose id a key holds; empty when missing.
-std::string token_text(const io::GgufFile& file,
-                       const char* key,
-                       const std::vector<std::string>& tokens) {
-  if (!file.has(key)) return "";
-  const int64_t id = check_range(file.get_int(key, 0), {0, static_cast<int64_t>(tokens.size()) - 1},
-                                 "[load_base] " + file.description() + ": " + key);
-  return tokens[static_cast<size_t>(id)];
+/// The texts that templates use, where no file names them.
+void fill_special_tokens(BaseModel& model) {
+  const text::SpecialTokens& special = model.tokenizer->special_tokens();
+  if (model.bos_token.empty() && special.bos)
+    model.bos_token = model.tokenizer->id_to_token(*special.bos);
+  if (model.eos_token.empty() && special.eos)
+    model.eos_token = model.tokenizer->id_to_token(*special.eos);
+}
+
+/// Ids beyond the embedding would read past its end.
+void check_vocabulary(const BaseModel& model) {
+  LMOE_CHECK_DATA(model.tokenizer->vocab_size() <= model.config.vocab_size, "[load_base] ",
+                  model.path, ": the tokenizer has ", model.tokenizer->vocab_size(),
+                  " tokens, but the model only ", model.config.vocab_size);
+}
+
+text::GgufVocabulary read_vocabulary(const io::GgufFile& file) {
+  const auto id = [&](const char* key) -> std::optional<text::TokenId> {
+    if (!file.has(key)) return std::nullopt;
+    return static_cast<text::TokenId>(
+        check_range(file.get_int(key, 0), {0, kSizeRange.maximum},
+                    "[load_base] " + file.description() + ": " + key));
+  };
+  text::GgufVocabulary vocabulary;
+  vocabulary.model = file.require_string("tokenizer.ggml.model");
+  vocabulary.pre = file.get_string("tokenizer.ggml.pre", "");
+  vocabulary.tokens = file.get_strings("tokenizer.ggml.tokens");
+  vocabulary.token_types = file.get_ints("tokenizer.ggml.token_type");
+  vocabulary.scores = file.get_doubles("tokenizer.ggml.scores");
+  vocabulary.merges = file.get_strings("tokenizer.ggml.merges");
+  vocabulary.special = {id("tokenizer.ggml.bos_token_id"), id("tokenizer.ggml.eos_token_id"),
+                        id("tokenizer.ggml.unknown_token_id"),
+                        id("tokenizer.ggml.padding_token_id")};
+  // Without the keys llama.cpp adds BOS for SentencePiece vocabularies and for Llama 3.
+  const bool is_sentencepiece = vocabulary.model == "llama";
+  const bool is_llama3 =
+      vocabulary.pre == "llama-bpe" || vocabulary.pre == "llama3" || vocabulary.pre == "llama-v3";
+  vocabulary.add_bos = file.get_bool("tokenizer.ggml.add_bos_token", is_sentencepiece || is_llama3);
+  vocabulary.add_eos = file.get_bool("tokenizer.ggml.add_eos_token", false);
+  vocabulary.add_space_prefix = file.get_bool("tokenizer.ggml.add_space_prefix", is_sentencepiece);
+  return vocabulary;
 }
 
 }  // namespace
 
 void read_tokenizer_files(const fs::path& folder, BaseModel& model) {
+  std::string config_text;
   const fs::path config_path = folder / "tokenizer_config.json";
   if (fs::exists(config_path)) {
-    const HuggingFaceConfig config(io::read_json_file(config_path), config_path.string());
+    config_text = read_file(config_path);
+    const HuggingFaceConfig config(io::parse_json(config_text, config_path.string()),
+                                   config_path.string());
     model.bos_token = special_token_text(config, "bos_token");
     model.eos_token = special_token_text(config, "eos_token");
     model.chat_template = template_of(config);
   }
   if (fs::exists(folder / "chat_template.jinja"))
     model.chat_template = read_file(folder / "chat_template.jinja");
+  if (!fs::exists(folder / "tokenizer.json")) {
+    fail(ErrorCode::kNotFound, "[load_base] ", folder.string(), " has no tokenizer.json",
+         fs::exists(folder / "tokenizer.model")
+             ? "; convert tokenizer.model by loading and saving it with transformers' AutoTokenizer"
+             : "");
+  }
+  model.tokenizer = text::tokenizer_from_json(read_file(folder / "tokenizer.json"), config_text);
+  fill_special_tokens(model);
+  check_vocabulary(model);
 }
 
 void read_gguf_tokenizer(const io::GgufFile& file, BaseModel& model) {
-  const std::vector<std::string> tokens = file.get_strings("tokenizer.ggml.tokens");
-  model.bos_token = token_text(file, "tokenizer.ggml.bos_token_id", tokens);
-  model.eos_token = token_text(file, "tokenizer.ggml.eos_token_id", tokens);
+  model.tokenizer = text::tokenizer_from_gguf(read_vocabulary(file));
   const std::string source = file.get_string("tokenizer.chat_template", "");
   if (!source.empty()) model.chat_template = source;
+  fill_special_tokens(model);
+  check_vocabulary(model);
 }
 
 }  // namespace lmoe::arch

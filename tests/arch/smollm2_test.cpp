@@ -29,6 +29,10 @@ TEST(SmolLM2, OpensByName) {
   EXPECT_EQ(model->config.eos_token_ids, std::vector<int64_t>{2});
   EXPECT_EQ(model->bos_token, "<|im_start|>");
   EXPECT_EQ(model->eos_token, "<|im_end|>");
+  ASSERT_NE(model->tokenizer, nullptr);
+  EXPECT_EQ(model->tokenizer->vocab_size(), 49152);
+  const std::string text = "Hello <|im_end|> 12 größe\n";
+  EXPECT_EQ(model->tokenizer->decode(model->tokenizer->encode(text), /*skip_special=*/false), text);
   ASSERT_TRUE(model->chat_template);
   EXPECT_NE(model->chat_template->find("<|im_start|>"), std::string::npos);
 }
