@@ -3,7 +3,11 @@
 namespace lmoe::cli {
 
 std::span<const Command> torch_free_commands() {
-  static constexpr Command kCommands[] = {{"examples", run_examples}, {"methods", run_methods}};
+  static constexpr Command kCommands[] = {{"examples", run_examples},
+                                          {"inspect", run_inspect},
+                                          {"methods", run_methods},
+                                          {"report", run_report},
+                                          {"schema", run_schema}};
   return kCommands;
 }
 

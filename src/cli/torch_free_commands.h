@@ -8,7 +8,10 @@
 namespace lmoe::cli {
 
 int run_examples(const std::vector<std::string>& arguments);
+int run_inspect(const std::vector<std::string>& arguments);
 int run_methods(const std::vector<std::string>& arguments);
+int run_report(const std::vector<std::string>& arguments);
+int run_schema(const std::vector<std::string>& arguments);
 
 std::span<const Command> torch_free_commands();
 

@@ -1,0 +1,163 @@
+#include "cli/inspection.h"
+
+#include <algorithm>
+#include <map>
+#include <sstream>
+
+#include "arch/base_model.h"
+#include "base/config_node.h"
+#include "base/error.h"
+#include "base/files.h"
+#include "io/gguf.h"
+#include "io/manifest.h"
+#include "io/peft_folder.h"
+#include "io/safetensors.h"
+
+namespace lmoe::cli {
+namespace {
+
+void describe_tensors(Json& out, const io::WeightSource& source, bool with_list) {
+  std::map<std::string, int64_t> by_type;
+  int64_t elements = 0, bytes = 0;
+  Json list = Json::array();
+  for (const std::string& name : source.names()) {
+    const io::TensorView& view = *source.find(name);
+    by_type[io::dtype_name(view.dtype)] += 1;
+    elements += view.elements();
+    bytes += static_cast<int64_t>(view.bytes.size());
+    if (with_list) {
+      list.push_back({{"name", name},
+                      {"dtype", io::dtype_name(view.dtype)},
+                      {"shape", view.shape},
+                      {"bytes", view.bytes.size()}});
+    }
+  }
+  out["tensor_count"] = source.names().size();
+  out["parameters"] = elements;
+  out["bytes"] = bytes;
+  out["tensor_types"] = by_type;
+  if (with_list) out["tensors"] = std::move(list);
+}
+
+Json describe_run(const fs::path& folder, bool with_tensors) {
+  Json out = {{"kind", "run"}, {"path", folder.string()}};
+  const ConfigNode mixture = read_config_file(folder / "mixture.yaml");
+  if (const ConfigNode* method = mixture.find("method")) out["method"] = method->scalar;
+  Json experts = Json::array();
+  int64_t parameters = 0;
+  for (const auto& entry : fs::directory_iterator(folder / "experts")) {
+    const io::LoraFolder expert = io::read_peft_folder(entry.path());
+    int64_t size = 0;
+    for (const io::LoraPair& pair : expert.pairs) size += pair.a.elements() + pair.b.elements();
+    parameters += size;
+    experts.push_back({{"name", entry.path().filename().string()},
+                       {"rank", expert.config.rank},
+                       {"alpha", expert.config.alpha},
+                       {"modules", expert.pairs.size()},
+                       {"parameters", size}});
+  }
+  std::sort(experts.begin(), experts.end(),
+            [](const Json& a, const Json& b) { return a["name"] < b["name"]; });
+  out["experts"] = std::move(experts);
+  out["expert_parameters"] = parameters;
+  if (fs::exists(folder / "router.safetensors")) {
+    Json router = Json::object();
+    describe_tensors(router, *io::SafetensorsFile::open(folder / "router.safetensors"),
+                     with_tensors);
+    out["router"] = std::move(router);
+  }
+  if (fs::exists(folder / "base.json")) out["base"] = Json::parse(read_file(folder / "base.json"));
+  if (fs::exists(folder / "manifest.json")) {
+    io::check_manifest(folder);
+    out["manifest"] = "all files have the sizes and hashes it lists";
+  } else {
+    out["manifest"] = "missing: this run is not finished";
+  }
+  return out;
+}
+
+Json describe_adapter(const fs::path& folder, bool with_tensors) {
+  const io::LoraFolder adapter = io::read_peft_folder(folder);
+  Json out = {{"kind", "PEFT LoRA adapter"},
+              {"path", folder.string()},
+              {"rank", adapter.config.rank},
+              {"alpha", adapter.config.alpha},
+              {"target_modules", adapter.config.target_modules},
+              {"base_model", adapter.config.base_model_name_or_path},
+              {"modules", adapter.pairs.size()}};
+  describe_tensors(out, *adapter.storage, with_tensors);
+  return out;
+}
+
+Json describe_base(const std::string& name, bool with_tensors) {
+  const auto base = arch::open_base_model(name);
+  const arch::ModelConfig& c = base->config;
+  Json out = {{"kind", "base model"},
+              {"path", base->path},
+              {"family", c.family},
+              {"num_hidden_layers", c.num_hidden_layers},
+              {"hidden_size", c.hidden_size},
+              {"intermediate_size", c.intermediate_size},
+              {"num_attention_heads", c.num_attention_heads},
+              {"num_key_value_heads", c.num_key_value_heads},
+              {"head_dim", c.head_dim},
+              {"vocab_size", c.vocab_size},
+              {"max_position_embeddings", c.max_position_embeddings},
+              {"rope_theta", c.rope_theta},
+              {"tie_word_embeddings", c.tie_word_embeddings},
+              {"chat_template", base->chat_template.has_value()}};
+  describe_tensors(out, *base->source, with_tensors);
+  return out;
+}
+
+Json describe_tensor_file(const fs::path& path, bool with_tensors) {
+  const auto file = io::SafetensorsFile::open(path);
+  Json out = {{"kind", "safetensors"}, {"path", path.string()}, {"metadata", file->metadata()}};
+  describe_tensors(out, *file, with_tensors);
+  return out;
+}
+
+void append_line(std::ostringstream& out,
+                 const std::string& key,
+                 const Json& value,
+                 const std::string& indent) {
+  if (value.is_object()) {
+    out << indent << key << ":\n";
+    for (const auto& [inner, item] : value.items()) append_line(out, inner, item, indent + "  ");
+  } else if (value.is_array() && !value.empty() && value[0].is_object()) {
+    out << indent << key << ":\n";
+    for (const Json& item : value) {
+      out << indent << " ";
+      for (const auto& [inner, cell] : item.items()) {
+        out << " " << (inner == "name" ? "" : inner + " ")
+            << (cell.is_string() ? cell.get<std::string>() : cell.dump());
+      }
+      out << "\n";
+    }
+  } else {
+    out << indent << key << ": " << (value.is_string() ? value.get<std::string>() : value.dump())
+        << "\n";
+  }
+}
+
+}  // namespace
+
+Json inspect(const std::string& path, bool with_tensors) {
+  const fs::path folder(path);
+  std::error_code ignored;
+  if (fs::exists(folder / "mixture.yaml", ignored)) return describe_run(folder, with_tensors);
+  if (fs::exists(folder / "adapter_config.json", ignored))
+    return describe_adapter(folder, with_tensors);
+  if (fs::is_regular_file(folder, ignored) && folder.extension() == ".safetensors") {
+    return describe_tensor_file(folder, with_tensors);
+  }
+  return describe_base(path, with_tensors);
+}
+
+std::string inspection_text(const Json& inspection) {
+  std::ostringstream out;
+  for (const auto& [key, value] : inspection.items()) append_line(out, key, value, "");
+  return out.str();
+}
+
+}  // namespace lmoe::cli

@@ -1,0 +1,18 @@
+// What the report shows of a run, gathered from the files of its folder: log.jsonl,
+// config_effective.json, eval.json.
+#pragma once
+
+#include <filesystem>
+
+#include "base/json.h"
+
+namespace lmoe::cli {
+
+/// The object that report::render_report takes. Files that are missing leave their part out. Throws
+/// kCorruptData.
+Json report_data(const std::filesystem::path& run);
+
+/// report.html of the run, written whole; returns its path.
+std::filesystem::path write_report(const std::filesystem::path& run);
+
+}  // namespace lmoe::cli
