@@ -1,0 +1,41 @@
+#include "eval/answer_requests.h"
+
+#include <algorithm>
+
+namespace lmoe::eval {
+namespace {
+
+int64_t answer_limit(const EvalContext& context, const EvalItem& item) {
+  if (context.options.max_new_tokens > 0) return context.options.max_new_tokens;
+  const auto labelled = std::count_if(item.labels.begin(), item.labels.end(),
+                                      [](auto label) { return label != data::kIgnoreLabel; });
+  return 2 * labelled + 16;
+}
+
+/// Room for the answer, half of the positions at most, is kept by dropping the prompt's beginning.
+bool fit_prompt(std::vector<text::TokenId>& prompt, int64_t new_tokens, int64_t max_positions) {
+  const int64_t room =
+      std::max<int64_t>(1, max_positions - std::min(new_tokens, max_positions / 2));
+  const int64_t excess = std::ssize(prompt) - room;
+  if (excess <= 0) return false;
+  prompt.erase(prompt.begin(), prompt.begin() + excess);
+  return true;
+}
+
+}  // namespace
+
+AnswerRequests answer_requests(const EvalContext& context, const EvalTask& task) {
+  AnswerRequests result;
+  for (const EvalItem& item : task.items) {
+    generate::GenerateRequest request{.prompt = item.prompt};
+    request.options.max_new_tokens = answer_limit(context, item);
+    if (task.stops_at_line_break) request.options.stop = {"\n"};
+    const bool is_cut =
+        fit_prompt(request.prompt, request.options.max_new_tokens, context.model.max_positions());
+    result.truncated += is_cut ? 1 : 0;
+    result.requests.push_back(std::move(request));
+  }
+  return result;
+}
+
+}  // namespace lmoe::eval

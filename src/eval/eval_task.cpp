@@ -1,0 +1,75 @@
+#include "eval/eval_task.h"
+
+#include <algorithm>
+
+#include "eval/answer_text.h"
+
+namespace lmoe::eval {
+namespace {
+
+std::string expected_answer(const data::Record& record) {
+  if (!record.is_chat()) return record.response;
+  for (auto message = record.messages.rbegin(); message != record.messages.rend(); ++message) {
+    if (message->value("role", "") != "assistant") continue;
+    const auto content = message->find("content");
+    if (content != message->end() && content->is_string()) return content->get<std::string>();
+    break;
+  }
+  return {};
+}
+
+void check_metric(const data::Dataset& dataset, Metric metric) {
+  const bool is_text = dataset.type == data::RecordType::kText;
+  LMOE_CHECK_ARG(metric != Metric::kExactMatch || !is_text, "[eval] ", dataset.file,
+                 ": exact_match needs answers: given plain text, expected prompt and response; "
+                 "use metric perplexity");
+  LMOE_CHECK_ARG(metric != Metric::kChoice || dataset.type == data::RecordType::kChoice, "[eval] ",
+                 dataset.file, ": metric choice needs records with choices and label: given ",
+                 enum_name(dataset.type));
+}
+
+EvalItem make_item(const data::Dataset& dataset,
+                   const data::Record& record,
+                   const data::Renderer& renderer,
+                   Metric metric) {
+  EvalItem item;
+  item.line = record.line;
+  data::Example example = renderer.render(record, dataset.file);
+  item.ids = std::move(example.ids);
+  item.labels = std::move(example.labels);
+  if (dataset.type == data::RecordType::kText) return item;
+
+  item.prompt = renderer.prompt(record);
+  LMOE_CHECK_ARG(!item.prompt.empty() || metric == Metric::kPerplexity, "[eval] ", dataset.file,
+                 ":", record.line, ": the prompt has no tokens");
+  item.expected = expected_answer(record);
+  item.label = record.label;
+  for (const std::string& choice : record.choices) {
+    item.choices.push_back(renderer.answer(record, choice));
+    item.choice_bytes.push_back(static_cast<int64_t>(choice.size()));
+    LMOE_CHECK_ARG(!item.choices.back().empty(), "[eval] ", dataset.file, ":", record.line,
+                   ": choice ", item.choices.size() - 1, " has no tokens");
+  }
+  return item;
+}
+
+}  // namespace
+
+EvalTask make_task(const data::Dataset& dataset, const data::Renderer& renderer, Metric metric) {
+  EvalTask task;
+  task.name = dataset.name;
+  task.metric = resolve_metric(metric, dataset.type);
+  task.has_answers = dataset.type != data::RecordType::kText;
+  check_metric(dataset, task.metric);
+  LMOE_CHECK_ARG(!dataset.records.empty(), "[eval] ", dataset.file, ": no records");
+  task.items.reserve(dataset.records.size());
+  for (const data::Record& record : dataset.records)
+    task.items.push_back(make_item(dataset, record, renderer, task.metric));
+  task.stops_at_line_break =
+      std::none_of(task.items.begin(), task.items.end(), [](const EvalItem& item) {
+        return trim(item.expected).find('\n') != std::string_view::npos;
+      });
+  return task;
+}
+
+}  // namespace lmoe::eval

@@ -1,0 +1,49 @@
+// A data set made ready for scoring: token ids instead of records, so that metrics know neither
+// files nor templates.
+#pragma once
+
+#include <algorithm>
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "data/record.h"
+#include "data/render.h"
+#include "eval/metric.h"
+#include "text/tokenizer.h"
+
+namespace lmoe::eval {
+
+struct EvalItem {
+  int64_t line = 0;
+  std::vector<text::TokenId> prompt;  ///< what an answer starts from
+  std::string expected;               ///< the right answer
+  /// Prompt and right answer (or the plain text) with the scored tokens marked as in data::Example.
+  std::vector<text::TokenId> ids, labels;
+  std::vector<std::vector<text::TokenId>> choices;  ///< continuations of the prompt
+  std::vector<int64_t> choice_bytes;                ///< UTF-8 bytes of each choice's text
+  int64_t label = -1;
+};
+
+struct EvalTask {
+  std::string name;
+  Metric metric = Metric::kExactMatch;  ///< never kAuto
+  std::vector<EvalItem> items;
+  bool has_answers = true;  ///< false for plain text
+  /// False where an expected answer has several lines.
+  bool stops_at_line_break = true;
+};
+
+/// Throws kInvalidArgument: a metric the records do not allow (exact_match of plain text, choice
+/// without choices), an empty prompt where one is needed; and what rendering throws.
+EvalTask make_task(const data::Dataset& dataset, const data::Renderer& renderer, Metric metric);
+
+/// The first `count` items; all when there are fewer.
+inline EvalTask first_items(const EvalTask& task, int64_t count) {
+  EvalTask part{task.name, task.metric, {}, task.has_answers, task.stops_at_line_break};
+  const int64_t size = std::min(std::ssize(task.items), static_cast<ptrdiff_t>(count));
+  part.items.assign(task.items.begin(), task.items.begin() + size);
+  return part;
+}
+
+}  // namespace lmoe::eval

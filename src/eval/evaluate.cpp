@@ -1,0 +1,44 @@
+#include "eval/evaluate.h"
+
+#include <set>
+
+namespace lmoe::eval {
+
+TaskResult evaluate_task(const EvalContext& context, const EvalTask& task) {
+  TaskScore score = measure(context, task, enum_name(task.metric));
+  TaskResult result;
+  result.task = task.name;
+  result.metric = task.metric;
+  result.score = score_of(task.metric, score.outcomes);
+  result.n = std::ssize(task.items);
+  result.interval = interval_of(task.metric, score.outcomes, context.options);
+  result.extra = std::move(score.extra);
+  result.outcomes = std::move(score.outcomes);
+  result.samples = make_samples(context, task);
+  if (context.model.router() == nullptr) return result;
+  if (context.options.usage_records > 0) result.usage = measure_router_usage(context, task);
+  if (context.options.ablation_records > 0) result.ablation = measure_ablation(context, task);
+  return result;
+}
+
+EvalResult evaluate(decode::StepModel& model,
+                    const text::Tokenizer& tokenizer,
+                    std::span<const EvalTask> tasks,
+                    const EvalOptions& options,
+                    const EvalHooks& hooks,
+                    const std::string& model_name) {
+  LMOE_CHECK_ARG(!tasks.empty(), "[eval] there is nothing to evaluate: no tasks");
+  std::set<std::string> names;
+  for (const EvalTask& task : tasks)
+    LMOE_CHECK_ARG(names.insert(task.name).second, "[eval] two tasks have the name ", task.name,
+                   "; give one of them another with `name`");
+  EvalResult result;
+  result.model = model_name;
+  result.confidence = options.confidence;
+  if (model.router() != nullptr) result.router = *model.router();
+  const EvalContext context{model, tokenizer, options, hooks};
+  for (const EvalTask& task : tasks) result.tasks.push_back(evaluate_task(context, task));
+  return result;
+}
+
+}  // namespace lmoe::eval
