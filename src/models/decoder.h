@@ -20,19 +20,26 @@ struct DecoderOptions {
       at::kFloat;  ///< of frozen weights and activations; norms and softmax compute in float32
 };
 
+struct DecoderWeights;
+
 class Decoder {
  public:
   /// Reads every tensor of `base`. Throws kCorruptData naming tensors that are missing, misshapen
   /// or left over.
   static std::unique_ptr<Decoder> load(arch::BaseModel& base, const DecoderOptions& options);
+  /// From tensors already in memory, all of one type (models/decoder_weights.h).
+  static std::unique_ptr<Decoder> build(arch::ModelConfig config, DecoderWeights weights);
   ~Decoder();
 
   const arch::ModelConfig& config() const;
   at::ScalarType dtype() const;
 
   /// ids [N] int64 packed as `context.segments` says -> hidden states after the final norm [N, H].
+  /// Fills `context.positions` when undefined. With a KV cache, makes room in it, and afterwards
+  /// the tokens belong to their slots. Throws kInvalidArgument for ids outside the vocabulary,
+  /// segments that do not cover the ids in order, or a past that is not the slot's length.
   at::Tensor forward(const at::Tensor& ids, nn::ForwardContext& context) const;
-  /// [M, H] -> [M, V] in float32, soft-capped where the family does.
+  /// [M, H] -> [M, V] in float32 (double for a double model), soft-capped where the family does.
   at::Tensor logits(const at::Tensor& hidden) const;
   /// [V, H]; the embedding when tied.
   const at::Tensor& lm_head() const;
@@ -40,12 +47,12 @@ class Decoder {
   /// Every socket, in order of computation: per layer q,k,v | o | gate,up | down.
   const std::vector<nn::ProjectionGroup*>& projection_groups() const;
 
-  int64_t parameter_count() const;
+  int64_t parameter_count() const;  ///< tied tensors once
   int64_t weight_bytes() const;
 
  private:
-  Decoder();
   struct Parts;
+  explicit Decoder(std::unique_ptr<Parts> parts);
   std::unique_ptr<Parts> parts_;
 };
 

@@ -1,0 +1,17 @@
+// What the processor can do, where it decides how we compute.
+#pragma once
+
+#include <string>
+
+namespace lmoe {
+
+struct Bf16Support {
+  bool is_fast = false;
+  std::string reason;  ///< "this processor has avx512_bf16", for people
+};
+
+/// bfloat16 GEMMs are worth using only with instructions for them (AVX-512 BF16 or AMX); elsewhere
+/// they run many times slower than float32.
+Bf16Support bf16_support();
+
+}  // namespace lmoe

@@ -1,0 +1,164 @@
+#include "models/decoder.h"
+
+#include <ATen/ATen.h>
+
+#include <cmath>
+
+#include "base/error.h"
+#include "models/decoder_weights.h"
+#include "models/rope_frequencies.h"
+#include "nn/decoder_layer.h"
+#include "nn/dispatch.h"
+#include "nn/kv_cache.h"
+#include "nn/rms_norm.h"
+
+namespace lmoe::models {
+
+struct Decoder::Parts {
+  arch::ModelConfig config;
+  at::Tensor embedding, final_norm, lm_head;
+  double embedding_multiplier = 1;  ///< rounded to the model's type, as transformers does
+  std::vector<std::unique_ptr<nn::DecoderLayer>> layers;
+  std::vector<nn::ProjectionGroup*> groups;
+  int64_t parameter_count = 0, weight_bytes = 0;
+};
+
+namespace {
+
+nn::GatedActivation activation_of(const arch::ModelConfig& config) {
+  switch (config.hidden_act) {
+    case arch::Activation::kSilu:
+      return nn::GatedActivation::kSilu;
+    case arch::Activation::kGeluTanh:
+      return nn::GatedActivation::kGeluTanh;
+    case arch::Activation::kGelu:
+      return nn::GatedActivation::kGelu;
+  }
+  fail(ErrorCode::kInternal, "[load_base] unknown activation");
+}
+
+nn::AttentionShape attention_shape(const arch::ModelConfig& config, int64_t layer) {
+  const auto dim = static_cast<double>(config.head_dim);
+  const auto index = static_cast<size_t>(layer);
+  nn::AttentionShape shape;
+  shape.num_heads = config.num_attention_heads;
+  shape.num_kv_heads = config.num_key_value_heads;
+  shape.head_dim = config.head_dim;
+  shape.scale = 1 / std::sqrt(config.query_pre_attn_scalar.value_or(dim));
+  shape.sliding_window = index < config.sliding_window.size() ? config.sliding_window[index] : 0;
+  shape.softcap = config.attn_logit_softcapping.value_or(0);
+  return shape;
+}
+
+void check_segments(const nn::ForwardContext& context, const at::Tensor& ids, int64_t vocab_size) {
+  LMOE_CHECK_ARG(ids.dim() == 1 && ids.scalar_type() == at::kLong && ids.size(0) > 0,
+                 "[forward] ids must be [N] int64 with N > 0: given ", ids.sizes(), " ",
+                 ids.scalar_type());
+  int64_t next = 0;
+  for (const nn::Segment& segment : context.segments) {
+    LMOE_CHECK_ARG(segment.start == next && segment.length > 0 && segment.past >= 0,
+                   "[forward] segments must follow each other: given start ", segment.start,
+                   ", length ", segment.length, ", expected start ", next);
+    LMOE_CHECK_ARG(context.kv_cache == nullptr
+                       ? segment.past == 0
+                       : segment.past == context.kv_cache->length(segment.slot),
+                   "[forward] a segment's past of ", segment.past,
+                   " is not the number of its tokens in the KV cache");
+    next += segment.length;
+  }
+  LMOE_CHECK_ARG(next == ids.size(0), "[forward] segments hold ", next, " tokens: given ",
+                 ids.size(0), " ids");
+  const auto [smallest, largest] = at::aminmax(ids);
+  LMOE_CHECK_ARG(smallest.item<int64_t>() >= 0 && largest.item<int64_t>() < vocab_size,
+                 "[forward] token ids must be in [0, ", vocab_size, "): given ",
+                 smallest.item<int64_t>(), " to ", largest.item<int64_t>());
+}
+
+int64_t linear_elements(const std::vector<nn::FrozenLinear>& linears) {
+  int64_t count = 0;
+  for (const nn::FrozenLinear& linear : linears)
+    count += linear.weight.numel() + (linear.bias.defined() ? linear.bias.numel() : 0);
+  return count;
+}
+
+int64_t norm_elements(const nn::LayerNorms& norms) {
+  int64_t count = 0;
+  for (const at::Tensor& norm : {norms.before_attention, norms.after_attention, norms.before_mlp,
+                                 norms.after_mlp, norms.q, norms.k})
+    count += norm.defined() ? norm.numel() : 0;
+  return count;
+}
+
+}  // namespace
+
+Decoder::Decoder(std::unique_ptr<Parts> parts) : parts_(std::move(parts)) {}
+Decoder::~Decoder() = default;
+
+std::unique_ptr<Decoder> Decoder::load(arch::BaseModel& base, const DecoderOptions& options) {
+  return build(base.config, read_decoder_weights(base, options.dtype));
+}
+
+std::unique_ptr<Decoder> Decoder::build(arch::ModelConfig config, DecoderWeights weights) {
+  auto parts = std::make_unique<Parts>();
+  parts->config = std::move(config);
+  parts->embedding = std::move(weights.embedding);
+  parts->final_norm = std::move(weights.final_norm);
+  parts->lm_head = std::move(weights.lm_head);
+  parts->embedding_multiplier =
+      at::scalar_tensor(parts->config.embedding_multiplier, parts->embedding.options())
+          .item<double>();
+  int64_t matrices = parts->embedding.numel(), norms = parts->final_norm.numel();
+  if (!parts->lm_head.is_same(parts->embedding)) matrices += parts->lm_head.numel();
+  for (LayerWeights& layer : weights.layers) {
+    for (const auto* linears : {&layer.qkv, &layer.o, &layer.gate_up, &layer.down})
+      matrices += linear_elements(*linears);
+    norms += norm_elements(layer.norms);
+    const auto index = static_cast<int>(parts->layers.size());
+    parts->layers.push_back(std::make_unique<nn::DecoderLayer>(
+        index, std::move(layer.norms), attention_shape(parts->config, index),
+        activation_of(parts->config), std::move(layer.qkv), std::move(layer.o),
+        std::move(layer.gate_up), std::move(layer.down)));
+    for (nn::ProjectionGroup* group : parts->layers.back()->projection_groups())
+      parts->groups.push_back(group);
+  }
+  parts->parameter_count = matrices + norms;
+  parts->weight_bytes = matrices * static_cast<int64_t>(parts->embedding.element_size()) +
+                        norms * static_cast<int64_t>(parts->final_norm.element_size());
+  return std::unique_ptr<Decoder>(new Decoder(std::move(parts)));
+}
+
+const arch::ModelConfig& Decoder::config() const { return parts_->config; }
+at::ScalarType Decoder::dtype() const { return parts_->embedding.scalar_type(); }
+const at::Tensor& Decoder::lm_head() const { return parts_->lm_head; }
+int64_t Decoder::parameter_count() const { return parts_->parameter_count; }
+int64_t Decoder::weight_bytes() const { return parts_->weight_bytes; }
+
+const std::vector<nn::ProjectionGroup*>& Decoder::projection_groups() const {
+  return parts_->groups;
+}
+
+at::Tensor Decoder::forward(const at::Tensor& ids, nn::ForwardContext& context) const {
+  const Parts& p = *parts_;
+  check_segments(context, ids, p.config.vocab_size);
+  if (!context.positions.defined()) context.positions = nn::make_positions(context.segments);
+  if (context.kv_cache != nullptr)
+    for (const nn::Segment& segment : context.segments)
+      context.kv_cache->reserve(segment.past + segment.length);
+
+  at::Tensor hidden = at::embedding(p.embedding, ids);
+  if (p.embedding_multiplier != 1) hidden = hidden * p.embedding_multiplier;
+  const nn::RopeTable rope = make_rope_table(p.config, context, dtype());
+  for (const auto& layer : p.layers) hidden = layer->forward(hidden, rope, context);
+  if (context.kv_cache != nullptr)
+    for (const nn::Segment& segment : context.segments)
+      context.kv_cache->advance(segment.slot, segment.length);
+  return nn::rms_norm(hidden, p.final_norm, p.config.rms_norm_eps);
+}
+
+at::Tensor Decoder::logits(const at::Tensor& hidden) const {
+  const at::Tensor logits = at::linear(hidden, parts_->lm_head).to(nn::accumulate_dtype(dtype()));
+  const std::optional<double>& cap = parts_->config.final_logit_softcapping;
+  return cap ? at::tanh(logits / *cap) * *cap : logits;
+}
+
+}  // namespace lmoe::models

@@ -1,0 +1,111 @@
+#include "models/decoder_weights.h"
+
+#include <ATen/ATen.h>
+
+#include "nn/dispatch.h"
+
+namespace lmoe::models {
+
+namespace {
+
+using arch::TensorRole;
+
+/// Roles of one projection and its name.
+struct ProjectionRoles {
+  TensorRole weight, bias;
+  const char* name;
+  bool has_bias;
+  int64_t out, in;
+};
+
+class Reader {
+ public:
+  Reader(arch::BaseModel& base, at::ScalarType dtype) : base_(base), dtype_(dtype) {}
+
+  at::Tensor read(TensorRole role, int layer, const std::vector<int64_t>& shape) {
+    at::Tensor values = at::empty(shape, at::kFloat);
+    base_.read(role, layer, shape, {values.data_ptr<float>(), static_cast<size_t>(values.numel())});
+    return values.to(dtype_);
+  }
+
+  /// Norms stay in the type they compute in, with the one that Gemma adds already added.
+  at::Tensor read_norm(TensorRole role, int layer, int64_t width) {
+    at::Tensor values = at::empty({width}, at::kFloat);
+    base_.read(role, layer, {width}, {values.data_ptr<float>(), static_cast<size_t>(width)});
+    if (base_.config.norm_plus_one) values += 1;
+    return values.to(nn::accumulate_dtype(dtype_));
+  }
+
+  nn::FrozenLinear read_linear(const ProjectionRoles& roles, int layer) {
+    return {roles.name, arch::BaseModel::module_path(roles.weight, layer),
+            read(roles.weight, layer, {roles.out, roles.in}),
+            roles.has_bias ? read(roles.bias, layer, {roles.out}) : at::Tensor()};
+  }
+
+  LayerWeights read_layer(int layer);
+
+ private:
+  nn::LayerNorms read_norms(int layer);
+
+  arch::BaseModel& base_;
+  at::ScalarType dtype_;
+};
+
+nn::LayerNorms Reader::read_norms(int layer) {
+  const arch::ModelConfig& config = base_.config;
+  const int64_t width = config.hidden_size;
+  nn::LayerNorms norms;
+  norms.eps = config.rms_norm_eps;
+  norms.before_attention = read_norm(TensorRole::kInputNorm, layer, width);
+  at::Tensor post_attention = read_norm(TensorRole::kPostAttentionNorm, layer, width);
+  if (config.has_post_norms) {
+    norms.after_attention = post_attention;
+    norms.before_mlp = read_norm(TensorRole::kPreFeedforwardNorm, layer, width);
+    norms.after_mlp = read_norm(TensorRole::kPostFeedforwardNorm, layer, width);
+  } else {
+    norms.before_mlp = post_attention;
+  }
+  if (config.has_qk_norm) {
+    norms.q = read_norm(TensorRole::kQNorm, layer, config.head_dim);
+    norms.k = read_norm(TensorRole::kKNorm, layer, config.head_dim);
+  }
+  return norms;
+}
+
+LayerWeights Reader::read_layer(int layer) {
+  const arch::ModelConfig& c = base_.config;
+  const int64_t hidden = c.hidden_size, inner = c.intermediate_size;
+  const int64_t q = c.num_attention_heads * c.head_dim, kv = c.num_key_value_heads * c.head_dim;
+  using R = TensorRole;
+  LayerWeights weights;
+  weights.norms = read_norms(layer);
+  weights.qkv = {read_linear({R::kQ, R::kQBias, "q_proj", c.qkv_bias, q, hidden}, layer),
+                 read_linear({R::kK, R::kKBias, "k_proj", c.qkv_bias, kv, hidden}, layer),
+                 read_linear({R::kV, R::kVBias, "v_proj", c.qkv_bias, kv, hidden}, layer)};
+  weights.o = {read_linear({R::kO, R::kOBias, "o_proj", c.o_bias, hidden, q}, layer)};
+  weights.gate_up = {
+      read_linear({R::kGate, R::kGateBias, "gate_proj", c.mlp_bias, inner, hidden}, layer),
+      read_linear({R::kUp, R::kUpBias, "up_proj", c.mlp_bias, inner, hidden}, layer)};
+  weights.down = {
+      read_linear({R::kDown, R::kDownBias, "down_proj", c.mlp_bias, hidden, inner}, layer)};
+  return weights;
+}
+
+}  // namespace
+
+DecoderWeights read_decoder_weights(arch::BaseModel& base, at::ScalarType dtype) {
+  Reader reader(base, dtype);
+  const arch::ModelConfig& config = base.config;
+  const std::vector<int64_t> table = {config.vocab_size, config.hidden_size};
+  DecoderWeights weights;
+  weights.embedding = reader.read(TensorRole::kEmbedding, -1, table);
+  weights.final_norm = reader.read_norm(TensorRole::kFinalNorm, -1, config.hidden_size);
+  weights.lm_head =
+      config.tie_word_embeddings ? weights.embedding : reader.read(TensorRole::kLmHead, -1, table);
+  for (int layer = 0; layer < config.num_hidden_layers; ++layer)
+    weights.layers.push_back(reader.read_layer(layer));
+  base.check_all_read();
+  return weights;
+}
+
+}  // namespace lmoe::models

@@ -1,0 +1,41 @@
+// A base model, with the mixture of a run where one is named, ready to use.
+//
+//   auto model = runner::load_model({.base = "smollm2-135m", .run = "runs/l-moe"});
+//   model->steps->step(…);  model->base->tokenizer->encode(…);
+#pragma once
+
+#include <filesystem>
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "arch/base_model.h"
+#include "mixture/mixture.h"
+#include "models/decoder.h"
+#include "runner/torch_step_model.h"
+
+namespace lmoe::runner {
+
+enum class ComputeType { kAuto, kF32, kBf16 };
+
+struct LoadOptions {
+  std::string base;  ///< empty: the base that `run` was trained on
+  std::optional<std::filesystem::path> run;
+  ComputeType dtype = ComputeType::kAuto;
+};
+
+/// The type to compute in; `auto` takes bfloat16 only where the processor has instructions for it.
+at::ScalarType choose_dtype(ComputeType type);
+
+struct LoadedModel {
+  std::unique_ptr<arch::BaseModel> base;
+  std::unique_ptr<models::Decoder> decoder;
+  std::unique_ptr<mixture::Mixture> mixture;  ///< null without a run; plugged in
+  std::unique_ptr<TorchStepModel> steps;
+};
+
+/// Throws kNotFound, kCorruptData; kInvalidArgument naming the difference when base.json of the run
+/// describes another base.
+std::unique_ptr<LoadedModel> load_model(const LoadOptions& options);
+
+}  // namespace lmoe::runner
