@@ -76,6 +76,8 @@ ModelConfig read_common(const HuggingFaceConfig& config,
   model.tie_word_embeddings = config.boolean("tie_word_embeddings", defaults.tie_word_embeddings);
   model.sliding_window.assign(static_cast<size_t>(model.num_hidden_layers), 0);
   model.eos_token_ids = config.token_ids("eos_token_id", model.vocab_size);
+  if (defaults.eos_token_id && !config.json().contains("eos_token_id"))
+    model.eos_token_ids = {*defaults.eos_token_id};
   check_sizes(model, config.where(""));
   read_rope(config, model);
   return model;

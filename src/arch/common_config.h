@@ -15,6 +15,7 @@ struct HuggingFaceDefaults {
   std::optional<int64_t> head_dim;             ///< hidden_size / num_attention_heads when unset
   int64_t max_position_embeddings = 2048;
   bool tie_word_embeddings = false;
+  std::optional<int64_t> eos_token_id;
   const char* activation_key = "hidden_act";
   const char* activation = "silu";
 };

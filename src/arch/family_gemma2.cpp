@@ -38,6 +38,7 @@ ModelConfig from_huggingface(const HuggingFaceConfig& config) {
   defaults.head_dim = 256;
   defaults.max_position_embeddings = 8192;
   defaults.tie_word_embeddings = true;
+  defaults.eos_token_id = 1;
   defaults.activation_key = "hidden_activation";
   defaults.activation = "gelu_pytorch_tanh";
   ModelConfig model = read_common(config, "gemma2", defaults);

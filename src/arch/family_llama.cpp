@@ -6,7 +6,9 @@ namespace lmoe::arch {
 namespace {
 
 ModelConfig from_huggingface(const HuggingFaceConfig& config) {
-  ModelConfig model = read_common(config, "llama", {});
+  HuggingFaceDefaults defaults;
+  defaults.eos_token_id = 2;
+  ModelConfig model = read_common(config, "llama", defaults);
   model.qkv_bias = model.o_bias = config.boolean("attention_bias", false);
   model.mlp_bias = config.boolean("mlp_bias", false);
   return model;

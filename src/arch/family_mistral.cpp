@@ -9,6 +9,7 @@ ModelConfig from_huggingface(const HuggingFaceConfig& config) {
   HuggingFaceDefaults defaults;
   defaults.num_key_value_heads = 8;
   defaults.max_position_embeddings = 4096 * 32;
+  defaults.eos_token_id = 2;
   ModelConfig model = read_common(config, "mistral", defaults);
   // A missing key means the default window, an explicit null none.
   const int64_t missing = config.json().contains("sliding_window") ? 0 : 4096;

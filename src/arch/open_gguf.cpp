@@ -18,9 +18,10 @@ std::unique_ptr<BaseModel> open_gguf_file(const std::filesystem::path& path) {
   model->tensor_name = [settings = model->config](TensorRole role, int layer) {
     return gguf_tensor_name(settings, role, layer);
   };
-  read_gguf_tokenizer(*file, *model);
+  const io::GgufFile& metadata = *file;
   model->source = std::move(file);
   check_inventory(*model);
+  read_gguf_tokenizer(metadata, *model);
   return model;
 }
 

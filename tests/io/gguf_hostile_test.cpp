@@ -3,7 +3,7 @@
 #include "base/error.h"
 #include "base/files.h"
 #include "io/gguf.h"
-#include "io/gguf_builder.h"
+#include "support/gguf_builder.h"
 #include "support/temp_folder.h"
 
 namespace lmoe::io {
