@@ -27,6 +27,7 @@ struct SiteInfo {
   int layer = 0;
 };
 
+class Gate;
 class SiteBank;
 
 class Mixture {
@@ -41,6 +42,9 @@ class Mixture {
   ~Mixture();
 
   const spec::MixtureSpec& spec() const { return spec_; }
+  /// Into the sockets of a decoder of the same shape as the one it was made for. Throws
+  /// kInvalidArgument naming the module that differs, or a socket that is taken; then nothing is
+  /// plugged.
   void plug(const std::vector<nn::ProjectionGroup*>& groups);
   void unplug(const std::vector<nn::ProjectionGroup*>& groups);
 
@@ -67,9 +71,13 @@ class Mixture {
   static std::unique_ptr<Mixture> load(const std::filesystem::path& folder,
                                        const std::vector<nn::ProjectionGroup*>& groups);
 
+  /// The parts, for tests and for saving: one bank per group that has a target, each gate once.
+  const std::vector<std::shared_ptr<SiteBank>>& banks() const { return banks_; }
+  std::vector<std::shared_ptr<Gate>> gates() const;
+
  private:
   spec::MixtureSpec spec_;
-  std::vector<std::shared_ptr<SiteBank>> banks_;  ///< one per group that has a target
+  std::vector<std::shared_ptr<SiteBank>> banks_;
 };
 
 }  // namespace lmoe::mixture

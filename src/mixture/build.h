@@ -1,0 +1,17 @@
+// From a spec and the decoder's sockets to fresh banks and gates.
+#pragma once
+
+#include <memory>
+#include <vector>
+
+#include "mixture/site_bank.h"
+
+namespace lmoe::mixture {
+
+/// One bank per group with a target. Throws kInvalidArgument naming targets that match nothing.
+std::vector<std::shared_ptr<SiteBank>> build_banks(const spec::MixtureSpec& spec,
+                                                   const std::vector<nn::ProjectionGroup*>& groups,
+                                                   uint64_t seed,
+                                                   at::ScalarType dtype);
+
+}  // namespace lmoe::mixture

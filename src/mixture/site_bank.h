@@ -1,0 +1,50 @@
+// What plugs into the socket of one group of projections: an expert bank and the gate that weighs
+// it.
+//
+//   y_p += s * B_p * M(x) * A * x        two GEMMs per projection, the first one stacked over p
+#pragma once
+
+#include <memory>
+#include <vector>
+
+#include "mixture/expert_bank.h"
+#include "mixture/gate.h"
+#include "nn/projection.h"
+
+namespace lmoe::mixture {
+
+class SiteBank : public nn::ProjectionDelta {
+ public:
+  /// `group`: position among the decoder's groups. `gate` is null for a constant weight of 1; a
+  /// gate with one site for several projections is shared through the forward's context.
+  SiteBank(const spec::MixtureSpec& spec,
+           size_t group,
+           ExpertBank bank,
+           std::shared_ptr<Gate> gate);
+
+  std::vector<at::Tensor> apply(const nn::SocketInput& input,
+                                std::vector<at::Tensor> outputs,
+                                nn::ForwardContext& context) override;
+
+  size_t group() const { return group_; }
+  const ExpertBank& bank() const { return bank_; }
+  const std::shared_ptr<Gate>& gate() const { return gate_; }
+  /// Throws kInvalidArgument naming the module when the group has other projections or widths.
+  void check_fits(const nn::ProjectionGroup& group) const;
+
+ private:
+  /// [N, P or 1, E], or undefined for a constant weight of 1.
+  at::Tensor routing_weights(const nn::SocketInput& input, nn::ForwardContext& context) const;
+  /// What the adapters read: x, with dropout while training.
+  at::Tensor adapter_input(const at::Tensor& x, nn::ForwardContext& context) const;
+
+  size_t group_;
+  ExpertBank bank_;
+  std::shared_ptr<Gate> gate_;
+  spec::GateSource source_;
+  spec::GateShare share_;
+  spec::Apply apply_;
+  double dropout_;
+};
+
+}  // namespace lmoe::mixture

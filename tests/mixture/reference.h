@@ -1,0 +1,130 @@
+// The oracle: a mixture on one group of projections, token by token, expert by expert, in plain
+// loops over doubles. Slow and obvious on purpose; it shares no code with what it checks.
+#pragma once
+
+#include <ATen/ATen.h>
+
+#include <algorithm>
+#include <cmath>
+#include <vector>
+
+#include "mixture/site_bank.h"
+
+namespace lmoe::test {
+
+using Vector = std::vector<double>;
+
+inline Vector row(const at::Tensor& matrix, int64_t index) {
+  const at::Tensor values = matrix.detach()[index].to(at::kDouble).contiguous();
+  return Vector(values.data_ptr<double>(), values.data_ptr<double>() + values.numel());
+}
+
+inline Vector times(const at::Tensor& matrix, const Vector& x) {
+  Vector y;
+  for (int64_t i = 0; i < matrix.size(0); ++i) {
+    const Vector weights = row(matrix, i);
+    double sum = 0;
+    for (size_t j = 0; j < x.size(); ++j) sum += weights[j] * x[j];
+    y.push_back(sum);
+  }
+  return y;
+}
+
+inline Vector softmax(const Vector& logits) {
+  const double largest = *std::max_element(logits.begin(), logits.end());
+  Vector p;
+  double sum = 0;
+  for (const double z : logits) sum += std::exp(z - largest);
+  for (const double z : logits) p.push_back(std::exp(z - largest) / sum);
+  return p;
+}
+
+/// Logits of gate `g` of the stacked gates, before the temperature.
+inline Vector naive_logits(const spec::MixtureSpec& spec,
+                           const mixture::Gate& gate,
+                           int64_t g,
+                           const Vector& h) {
+  const int64_t experts = spec.experts.count;
+  const auto tensors = gate.tensors();
+  if (spec.gate.net == spec::GateNet::kLinear)
+    return times(tensors[0].tensor.slice(0, g * experts, (g + 1) * experts), h);
+  const int64_t width = spec.gate.hidden_size;
+  Vector hidden = times(tensors[0].tensor.slice(0, g * width, (g + 1) * width), h);
+  for (double& value : hidden) value /= 1 + std::exp(-value);
+  return times(tensors[1].tensor.slice(0, g * experts, (g + 1) * experts), hidden);
+}
+
+inline Vector naive_weights(const spec::MixtureSpec& spec, Vector logits, int disabled) {
+  for (double& z : logits) z /= spec.gate.temperature;
+  std::vector<size_t> left;
+  for (size_t i = 0; i < logits.size(); ++i)
+    if (static_cast<int>(i) != disabled) left.push_back(i);
+  Vector kept_logits;
+  for (const size_t i : left) kept_logits.push_back(logits[i]);
+  Vector weights(logits.size(), 0.0);
+  if (left.empty()) return weights;
+  const Vector p = softmax(kept_logits);
+  std::vector<size_t> order(left.size());
+  for (size_t i = 0; i < order.size(); ++i) order[i] = i;
+  std::stable_sort(order.begin(), order.end(), [&](size_t a, size_t b) { return p[a] > p[b]; });
+  const bool sparse = spec.select.kind == spec::SelectKind::kTopK;
+  if (sparse) order.resize(std::min(order.size(), static_cast<size_t>(*spec.select.k)));
+  double sum = 0;
+  for (const size_t i : order) sum += p[i];
+  const bool keeps = !sparse || spec.normalize == spec::Normalize::kSoftmax;
+  for (const size_t i : order) weights[left[i]] = keeps ? p[i] : p[i] / sum;
+  return weights;
+}
+
+/// What projection `target` of the bank adds to its frozen output for one token.
+inline Vector naive_delta(const spec::MixtureSpec& spec,
+                          const mixture::ExpertBank& bank,
+                          size_t target,
+                          const Vector& w,
+                          const Vector& x) {
+  const auto rank = static_cast<size_t>(spec.experts.rank);
+  Vector mean_down(rank, 0.0);
+  for (size_t i = 0; i < w.size(); ++i) {
+    const Vector down = times(bank.factors(target, static_cast<int64_t>(i)).a, x);
+    for (size_t r = 0; r < rank; ++r) mean_down[r] += w[i] * down[r];
+  }
+  Vector delta(static_cast<size_t>(bank.targets()[target].out), 0.0);
+  for (size_t i = 0; i < w.size(); ++i) {
+    const mixture::ExpertFactors factors = bank.factors(target, static_cast<int64_t>(i));
+    const bool deltas = spec.apply == spec::Apply::kDeltas;
+    const Vector up = times(factors.b, deltas ? times(factors.a, x) : mean_down);
+    for (size_t o = 0; o < delta.size(); ++o) delta[o] += spec.experts.scaling() * w[i] * up[o];
+  }
+  return delta;
+}
+
+/// Outputs of all projections of `group` for x [N, in] and block_input [N, H].
+inline std::vector<at::Tensor> naive_forward(const spec::MixtureSpec& spec,
+                                             const mixture::SiteBank& bank,
+                                             const nn::ProjectionGroup& group,
+                                             const at::Tensor& x,
+                                             const at::Tensor& block_input,
+                                             int disabled = -1) {
+  std::vector<at::Tensor> outputs;
+  for (const nn::FrozenLinear& linear : group.linears())
+    outputs.push_back(at::linear(x, linear.weight, linear.bias));
+  for (size_t p = 0; p < bank.bank().targets().size(); ++p) {
+    at::Tensor& output = outputs[bank.bank().targets()[p].linear];
+    for (int64_t t = 0; t < x.size(0); ++t) {
+      Vector w = {disabled == 0 ? 0.0 : 1.0};
+      if (bank.gate()) {
+        const bool reads_x = spec.gate.source == spec::GateSource::kInput;
+        const bool shared = spec.gate.share == spec::GateShare::kBlock;
+        w = naive_weights(spec,
+                          naive_logits(spec, *bank.gate(), shared ? 0 : static_cast<int64_t>(p),
+                                       row(reads_x ? x : block_input, t)),
+                          disabled);
+      }
+      const Vector delta = naive_delta(spec, bank.bank(), p, w, row(x, t));
+      output[t] += at::tensor(delta, at::kDouble);
+    }
+  }
+  return outputs;
+}
+
+}  // namespace lmoe::test
