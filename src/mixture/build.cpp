@@ -1,0 +1,122 @@
+#include "mixture/build.h"
+
+#include <ATen/ATen.h>
+
+#include <map>
+#include <set>
+
+#include "base/error.h"
+#include "mixture/site_name.h"
+
+namespace lmoe::mixture {
+namespace {
+
+/// PEFT's rule: the whole module path, or its end after a dot.
+bool is_target(const nn::FrozenLinear& linear, const std::string& target) {
+  return linear.module_path == target || linear.module_path.ends_with("." + target);
+}
+
+void check_all_hit(const spec::MixtureSpec& spec, const std::vector<nn::ProjectionGroup*>& groups) {
+  std::set<std::string> hit, known;
+  for (const nn::ProjectionGroup* group : groups) {
+    for (const nn::FrozenLinear& linear : group->linears()) {
+      known.insert(linear.name);
+      for (const std::string& target : spec.target_modules)
+        if (is_target(linear, target)) hit.insert(target);
+    }
+  }
+  std::string missed, names;
+  for (const std::string& target : spec.target_modules)
+    if (hit.count(target) == 0) missed += (missed.empty() ? "" : ", ") + target;
+  for (const std::string& name : known) names += (names.empty() ? "" : ", ") + name;
+  LMOE_CHECK_ARG(missed.empty(),
+                 "[attach] target_modules that match no projection of the model: ", "given ",
+                 missed, ", expected some of ", names);
+}
+
+class Builder {
+ public:
+  Builder(const spec::MixtureSpec& spec,
+          const std::vector<nn::ProjectionGroup*>& groups,
+          uint64_t seed,
+          at::ScalarType dtype)
+      : spec_(spec), groups_(groups), seed_(seed), dtype_(dtype) {}
+
+  std::vector<std::shared_ptr<SiteBank>> build() {
+    check_all_hit(spec_, groups_);
+    std::vector<std::shared_ptr<SiteBank>> banks;
+    for (size_t g = 0; g < groups_.size(); ++g) {
+      std::vector<BankTarget> targets = targets_of(*groups_[g]);
+      if (targets.empty()) continue;
+      const int64_t in = groups_[g]->linears()[targets.front().linear].weight.size(1);
+      std::shared_ptr<Gate> gate = gate_of(g, targets, in);
+      Rng rng(seed_, /*stream=*/2 * g);
+      banks.push_back(std::make_shared<SiteBank>(
+          spec_, g, ExpertBank(spec_.experts, std::move(targets), in, dtype_, rng),
+          std::move(gate)));
+    }
+    return banks;
+  }
+
+ private:
+  std::vector<BankTarget> targets_of(const nn::ProjectionGroup& group) const {
+    std::vector<BankTarget> targets;
+    for (size_t i = 0; i < group.linears().size(); ++i) {
+      const nn::FrozenLinear& linear = group.linears()[i];
+      for (const std::string& target : spec_.target_modules) {
+        if (!is_target(linear, target)) continue;
+        targets.push_back({block_site(group.layer(), group.block()) + "." + linear.name,
+                           linear.module_path, i, linear.weight.size(0)});
+        break;
+      }
+    }
+    return targets;
+  }
+
+  std::shared_ptr<Gate> gate_of(size_t g, const std::vector<BankTarget>& targets, int64_t in) {
+    const nn::ProjectionGroup& group = *groups_[g];
+    if (!spec_.has_gate()) return nullptr;
+    if (spec_.gate.share == spec::GateShare::kBlock) {
+      std::shared_ptr<Gate>& shared = block_gates_[block_site(group.layer(), group.block())];
+      if (!shared)
+        shared = make_gate(g, {{block_site(group.layer(), group.block()), group.layer()}},
+                           block_width(group));
+      return shared;
+    }
+    std::vector<SiteInfo> sites;
+    for (const BankTarget& target : targets) sites.push_back({target.site, group.layer()});
+    const bool reads_x = spec_.gate.source == spec::GateSource::kInput;
+    return make_gate(g, std::move(sites), reads_x ? in : block_width(group));
+  }
+
+  std::shared_ptr<Gate> make_gate(size_t g, std::vector<SiteInfo> sites, int64_t width) const {
+    Rng rng(seed_, /*stream=*/2 * g + 1);
+    return std::make_shared<Gate>(spec_, std::move(sites), width, dtype_, rng);
+  }
+
+  /// The first group of a block (q,k,v or gate,up) reads the block's own input.
+  int64_t block_width(const nn::ProjectionGroup& group) const {
+    for (const nn::ProjectionGroup* first : groups_) {
+      if (first->layer() == group.layer() && first->block() == group.block())
+        return first->linears().front().weight.size(1);
+    }
+    return 0;
+  }
+
+  const spec::MixtureSpec& spec_;
+  const std::vector<nn::ProjectionGroup*>& groups_;
+  uint64_t seed_;
+  at::ScalarType dtype_;
+  std::map<std::string, std::shared_ptr<Gate>> block_gates_;
+};
+
+}  // namespace
+
+std::vector<std::shared_ptr<SiteBank>> build_banks(const spec::MixtureSpec& spec,
+                                                   const std::vector<nn::ProjectionGroup*>& groups,
+                                                   uint64_t seed,
+                                                   at::ScalarType dtype) {
+  return Builder(spec, groups, seed, dtype).build();
+}
+
+}  // namespace lmoe::mixture

@@ -1,0 +1,71 @@
+#include "mixture/gate.h"
+
+#include <ATen/ATen.h>
+
+#include <limits>
+
+#include "base/error.h"
+#include "mixture/normalize.h"
+#include "mixture/select.h"
+#include "mixture/site_name.h"
+
+namespace lmoe::mixture {
+
+std::unique_ptr<GateNet> make_gate_net(const spec::GateSpec& spec,
+                                       const GateShape& shape,
+                                       Rng& rng) {
+  return spec.net == spec::GateNet::kLinear ? make_linear_gate(spec, shape, rng)
+                                            : make_mlp_gate(spec, shape, rng);
+}
+
+Gate::Gate(const spec::MixtureSpec& spec,
+           std::vector<SiteInfo> sites,
+           int64_t input_width,
+           at::ScalarType dtype,
+           Rng& rng)
+    : sites_(std::move(sites)),
+      experts_(spec.experts.count),
+      input_width_(input_width),
+      dtype_(dtype),
+      temperature_(spec.gate.temperature),
+      select_(spec.select),
+      normalize_(spec.normalize),
+      net_(make_gate_net(
+          spec.gate, {static_cast<int64_t>(sites_.size()), experts_, input_width, dtype}, rng)) {}
+
+at::Tensor Gate::weights(const at::Tensor& input, nn::ForwardContext& context) const {
+  at::Tensor logits = net_->logits(input.to(dtype_));
+  if (temperature_ != 1.0) logits = logits / temperature_;
+  if (context.disabled_expert >= 0) {
+    logits = logits.index_fill(/*dim=*/-1, at::full({1}, context.disabled_expert, at::kLong),
+                               -std::numeric_limits<double>::infinity());
+  }
+  at::Tensor probabilities = at::softmax(logits, /*dim=*/-1);
+  at::Tensor weights =
+      routing_weights(logits, probabilities, select_experts(logits, select_), normalize_);
+  if (context.disabled_expert >= 0 && experts_ == 1)  // nobody is left: the base alone
+    probabilities = weights = at::zeros_like(weights);
+  if (context.router_log != nullptr) write_log(*context.router_log, probabilities, weights);
+  return weights;
+}
+
+void Gate::write_log(nn::RouterLog& log,
+                     const at::Tensor& probabilities,
+                     const at::Tensor& weights) const {
+  for (size_t g = 0; g < sites_.size(); ++g) {
+    const auto index = static_cast<int64_t>(g);
+    log.records.push_back({sites_[g].name, sites_[g].layer, probabilities.select(1, index),
+                           weights.select(1, index)});
+  }
+}
+
+std::vector<nn::NamedTensor> Gate::parameters() const {
+  std::vector<std::string> names;
+  for (const SiteInfo& site : sites_) names.push_back(site.name);
+  std::vector<nn::NamedTensor> named;
+  for (const StackedTensor& stacked : tensors())
+    named.push_back({join_sites(names) + ".gate." + stacked.suffix, stacked.tensor});
+  return named;
+}
+
+}  // namespace lmoe::mixture

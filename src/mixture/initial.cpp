@@ -1,0 +1,45 @@
+#include "mixture/initial.h"
+
+#include <ATen/ATen.h>
+
+#include "base/error.h"
+
+namespace lmoe::mixture {
+namespace {
+
+template <class Draw>
+void fill(const at::Tensor& tensor, Draw&& draw) {
+  LMOE_CHECK_ARG(tensor.scalar_type() == at::kFloat || tensor.scalar_type() == at::kDouble,
+                 "[mixture] parameters are float32 or float64: given ",
+                 c10::toString(tensor.scalar_type()));
+  LMOE_ASSERT(tensor.is_contiguous());
+  const int64_t count = tensor.numel();
+  if (tensor.scalar_type() == at::kFloat) {
+    float* out = tensor.data_ptr<float>();
+    for (int64_t i = 0; i < count; ++i) out[i] = static_cast<float>(draw());
+  } else {
+    double* out = tensor.data_ptr<double>();
+    for (int64_t i = 0; i < count; ++i) out[i] = draw();
+  }
+}
+
+}  // namespace
+
+at::Tensor normal_parameter(std::vector<int64_t> shape,
+                            double deviation,
+                            at::ScalarType dtype,
+                            Rng& rng) {
+  at::Tensor tensor = at::empty(shape, at::TensorOptions().dtype(dtype));
+  fill(tensor, [&] { return deviation * rng.normal(); });
+  return tensor.requires_grad_(true);
+}
+
+at::Tensor zero_parameter(std::vector<int64_t> shape, at::ScalarType dtype) {
+  return at::zeros(shape, at::TensorOptions().dtype(dtype)).requires_grad_(true);
+}
+
+void fill_uniform(at::Tensor tensor, double bound, Rng& rng) {
+  fill(tensor, [&] { return rng.uniform(-bound, bound); });
+}
+
+}  // namespace lmoe::mixture

@@ -1,0 +1,35 @@
+#include <ATen/ATen.h>
+
+#include "mixture/gate_net.h"
+#include "mixture/initial.h"
+
+namespace lmoe::mixture {
+namespace {
+
+class LinearGate : public GateNet {
+ public:
+  LinearGate(const spec::GateSpec& spec, const GateShape& shape, Rng& rng)
+      : shape_(shape),
+        weight_(normal_parameter(
+            {shape.gates * shape.experts, shape.input_width}, spec.init_range, shape.dtype, rng)) {}
+
+  at::Tensor logits(const at::Tensor& input) const override {
+    return at::linear(input, weight_).view({input.size(0), shape_.gates, shape_.experts});
+  }
+
+  std::vector<StackedTensor> tensors() const override { return {{"weight", weight_}}; }
+
+ private:
+  GateShape shape_;
+  at::Tensor weight_;  ///< [G * E, D]
+};
+
+}  // namespace
+
+std::unique_ptr<GateNet> make_linear_gate(const spec::GateSpec& spec,
+                                          const GateShape& shape,
+                                          Rng& rng) {
+  return std::make_unique<LinearGate>(spec, shape, rng);
+}
+
+}  // namespace lmoe::mixture

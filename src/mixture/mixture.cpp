@@ -1,0 +1,99 @@
+#include "mixture/mixture.h"
+
+#include <ATen/ATen.h>
+
+#include <set>
+
+#include "base/error.h"
+#include "mixture/balance_loss.h"
+#include "mixture/build.h"
+#include "mixture/site_bank.h"
+
+namespace lmoe::mixture {
+
+Mixture::Mixture(spec::MixtureSpec spec,
+                 const std::vector<nn::ProjectionGroup*>& groups,
+                 uint64_t seed,
+                 at::ScalarType dtype)
+    : spec_(std::move(spec)) {
+  spec::check_mixture(spec_, "attach");
+  banks_ = build_banks(spec_, groups, seed, dtype);
+}
+
+Mixture::~Mixture() = default;
+
+void Mixture::plug(const std::vector<nn::ProjectionGroup*>& groups) {
+  for (const auto& bank : banks_) {
+    LMOE_CHECK_ARG(bank->group() < groups.size(), "[attach] the model has no ",
+                   bank->bank().targets().front().module_path,
+                   "; the mixture was made for another base model");
+    bank->check_fits(*groups[bank->group()]);
+  }
+  for (size_t i = 0; i < banks_.size(); ++i) {
+    try {
+      groups[banks_[i]->group()]->plug(banks_[i]);
+    } catch (...) {
+      for (size_t done = 0; done < i; ++done) groups[banks_[done]->group()]->unplug();
+      throw;
+    }
+  }
+}
+
+void Mixture::unplug(const std::vector<nn::ProjectionGroup*>& groups) {
+  for (const auto& bank : banks_) groups.at(bank->group())->unplug();
+}
+
+std::vector<std::shared_ptr<Gate>> Mixture::gates() const {
+  std::vector<std::shared_ptr<Gate>> gates;
+  std::set<const Gate*> seen;
+  for (const auto& bank : banks_)
+    if (bank->gate() && seen.insert(bank->gate().get()).second) gates.push_back(bank->gate());
+  return gates;
+}
+
+std::vector<nn::NamedTensor> Mixture::parameters() const {
+  std::vector<nn::NamedTensor> all;
+  const auto append = [&](std::vector<nn::NamedTensor> some) {
+    all.insert(all.end(), some.begin(), some.end());
+  };
+  for (const auto& bank : banks_) append(bank->bank().parameters());
+  for (const auto& gate : gates()) append(gate->parameters());
+  return all;
+}
+
+int64_t Mixture::parameter_count() const {
+  int64_t count = 0;
+  for (const nn::NamedTensor& parameter : parameters()) count += parameter.tensor.numel();
+  return count;
+}
+
+std::vector<std::string> Mixture::target_paths() const {
+  std::vector<std::string> paths;
+  for (const auto& bank : banks_)
+    for (const BankTarget& target : bank->bank().targets()) paths.push_back(target.module_path);
+  return paths;
+}
+
+std::vector<SiteInfo> Mixture::sites() const {
+  std::vector<SiteInfo> all;
+  for (const auto& gate : gates())
+    all.insert(all.end(), gate->sites().begin(), gate->sites().end());
+  return all;
+}
+
+at::Tensor Mixture::auxiliary_loss(const nn::RouterLog& log,
+                                   std::map<std::string, double>* values) const {
+  at::Tensor total;
+  for (const spec::LossSpec& loss : spec_.losses) {
+    LMOE_CHECK_ARG(!log.records.empty(),
+                   "[auxiliary_loss] the router log is empty; hint: forward with "
+                   "context.router_log set");
+    const at::Tensor value = balance_losses(loss.kind, log).mean();
+    if (values != nullptr) (*values)[enum_name(loss.kind)] = value.item<double>();
+    const at::Tensor weighted = value * loss.coef;
+    total = total.defined() ? total + weighted : weighted;
+  }
+  return total;
+}
+
+}  // namespace lmoe::mixture

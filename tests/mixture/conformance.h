@@ -1,0 +1,219 @@
+// What every method must keep. A method joins with one line in conformance_test.cpp: a name and the
+// `mixture:` section that makes it.
+#pragma once
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <set>
+#include <string>
+
+#include "base/error.h"
+#include "gradient_check.h"
+#include "reference.h"
+#include "spec/method_info.h"
+#include "tiny_model.h"
+
+namespace lmoe::test {
+
+struct Variant {
+  const char* name;
+  const char* section;  ///< YAML of the `mixture:` section; small sizes come with it
+};
+
+inline std::string variant_name(const ::testing::TestParamInfo<Variant>& info) {
+  return info.param.name;
+}
+
+class Conformance : public ::testing::TestWithParam<Variant> {
+ protected:
+  Conformance() : spec_(read(GetParam().section)) {}
+
+  static spec::MixtureSpec read(const std::string& section) {
+    ReadReport report;
+    return spec::read_mixture(parse_config(section, GetParam().name), report);
+  }
+  static constexpr int64_t kTokens = 7;
+
+  spec::MixtureSpec spec_;
+};
+
+TEST_P(Conformance, FreshAttachLeavesTheOutputsUnchanged) {
+  const TinyModel model(2);
+  const at::Tensor h = numbers({kTokens, kHidden}, 1, at::kDouble);
+  const at::Tensor before = model.forward(h);
+  mixture::Mixture mixture(spec_, model.groups(), /*seed=*/3, at::kDouble);
+  mixture.plug(model.groups());
+  EXPECT_TRUE(at::equal(model.forward(h), before));
+  randomize(mixture, 5);
+  EXPECT_FALSE(at::equal(model.forward(h), before));
+  mixture.unplug(model.groups());
+  EXPECT_TRUE(at::equal(model.forward(h), before));
+}
+
+TEST_P(Conformance, OnlyAdaptersAreTrained) {
+  const TinyModel model(1);
+  mixture::Mixture mixture(spec_, model.groups(), 3, at::kDouble);
+  mixture.plug(model.groups());
+  randomize(mixture, 5);
+  model.forward(numbers({kTokens, kHidden}, 1, at::kDouble)).sum().backward();
+  int64_t count = 0;
+  std::set<std::string> names;
+  for (const nn::NamedTensor& parameter : mixture.parameters()) {
+    EXPECT_TRUE(parameter.tensor.requires_grad() && parameter.tensor.is_leaf()) << parameter.name;
+    EXPECT_TRUE(parameter.tensor.grad().defined()) << parameter.name;
+    EXPECT_TRUE(names.insert(parameter.name).second) << parameter.name;
+    count += parameter.tensor.numel();
+  }
+  EXPECT_EQ(mixture.parameter_count(), count);
+  for (const nn::ProjectionGroup* group : model.groups())
+    for (const nn::FrozenLinear& linear : group->linears())
+      EXPECT_FALSE(linear.weight.requires_grad()) << linear.name;
+}
+
+TEST_P(Conformance, RoutingWeightsAreFiniteSumToOneAndCountTopK) {
+  const TinyModel model(2);
+  mixture::Mixture mixture(spec_, model.groups(), 3, at::kDouble);
+  mixture.plug(model.groups());
+  randomize(mixture, 5);
+  nn::RouterLog log;
+  nn::ForwardContext context;
+  context.router_log = &log;
+  model.forward(numbers({kTokens, kHidden}, 1, at::kDouble), context);
+  const auto sites = mixture.sites();
+  ASSERT_EQ(log.records.size(), sites.size());
+  const bool is_sparse = spec_.select.kind == spec::SelectKind::kTopK;
+  for (size_t i = 0; i < sites.size(); ++i) {
+    const nn::GateRecord& record = log.records[i];
+    EXPECT_EQ(record.site, sites[i].name);
+    EXPECT_EQ(record.layer, sites[i].layer);
+    ASSERT_EQ(record.weights.sizes(), (at::IntArrayRef{kTokens, spec_.experts.count}));
+    EXPECT_TRUE(at::isfinite(record.weights).all().item<bool>());
+    EXPECT_GE(record.weights.min().item<double>(), 0.0);
+    EXPECT_LT(max_difference(record.probabilities.sum(1), at::ones({kTokens}, at::kDouble)), 1e-14);
+    if (is_sparse) {
+      EXPECT_TRUE((record.weights > 0).sum(1).eq(*spec_.select.k).all().item<bool>());
+    }
+    if (is_sparse && spec_.normalize == spec::Normalize::kSoftmax) {
+      const at::Tensor kept = record.weights > 0;
+      EXPECT_TRUE(at::equal(record.weights, record.probabilities * kept));
+    } else {
+      EXPECT_LT(max_difference(record.weights.sum(1), at::ones({kTokens}, at::kDouble)), 1e-14);
+    }
+  }
+}
+
+TEST_P(Conformance, EqualsTheNaiveReference) {
+  const TinyModel model(2);
+  mixture::Mixture mixture(spec_, model.groups(), 3, at::kDouble);
+  mixture.plug(model.groups());
+  randomize(mixture, 5);
+  for (int disabled = -1; disabled < spec_.experts.count; ++disabled) {
+    nn::ForwardContext context;
+    context.disabled_expert = disabled;
+    for (const auto& bank : mixture.banks()) {
+      const nn::ProjectionGroup& group = *model.groups()[bank->group()];
+      const at::Tensor block_input =
+          numbers({kTokens, kHidden}, 20 + bank->group() / 2, at::kDouble);
+      const at::Tensor x = numbers({kTokens, bank->bank().in()}, 40 + bank->group(), at::kDouble);
+      const auto expected = naive_forward(spec_, *bank, group, x, block_input, disabled);
+      const auto actual = group.forward({x, block_input}, context);
+      ASSERT_EQ(actual.size(), expected.size());
+      for (size_t i = 0; i < actual.size(); ++i)
+        EXPECT_LT(max_difference(actual[i], expected[i]), 1e-12) << group.linears()[i].module_path;
+    }
+  }
+}
+
+TEST_P(Conformance, GradientsEqualCentralDifferences) {
+  const TinyModel model(1);
+  mixture::Mixture mixture(spec_, model.groups(), 3, at::kDouble);
+  mixture.plug(model.groups());
+  randomize(mixture, 5);
+  const at::Tensor h = numbers({kTokens, kHidden}, 1, at::kDouble).requires_grad_(true);
+  const at::Tensor direction = numbers({kTokens, kHidden}, 2, at::kDouble);
+  const auto loss = [&] {
+    nn::RouterLog log;
+    nn::ForwardContext context;
+    context.router_log = &log;
+    at::Tensor total = (model.forward(h, context) * direction).sum();
+    const at::Tensor balance = mixture.auxiliary_loss(log);
+    return balance.defined() ? total + balance : total;
+  };
+  std::vector<nn::NamedTensor> inputs = mixture.parameters();
+  inputs.push_back({"x", h});
+  check_gradients(loss, inputs);
+}
+
+TEST_P(Conformance, ABatchEqualsItsRowsOneByOne) {
+  const TinyModel model(2);
+  mixture::Mixture mixture(spec_, model.groups(), 3, at::kDouble);
+  mixture.plug(model.groups());
+  randomize(mixture, 5);
+  const at::Tensor h = numbers({kTokens, kHidden}, 1, at::kDouble);
+  const at::Tensor together = model.forward(h);
+  for (int64_t t = 0; t < kTokens; ++t)
+    EXPECT_LT(max_difference(together.slice(0, t, t + 1), model.forward(h.slice(0, t, t + 1))),
+              1e-12);
+}
+
+TEST_P(Conformance, TheSpecIsReadBackFromWhatIsWritten) {
+  const Json json = spec::write_mixture(spec_);
+  EXPECT_EQ(spec::write_mixture(read(yaml_from_json(json))), json);
+}
+
+TEST_P(Conformance, SeedsDecideTheFirstValues) {
+  const TinyModel model(1);
+  const mixture::Mixture a(spec_, model.groups(), 3), b(spec_, model.groups(), 3),
+      c(spec_, model.groups(), 4);
+  const auto pa = a.parameters(), pb = b.parameters(), pc = c.parameters();
+  bool any_differs = false;
+  for (size_t i = 0; i < pa.size(); ++i) {
+    EXPECT_TRUE(at::equal(pa[i].tensor, pb[i].tensor)) << pa[i].name;
+    any_differs |= !at::equal(pa[i].tensor, pc[i].tensor);
+  }
+  EXPECT_TRUE(any_differs);
+}
+
+TEST_P(Conformance, UnknownTargetsAreNamed) {
+  const TinyModel model(1);
+  spec_.target_modules = {"q_proj", "query_key_value", "up"};
+  try {
+    mixture::Mixture mixture(spec_, model.groups(), 3);
+    FAIL();
+  } catch (const Error& error) {
+    EXPECT_EQ(error.code(), ErrorCode::kInvalidArgument);
+    EXPECT_THAT(error.what(), ::testing::HasSubstr("given query_key_value, up"));
+    EXPECT_THAT(error.what(), ::testing::HasSubstr("down_proj, gate_proj"));
+  }
+}
+
+TEST_P(Conformance, ModelsOfAnotherShapeAreRefusedByModule) {
+  const TinyModel small(1), wide(1, at::kDouble, kHidden + 1), two(2);
+  const mixture::Mixture fits(spec_, small.groups(), 3, at::kDouble);
+  mixture::Mixture longer(spec_, two.groups(), 3, at::kDouble);
+  try {
+    mixture::Mixture(fits.spec(), small.groups(), 3, at::kDouble).plug(wide.groups());
+    FAIL();
+  } catch (const Error& error) {
+    EXPECT_THAT(error.what(), ::testing::HasSubstr("model.layers.0.self_attn."));
+  }
+  EXPECT_THROW(longer.plug(small.groups()), Error);
+  const at::Tensor h = numbers({kTokens, kHidden}, 1, at::kDouble);
+  const at::Tensor base = TinyModel(1).forward(h);
+  EXPECT_TRUE(at::equal(small.forward(h), base)) << "a refused mixture must leave nothing behind";
+}
+
+TEST_P(Conformance, BaseInLowerPrecisionGetsGradientsInFullPrecision) {
+  const TinyModel model(1, at::kBFloat16);
+  mixture::Mixture mixture(spec_, model.groups(), 3);
+  mixture.plug(model.groups());
+  randomize(mixture, 5);
+  const at::Tensor out = model.forward(numbers({kTokens, kHidden}, 1, at::kBFloat16));
+  EXPECT_EQ(out.scalar_type(), at::kBFloat16);
+  out.sum().backward();
+  for (const nn::NamedTensor& parameter : mixture.parameters())
+    EXPECT_EQ(parameter.tensor.grad().scalar_type(), at::kFloat) << parameter.name;
+}
+
+}  // namespace lmoe::test

@@ -1,0 +1,46 @@
+#include "conformance.h"
+
+namespace lmoe::test {
+
+INSTANTIATE_TEST_SUITE_P(
+    Methods,
+    Conformance,
+    ::testing::Values(
+        Variant{"lora", "{method: lora, experts: {rank: 3}}"},
+        Variant{"lora_rslora", "{method: lora, experts: {rank: 4, use_rslora: true, alpha: 3}}"},
+        Variant{"l_moe", "{method: l-moe, experts: {count: 3, rank: 2}}"},
+        Variant{"l_moe_factors", "{method: l-moe, experts: {count: 3, rank: 2}, apply: factors}"},
+        Variant{
+            "l_moe_mlp",
+            "{experts: {count: 3, rank: 2}, gate: {net: mlp, hidden_size: 4, temperature: 0.7}}"},
+        Variant{"l_moe_block",
+                "{experts: {count: 3, rank: 2}, gate: {source: block_input, share: block}}"},
+        Variant{"l_moe_block_mlp_factors",
+                "{experts: {count: 3, rank: 2}, apply: factors,"
+                " gate: {source: block_input, share: block, net: mlp, hidden_size: 4}}"},
+        Variant{"l_moe_block_input_per_projection",
+                "{experts: {count: 3, rank: 2}, gate: {source: block_input}}"},
+        Variant{"l_moe_switch",
+                "{experts: {count: 3, rank: 2}, losses: [{kind: switch, coef: 0.3}]}"},
+        Variant{"l_moe_kl", "{experts: {count: 3, rank: 2}, losses: [{kind: kl, coef: 0.3}]}"},
+        Variant{"l_moe_three_losses",
+                "{experts: {count: 3, rank: 2}, apply: factors,"
+                " losses: [{kind: kl}, {kind: cv2, coef: 1}, {kind: switch}]}"},
+        Variant{"l_moe_one_expert", "{experts: {count: 1, rank: 2}}"},
+        Variant{"l_moe_top_k", "{experts: {count: 4, rank: 2}, top_k: 2}"},
+        Variant{"l_moe_top_1", "{experts: {count: 3, rank: 1}, top_k: 1}"},
+        Variant{"l_moe_top_k_factors_block",
+                "{experts: {count: 4, rank: 2}, top_k: 2, apply: factors,"
+                " gate: {source: block_input, share: block}}"},
+        Variant{"l_moe_top_k_softmax_selected",
+                "{experts: {count: 4, rank: 2}, top_k: 3, normalize: softmax_selected}"},
+        Variant{"l_moe_top_k_not_renormalised",
+                "{experts: {count: 4, rank: 2}, top_k: 2, normalize: softmax}"},
+        Variant{"l_moe_some_targets",
+                "{experts: {count: 3, rank: 2}, target_modules: [down_proj, v_proj, q_proj]}"},
+        Variant{"l_moe_o_and_up_block",
+                "{experts: {count: 3, rank: 2}, target_modules: [o_proj, up_proj],"
+                " gate: {source: block_input, share: block}}"}),
+    variant_name);
+
+}  // namespace lmoe::test
