@@ -10,16 +10,28 @@
 namespace lmoe::eval {
 namespace {
 
-std::vector<SampleToken> sample_tokens(const EvalContext& context,
+/// Mean over sites of one token's weights.
+std::vector<float> mean_over_sites(const decode::TokenRouting& routing, size_t num_experts) {
+  LMOE_ASSERT(num_experts > 0 && routing.weights.size() % num_experts == 0);
+  std::vector<double> sums(num_experts);
+  for (size_t i = 0; i < routing.weights.size(); ++i) sums[i % num_experts] += routing.weights[i];
+  const auto sites = static_cast<double>(routing.weights.size() / num_experts);
+  std::vector<float> means;
+  for (const double sum : sums) means.push_back(static_cast<float>(sum / sites));
+  return means;
+}
+
+}  // namespace
+
+std::vector<SampleToken> answer_tokens(const text::Tokenizer& tokenizer,
+                                       const decode::RouterInfo* router,
                                        const generate::Generation& answer) {
-  const decode::RouterInfo* info = context.model.router();
-  text::Detokenizer detokenizer(context.tokenizer);
+  text::Detokenizer detokenizer(tokenizer);
   std::vector<SampleToken> tokens;
   for (size_t i = 0; i < answer.ids.size(); ++i) {
     SampleToken token{detokenizer.add(answer.ids[i]), -1, {}};
-    if (info != nullptr && i < answer.routing.size()) {
-      token.weights =
-          mean_over_sites(answer.routing[i], static_cast<int>(info->expert_names.size()));
+    if (router != nullptr && i < answer.routing.size()) {
+      token.weights = mean_over_sites(answer.routing[i], router->expert_names.size());
       const auto best = std::max_element(token.weights.begin(), token.weights.end());
       token.expert = static_cast<int>(best - token.weights.begin());
     }
@@ -27,19 +39,6 @@ std::vector<SampleToken> sample_tokens(const EvalContext& context,
   }
   if (!tokens.empty()) tokens.back().text += detokenizer.finish();
   return tokens;
-}
-
-}  // namespace
-
-std::vector<float> mean_over_sites(const decode::TokenRouting& routing, int num_experts) {
-  const auto experts = static_cast<size_t>(num_experts);
-  LMOE_ASSERT(experts > 0 && routing.weights.size() % experts == 0);
-  std::vector<double> sums(experts);
-  for (size_t i = 0; i < routing.weights.size(); ++i) sums[i % experts] += routing.weights[i];
-  const double sites = static_cast<double>(routing.weights.size() / experts);
-  std::vector<float> means;
-  for (const double sum : sums) means.push_back(static_cast<float>(sum / sites));
-  return means;
 }
 
 std::vector<Sample> make_samples(const EvalContext& context, const EvalTask& task) {
@@ -58,26 +57,32 @@ std::vector<Sample> make_samples(const EvalContext& context, const EvalTask& tas
   for (size_t i = 0; i < answers.size(); ++i) {
     const EvalItem& item = part.items[i];
     samples.push_back({item.line, context.tokenizer.decode(item.prompt), item.expected,
-                       answers[i].text, sample_tokens(context, answers[i])});
+                       answers[i].text,
+                       answer_tokens(context.tokenizer, context.model.router(), answers[i])});
   }
   return samples;
 }
 
-Json sample_json(const Sample& sample) {
-  Json json = {{"line", sample.line},
-               {"prompt", sample.prompt},
-               {"expected", sample.expected},
-               {"answer", sample.answer},
-               {"tokens", Json::array()}};
-  for (const SampleToken& token : sample.tokens) {
+Json tokens_json(const std::vector<SampleToken>& tokens) {
+  Json json = Json::array();
+  for (const SampleToken& token : tokens) {
     Json entry = {{"text", token.text}};
     if (token.expert >= 0) {
       entry["expert"] = token.expert;
+      entry["weight"] = token.weights[static_cast<size_t>(token.expert)];
       entry["weights"] = token.weights;
     }
-    json["tokens"].push_back(std::move(entry));
+    json.push_back(std::move(entry));
   }
   return json;
+}
+
+Json sample_json(const Sample& sample) {
+  return {{"line", sample.line},
+          {"prompt", sample.prompt},
+          {"expected", sample.expected},
+          {"answer", sample.answer},
+          {"tokens", tokens_json(sample.tokens)}};
 }
 
 }  // namespace lmoe::eval

@@ -6,6 +6,7 @@
 
 #include "base/json.h"
 #include "eval/task_score.h"
+#include "generate/generation.h"
 
 namespace lmoe::eval {
 
@@ -27,9 +28,13 @@ struct Sample {
 /// text.
 std::vector<Sample> make_samples(const EvalContext& context, const EvalTask& task);
 
-/// Mean over sites of one token's weights.
-std::vector<float> mean_over_sites(const decode::TokenRouting& routing, int num_experts);
+/// The tokens of an answer; `router` may be null.
+std::vector<SampleToken> answer_tokens(const text::Tokenizer& tokenizer,
+                                       const decode::RouterInfo* router,
+                                       const generate::Generation& answer);
 
+/// {"line", "prompt", "expected", "answer", "tokens": [{"text", "expert"?, "weight"?, "weights"?}]}
 Json sample_json(const Sample& sample);
+Json tokens_json(const std::vector<SampleToken>& tokens);
 
 }  // namespace lmoe::eval
