@@ -19,6 +19,13 @@ bool is_override(const std::string& text) {
   return equals != std::string::npos && equals > 0 && text[0] != '-' && text.find('/') > equals;
 }
 
+/// Whether `before` is an option that takes what follows as its value.
+bool takes_value(const CLI::App& app, const std::string& before) {
+  if (before.rfind('-', 0) != 0) return false;
+  const CLI::Option* option = app.get_option_no_throw(before);
+  return option != nullptr && option->get_items_expected_max() > 0;
+}
+
 std::string without_dashes(std::string text) {
   const size_t start = text.find_first_not_of('-');
   return start == std::string::npos ? std::string() : text.substr(start);
@@ -63,8 +70,10 @@ ParseOutcome parse_arguments(CLI::App& app,
                              const std::vector<std::string>& arguments,
                              std::vector<std::string>* overrides) {
   std::vector<std::string> plain;
-  for (const std::string& text : arguments) {
-    if (overrides != nullptr && is_override(text)) {
+  for (size_t i = 0; i < arguments.size(); ++i) {
+    const std::string& text = arguments[i];
+    const bool is_value = i > 0 && takes_value(app, arguments[i - 1]);
+    if (overrides != nullptr && !is_value && is_override(text)) {
       overrides->push_back(text);
     } else {
       plain.push_back(text);
