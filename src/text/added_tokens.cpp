@@ -75,13 +75,10 @@ AddedTokens::AddedTokens(const Json& list, const BpeModel& model, const Normaliz
     add(read_token(list[i], concat("added_tokens[", i, "]")), model);
   for (const bool special : {true, false}) {
     for (size_t i = 0; i < tokens_.size(); ++i) {
-      const AddedToken& token = tokens_[i];
+      AddedToken& token = tokens_[i];
       if (token.special != special) continue;
-      if (token.normalized) {
-        normalized_.insert(normalizer.apply(token.content), i);
-      } else {
-        raw_.insert(token.content, i);
-      }
+      token.decoded = token.normalized ? normalizer.apply(token.content) : token.content;
+      (token.normalized ? normalized_ : raw_).insert(token.decoded, i);
     }
   }
 }

@@ -20,6 +20,8 @@ namespace lmoe::text {
 struct AddedToken {
   TokenId id = 0;
   std::string content;
+  std::string
+      decoded;  ///< what it gives the decoder: the content, normalised where `normalized` says so
   bool single_word = false;  ///< only where no word character is next to it
   bool lstrip = false;       ///< takes the white space before it along
   bool rstrip = false;

@@ -117,17 +117,22 @@ std::string BpeTokenizer::decode(std::span<const TokenId> ids, bool skip_special
   tokens.reserve(ids.size());
   for (const TokenId id : ids) {
     check_id(id);
-    if (!(skip_special && is_special(id))) tokens.push_back(id_to_token(id));
+    if (!(skip_special && is_special(id))) tokens.push_back(decoder_input(id));
   }
   return decoder_.decode(std::move(tokens));
 }
 
+std::string BpeTokenizer::decoder_input(TokenId id) const {
+  const AddedToken* added = added_.find(id);
+  return added != nullptr ? added->decoded : id_to_token(id);
+}
+
 std::string BpeTokenizer::token_bytes(TokenId id) const {
-  return decoder_.inner_bytes(id_to_token(id));
+  return decoder_.inner_bytes(decoder_input(id));
 }
 
 std::string BpeTokenizer::first_token_bytes(TokenId id) const {
-  return decoder_.first_bytes(id_to_token(id));
+  return decoder_.first_bytes(decoder_input(id));
 }
 
 std::optional<TokenId> BpeTokenizer::token_to_id(std::string_view token) const {

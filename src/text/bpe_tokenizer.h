@@ -39,6 +39,8 @@ class BpeTokenizer final : public Tokenizer {
                    bool parse_special,
                    std::vector<TokenId>& out) const;
   void check_id(TokenId id) const;
+  /// The token as the decoder takes it.
+  std::string decoder_input(TokenId id) const;
 
   TokenizerFile file_;
   std::string source_;

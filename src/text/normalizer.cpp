@@ -1,7 +1,5 @@
 #include "text/normalizer.h"
 
-#include <unicode/uchar.h>
-
 #include "base/error.h"
 #include "text/json_fields.h"
 #include "text/pattern.h"
@@ -68,7 +66,7 @@ class LowercaseStep : public NormalizerStep {
     out.reserve(text.size());
     while (!text.empty()) {
       const Utf8Step step = utf8_step(text);
-      append_utf8(out, static_cast<char32_t>(u_tolower(static_cast<UChar32>(step.code_point))));
+      append_utf8(out, to_lower(step.code_point));
       if (step.code_point == 0x130) append_utf8(out, 0x307);  // the one character that becomes two
       text.remove_prefix(static_cast<size_t>(step.length));
     }

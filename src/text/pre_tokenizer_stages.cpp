@@ -215,8 +215,10 @@ std::unique_ptr<PreTokenizerStage> make_simple(const JsonFields& fields, const s
   }
   if (type == "Metaspace") return make_metaspace(fields);
   if (type == "Whitespace") {
-    return std::make_unique<SplitStage>(Pattern(Regex(R"(\w+|[^\w\s]+)", fields.path())),
-                                        Behavior::kRemoved, /*invert=*/true);
+    // The joiners are word characters to Rust's regular expressions, not to Oniguruma's.
+    constexpr std::string_view kWords = R"([\w\x{200C}\x{200D}]+|[^\w\s\x{200C}\x{200D}]+)";
+    return std::make_unique<SplitStage>(Pattern(Regex(kWords, fields.path())), Behavior::kRemoved,
+                                        /*invert=*/true);
   }
   if (type == "WhitespaceSplit") {
     return std::make_unique<CharacterStage>(is_white_space, Behavior::kRemoved);

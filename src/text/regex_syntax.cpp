@@ -97,9 +97,10 @@ class Rewriter {
       case 'd':
         return members(2, R"(\p{Nd})", added_members("Nd"));
       case 'p':
-        return property();
       case 'P':
         return property();
+      case 'u':
+        return code_point();
       case 'R':
       case 'X':
       case 'K':
@@ -112,6 +113,17 @@ class Rewriter {
       default:
         return copy(2);
     }
+  }
+
+  /// `\u` with four hexadecimal digits.
+  void code_point() {
+    const std::string_view digits =
+        pattern_.substr(std::min(at_ + 2, pattern_.size())).substr(0, 4);
+    const bool valid =
+        digits.size() == 4 &&
+        std::all_of(digits.begin(), digits.end(), [](unsigned char c) { return std::isxdigit(c); });
+    if (!valid) refuse("\\u without four hexadecimal digits");
+    replace(6, concat("\\x{", digits, "}"));
   }
 
   void property() {

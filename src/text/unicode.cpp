@@ -72,6 +72,32 @@ bool is_word(char32_t c) {
   return category[0] == 'L' || category[0] == 'M' || category == "Nd" || category == "Nl";
 }
 
+char32_t to_lower(char32_t c) {
+  // Pairs that came with Unicode 16 and 17.
+  if (c >= 0x10D50 && c <= 0x10D65) return c + 0x20;
+  if (c >= 0x16EA0 && c <= 0x16EB8) return c + 0x1B;
+  switch (c) {
+    case 0x1C89:
+      return 0x1C8A;
+    case 0xA7CB:
+      return 0x0264;
+    case 0xA7CC:
+      return 0xA7CD;
+    case 0xA7CE:
+      return 0xA7CF;
+    case 0xA7D2:
+      return 0xA7D3;
+    case 0xA7D4:
+      return 0xA7D5;
+    case 0xA7DA:
+      return 0xA7DB;
+    case 0xA7DC:
+      return 0x019B;
+    default:
+      return static_cast<char32_t>(u_tolower(static_cast<UChar32>(c)));
+  }
+}
+
 std::string_view trim_start(std::string_view text) {
   while (!text.empty()) {
     const Utf8Step step = utf8_step(text);

@@ -21,6 +21,7 @@ bool has_new_code_points(std::string_view text);
 bool is_white_space(char32_t c);  ///< property White_Space
 bool is_numeric(char32_t c);      ///< general category N
 bool is_word(char32_t c);         ///< `\w`: Alphabetic, M, Nd, Pc, Join_Control
+char32_t to_lower(char32_t c);    ///< simple case mapping
 
 std::string_view trim_start(std::string_view text);  ///< without leading White_Space
 std::string_view trim_end(std::string_view text);    ///< without trailing White_Space

@@ -37,8 +37,19 @@ struct Character {
   uint8_t combining_class;
 };
 
+/// The `tokenizers` library normalises by the tables of Unicode 9: to it, later characters are
+/// plain letters.
+bool is_known(char32_t c) {
+  constexpr char32_t kFirstLater = 0x7FD;
+  constexpr uint8_t kVersion = 9;
+  if (c < kFirstLater) return true;
+  UVersionInfo age;
+  u_charAge(static_cast<UChar32>(c), age);
+  return age[0] <= kVersion;
+}
+
 uint8_t combining_class(char32_t c) {
-  return c < 0x300 ? 0 : u_getCombiningClass(static_cast<UChar32>(c));
+  return c < 0x300 || !is_known(c) ? 0 : u_getCombiningClass(static_cast<UChar32>(c));
 }
 
 class Decomposer {
@@ -60,8 +71,9 @@ class Decomposer {
     UChar buffer[64];
     UErrorCode error = U_ZERO_ERROR;
     const int32_t length =
-        c < 0x80 ? -1
-                 : unorm2_getDecomposition(table_, static_cast<UChar32>(c), buffer, 64, &error);
+        c < 0x80 || !is_known(c)
+            ? -1
+            : unorm2_getDecomposition(table_, static_cast<UChar32>(c), buffer, 64, &error);
     if (length < 0 || U_FAILURE(error)) return put(c);
     for (int32_t i = 0; i < length;) {
       UChar32 part = 0;
@@ -97,7 +109,7 @@ void compose(std::vector<Character>& text) {
   for (const Character c : text) {
     const bool blocked = starter == kNone || (size - 1 != starter &&
                                               text[size - 1].combining_class >= c.combining_class);
-    if (!blocked) {
+    if (!blocked && is_known(c.code_point)) {
       const UChar32 both =
           unorm2_composePair(tables().nfc, static_cast<UChar32>(text[starter].code_point),
                              static_cast<UChar32>(c.code_point));
