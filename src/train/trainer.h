@@ -94,7 +94,4 @@ struct TrainResult {
 /// stays), kIo (disk full: the last checkpoint stays).
 TrainResult train(const TrainJob& job, const TrainCallbacks& callbacks);
 
-/// Optimizer steps this recipe takes on these rows.
-int64_t total_steps(const recipe::Recipe& recipe, const data::RowStream& rows);
-
 }  // namespace lmoe::train

@@ -1,0 +1,47 @@
+// A run's state on disk: `checkpoints/step-000200/`, complete or absent.
+//
+// The folder is a run folder (mixture.yaml, router.safetensors, experts/, side files) plus
+// optimizer.safetensors and trainer_state.json, with manifest.json written last; it appears under
+// its name by one rename.
+#pragma once
+
+#include <filesystem>
+#include <map>
+#include <string>
+#include <vector>
+
+#include "mixture/mixture.h"
+#include "train/adamw.h"
+#include "train/trainer_state.h"
+
+namespace lmoe::train {
+
+/// "step-000200"
+std::string checkpoint_name(int64_t step);
+
+/// Complete or not, newest first; other names are not checkpoints.
+std::vector<std::filesystem::path> list_checkpoints(const std::filesystem::path& folder);
+
+/// The mixture and the side files into an existing folder, without a manifest.
+void write_mixture_files(const std::filesystem::path& folder,
+                         const mixture::Mixture& mixture,
+                         const std::string& base_name,
+                         const std::map<std::string, std::string>& side_files);
+
+/// Replaces a checkpoint of that name. Throws kIo (disk full) and leaves what was there.
+void write_checkpoint(const std::filesystem::path& target,
+                      const TrainerState& state,
+                      const mixture::Mixture& mixture,
+                      const AdamW& optimizer,
+                      const std::map<std::string, std::string>& side_files);
+
+/// Fills the mixture's and the optimizer's tensors. Throws kCorruptData naming a tensor that is
+/// missing, left over or misshapen; then neither has changed.
+void restore_tensors(const std::filesystem::path& checkpoint,
+                     const std::vector<nn::ProjectionGroup*>& groups,
+                     AdamW& optimizer);
+
+/// Removes all but the newest `keep`.
+void prune_checkpoints(const std::filesystem::path& folder, int64_t keep);
+
+}  // namespace lmoe::train

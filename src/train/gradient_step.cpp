@@ -1,0 +1,90 @@
+#include "train/gradient_step.h"
+
+#include <ATen/ATen.h>
+
+#include <algorithm>
+#include <vector>
+
+#include "base/error.h"
+#include "nn/loss.h"
+#include "train/loss_guard.h"
+#include "train/micro_batch.h"
+
+namespace lmoe::train {
+namespace {
+
+std::vector<std::span<const data::PackedRow>> split(std::span<const data::PackedRow> rows,
+                                                    int64_t micro_batch_size) {
+  std::vector<std::span<const data::PackedRow>> parts;
+  const auto size = static_cast<size_t>(micro_batch_size);
+  for (size_t begin = 0; begin < rows.size(); begin += size)
+    parts.push_back(rows.subspan(begin, std::min(size, rows.size() - begin)));
+  return parts;
+}
+
+class Gatherer {
+ public:
+  explicit Gatherer(const GradientStep& step) : step_(step) {
+    for (const data::PackedRow& row : step.rows) {
+      result_.tokens += row.length();
+      result_.labelled_tokens += row.labelled();
+    }
+    LMOE_CHECK_ARG(result_.labelled_tokens > 0, "[train] step ", step.step,
+                   ": no token of its rows carries loss");
+  }
+
+  GradientResult run() {
+    const auto parts = split(step_.rows, step_.micro_batch_size);
+    for (size_t i = 0; i < parts.size(); ++i) {
+      if (step_.should_stop && step_.should_stop()) {
+        result_.interrupted = true;
+        break;
+      }
+      add(parts[i],
+          concat("micro-batch ", i + 1, " of ", parts.size(), ", ", records_text(parts[i])));
+    }
+    return std::move(result_);
+  }
+
+ private:
+  void add(std::span<const data::PackedRow> rows, const std::string& where) {
+    const MicroBatch batch = make_micro_batch(rows);
+    nn::RouterLog router_log;
+    nn::ForwardContext context;
+    context.segments = batch.segments;
+    context.positions = nn::make_positions(batch.segments);
+    context.is_training = true;
+    context.dropout_rng = step_.dropout_rng;
+    if (step_.mixture.spec().has_gate()) context.router_log = &router_log;
+
+    const at::Tensor hidden = step_.decoder.forward(batch.ids, context);
+    const at::Tensor sum =
+        nn::labelled_cross_entropy_sum(hidden, batch.labels, step_.decoder.lm_head(),
+                                       step_.decoder.config().final_logit_softcapping);
+    at::Tensor loss = sum / static_cast<double>(result_.labelled_tokens);
+    const double share = static_cast<double>(batch.tokens) / static_cast<double>(result_.tokens);
+    const at::Tensor balance = balance_loss(router_log, share);
+    if (balance.defined()) loss = loss + balance;
+    LossGuard::check_finite("loss", loss.item<double>(), step_.step, where);
+    result_.loss += sum.item<double>() / static_cast<double>(result_.labelled_tokens);
+    if (step_.want_statistics) result_.router.add(router_log);
+    loss.backward();
+  }
+
+  at::Tensor balance_loss(const nn::RouterLog& router_log, double share) {
+    if (step_.mixture.spec().losses.empty()) return {};
+    std::map<std::string, double> values;
+    const at::Tensor loss = step_.mixture.auxiliary_loss(router_log, &values);
+    for (const auto& [name, value] : values) result_.balance[name] += share * value;
+    return loss * share;
+  }
+
+  const GradientStep& step_;
+  GradientResult result_;
+};
+
+}  // namespace
+
+GradientResult gather_gradients(const GradientStep& step) { return Gatherer(step).run(); }
+
+}  // namespace lmoe::train

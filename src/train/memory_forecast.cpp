@@ -1,0 +1,154 @@
+#include "train/memory_forecast.h"
+
+#include <algorithm>
+#include <cstdio>
+#include <string_view>
+#include <vector>
+
+#include "base/error.h"
+
+namespace lmoe::train {
+namespace {
+
+constexpr double kGigabyte = 1e9;
+constexpr int64_t kFloat = 4;
+/// Rows of the lm_head worked on at once; the default of nn::labelled_cross_entropy_sum.
+constexpr int64_t kLossRows = 512;
+/// The program with LibTorch mapped, its thread pools and the data of a run.
+constexpr int64_t kRuntimeBytes = 350LL << 20;
+
+/// Widths a decoder's layer works with.
+struct Widths {
+  int64_t hidden, inner, queries, keys;
+};
+
+Widths widths_of(const arch::ModelConfig& config) {
+  return {config.hidden_size, config.intermediate_size,
+          config.num_attention_heads * config.head_dim,
+          config.num_key_value_heads * config.head_dim};
+}
+
+struct Projection {
+  const char* name;
+  int64_t in, out;
+};
+
+std::vector<Projection> projections(const Widths& w) {
+  return {{"q_proj", w.hidden, w.queries},  {"k_proj", w.hidden, w.keys},
+          {"v_proj", w.hidden, w.keys},     {"o_proj", w.queries, w.hidden},
+          {"gate_proj", w.hidden, w.inner}, {"up_proj", w.hidden, w.inner},
+          {"down_proj", w.inner, w.hidden}};
+}
+
+bool is_target(const spec::MixtureSpec& spec, const std::string& name) {
+  return std::any_of(spec.target_modules.begin(), spec.target_modules.end(),
+                     [&](const std::string& target) { return target.ends_with(name); });
+}
+
+int64_t gate_parameters(const spec::GateSpec& gate, int64_t in, int64_t count) {
+  if (gate.net == spec::GateNet::kLinear) return in * count;
+  return in * gate.hidden_size + gate.hidden_size * count;
+}
+
+/// Trained parameters of one layer, and the narrow activations per token that its experts keep.
+struct LayerAdapters {
+  int64_t parameters = 0;
+  int64_t kept_per_token = 0;
+};
+
+LayerAdapters adapters_of(const spec::MixtureSpec& spec, const Widths& widths) {
+  const int64_t stacked = spec.experts.count * spec.experts.rank;
+  LayerAdapters adapters;
+  bool has_attention_gate = false, has_mlp_gate = false;
+  for (const Projection& p : projections(widths)) {
+    if (!is_target(spec, p.name)) continue;
+    adapters.parameters += stacked * (p.in + p.out);
+    adapters.kept_per_token += 2 * stacked;  // A x, and what M(x) makes of it
+    if (!spec.has_gate()) continue;
+    bool& seen = std::string_view(p.name).size() == 6 ? has_attention_gate : has_mlp_gate;
+    if (spec.gate.share == spec::GateShare::kBlock && seen) continue;
+    seen = true;
+    const int64_t in = spec.gate.source == spec::GateSource::kBlockInput ? widths.hidden : p.in;
+    adapters.parameters += gate_parameters(spec.gate, in, spec.experts.count);
+    adapters.kept_per_token += 4 * spec.experts.count;  // logits, probabilities, weights, their log
+  }
+  return adapters;
+}
+
+/// Elements per token that a layer keeps for backward: the inputs of norms, of projections, q, k, v
+/// and the output of attention, gate, up and their product.
+int64_t kept_per_token(const Widths& w) {
+  const int64_t norms = 2 * 2 * w.hidden;
+  const int64_t attention = 2 * (w.queries + w.keys) + w.keys + 2 * w.queries;
+  const int64_t mlp = 3 * w.inner;
+  return norms + attention + mlp;
+}
+
+int64_t frozen_parameters(const arch::ModelConfig& config, const Widths& w) {
+  int64_t layer = 2 * w.hidden;
+  for (const Projection& p : projections(w)) layer += p.in * p.out;
+  const int64_t heads = config.tie_word_embeddings ? 1 : 2;
+  return config.num_hidden_layers * layer + heads * config.vocab_size * w.hidden;
+}
+
+std::string gigabytes(int64_t bytes) {
+  char text[32];
+  std::snprintf(text, sizeof(text), "%.2f", static_cast<double>(bytes) / kGigabyte);
+  return text;
+}
+
+}  // namespace
+
+int64_t MemoryForecast::total() const {
+  return base_bytes + adapter_bytes + optimizer_bytes + activation_bytes + loss_bytes +
+         runtime_bytes;
+}
+
+std::string MemoryForecast::text() const {
+  return gigabytes(total()) + " GB (base " + gigabytes(base_bytes) + ", adapters " +
+         gigabytes(adapter_bytes) + ", optimizer " + gigabytes(optimizer_bytes) + ", activations " +
+         gigabytes(activation_bytes) + ", loss " + gigabytes(loss_bytes) + ", program " +
+         gigabytes(runtime_bytes) + ")";
+}
+
+MemoryForecast forecast_memory(const recipe::Recipe& recipe,
+                               const arch::ModelConfig& config,
+                               int64_t dtype_bytes) {
+  const Widths widths = widths_of(config);
+  const LayerAdapters adapters = adapters_of(recipe.mixture, widths);
+  const int64_t tokens = recipe.batch.micro_batch_size * recipe.data.sequence_len;
+  MemoryForecast forecast;
+  forecast.trained_parameters = config.num_hidden_layers * adapters.parameters;
+  forecast.base_bytes = frozen_parameters(config, widths) * dtype_bytes;
+  forecast.adapter_bytes = 2 * forecast.trained_parameters * kFloat;
+  forecast.optimizer_bytes = 2 * forecast.trained_parameters * kFloat;
+  forecast.activation_bytes =
+      config.num_hidden_layers * tokens *
+      (kept_per_token(widths) * dtype_bytes + adapters.kept_per_token * kFloat);
+  const int64_t loss_rows = std::min(tokens, kLossRows);
+  forecast.loss_bytes = 2 * loss_rows * config.vocab_size * dtype_bytes +
+                        4 * tokens * (widths.hidden + widths.inner) * dtype_bytes;
+  forecast.runtime_bytes = kRuntimeBytes;
+  return forecast;
+}
+
+void check_memory(const recipe::Recipe& recipe,
+                  const arch::ModelConfig& config,
+                  int64_t dtype_bytes,
+                  int64_t available) {
+  const MemoryForecast forecast = forecast_memory(recipe, config, dtype_bytes);
+  if (available == 0 || forecast.total() <= available) return;
+  recipe::Recipe smaller = recipe;
+  int64_t& rows = smaller.batch.micro_batch_size;
+  std::string hint = "a shorter sequence_len, fewer experts or a smaller base_model";
+  for (--rows; rows > 0; --rows) {
+    const MemoryForecast fits = forecast_memory(smaller, config, dtype_bytes);
+    if (fits.total() > available) continue;
+    hint = concat("micro_batch_size=", rows, " needs ", gigabytes(fits.total()), " GB");
+    break;
+  }
+  fail(ErrorCode::kOutOfMemory, "[train] needs ", forecast.text(), ", ", gigabytes(available),
+       " GB free; hint: ", hint);
+}
+
+}  // namespace lmoe::train

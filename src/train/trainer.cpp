@@ -1,0 +1,256 @@
+#include "train/trainer.h"
+
+#include <ATen/ATen.h>
+#include <ATen/Parallel.h>
+
+#include <chrono>
+#include <vector>
+
+#include "base/error.h"
+#include "base/files.h"
+#include "io/manifest.h"
+#include "train/adamw.h"
+#include "train/cadence.h"
+#include "train/checkpoint.h"
+#include "train/gradient_step.h"
+#include "train/gradients.h"
+#include "train/loss_guard.h"
+#include "train/lr_schedule.h"
+#include "train/run_log.h"
+
+namespace lmoe::train {
+namespace {
+
+/// Dropout draws from a stream of its own, so that it never shifts other draws of the seed.
+constexpr uint64_t kDropoutStream = 0xd70;
+
+double seconds_since(std::chrono::steady_clock::time_point begin) {
+  return std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
+}
+
+class Trainer {
+ public:
+  Trainer(const TrainJob& job, const TrainCallbacks& callbacks)
+      : job_(job),
+        callbacks_(callbacks),
+        cadence_(plan_cadence(job.recipe, job.rows)),
+        schedule_(job.recipe.optimizer, cadence_.total_steps),
+        optimizer_(job.mixture.parameters(), job.recipe.optimizer),
+        guard_(job.recipe.run),
+        dropout_rng_(static_cast<uint64_t>(job.recipe.batch.seed), kDropoutStream) {
+    LMOE_CHECK_ARG(callbacks.validate || !job.recipe.run.eval_steps,
+                   "[train] eval_steps cannot act: there is no held-out data; hint: val_set_size");
+    state_.total_steps = cadence_.total_steps;
+    state_.base_name = job.base.name;
+    state_.base_hash = job.base.content_hash;
+    state_.dtype = at::toString(job.decoder.dtype());
+    state_.threads = at::get_num_threads();
+    state_.config = recipe::effective_config(job.recipe);
+    state_.data = job.rows.state();
+    state_.dropout_rng = dropout_rng_.state();
+  }
+
+  TrainResult run() {
+    begin();
+    while (state_.step < cadence_.total_steps && !result_.interrupted) {
+      if (!advance()) {
+        result_.interrupted = true;
+        break;
+      }
+      after_step();
+    }
+    if (saved_step_ != state_.step) save();
+    write_results();
+    return finish();
+  }
+
+ private:
+  void begin() {
+    if (job_.folder.resume_from()) resume(*job_.folder.resume_from());
+    write_file_atomically(job_.folder.path() / "config_effective.json", config_text());
+    begin_log(job_.folder.log_path(), state_.step);
+    started_ = logged_at_ = std::chrono::steady_clock::now();
+    started_step_ = state_.step;
+    logged_tokens_ = state_.total_tokens;
+    report_.step = state_.step;
+    report_.total_steps = cadence_.total_steps;
+    emit(TrainEvent::Kind::kStarted);
+  }
+
+  void resume(const std::filesystem::path& checkpoint) {
+    const TrainerState saved = read_trainer_state(checkpoint);
+    check_same_run(saved, state_);
+    restore_tensors(checkpoint, job_.decoder.projection_groups(), optimizer_);
+    job_.rows.restore(saved.data);
+    optimizer_.set_steps(saved.step);
+    dropout_rng_.set_state(saved.dropout_rng);
+    guard_.set_count(saved.watchdog_count);
+    const int64_t threads = state_.threads;
+    state_ = saved;
+    state_.threads = threads;
+    state_.config = recipe::effective_config(job_.recipe);
+    saved_step_ = saved.step;
+    result_.last_checkpoint = checkpoint;
+  }
+
+  /// One optimizer step. False when it was interrupted; then nothing has changed.
+  bool advance() {
+    const int64_t number = state_.step + 1;
+    const std::vector<data::PackedRow> rows = draw_rows();
+    clear_gradients(optimizer_.parameters());
+    const GradientResult gradients =
+        gather_gradients({job_.decoder, job_.mixture, rows, job_.recipe.batch.micro_batch_size,
+                          number, is_logged(number), &dropout_rng_, callbacks_.should_stop});
+    if (gradients.interrupted) {
+      job_.rows.restore(state_.data);
+      dropout_rng_.set_state(state_.dropout_rng);
+      return false;
+    }
+    const double norm = gradient_norm(optimizer_.parameters());
+    LossGuard::check_finite("gradient norm", norm, number, concat(rows.size(), " rows"));
+    clip_gradients(optimizer_.parameters(), norm, job_.recipe.optimizer.max_grad_norm);
+    const double rate = schedule_.at(state_.step);
+    optimizer_.step(rate);
+    clear_gradients(optimizer_.parameters());
+
+    state_.step = number;
+    state_.total_tokens += gradients.tokens;
+    state_.labelled_tokens += gradients.labelled_tokens;
+    state_.data = job_.rows.state();
+    state_.dropout_rng = dropout_rng_.state();
+    fill_report(gradients, norm, rate);
+    guard_.watch(gradients.loss, number);
+    state_.watchdog_count = guard_.count();
+    return true;
+  }
+
+  std::vector<data::PackedRow> draw_rows() {
+    const recipe::BatchOptions& batch = job_.recipe.batch;
+    std::vector<data::PackedRow> rows;
+    for (int64_t i = 0; i < batch.micro_batch_size * batch.gradient_accumulation_steps; ++i)
+      rows.push_back(job_.rows.next());
+    return rows;
+  }
+
+  bool is_logged(int64_t step) const {
+    return step == 1 || is_due(step, job_.recipe.run.logging_steps, cadence_.total_steps) ||
+           is_validated(step);
+  }
+
+  bool is_validated(int64_t step) const {
+    return callbacks_.validate && is_due(step, cadence_.eval_every, cadence_.total_steps);
+  }
+
+  void fill_report(const GradientResult& gradients, double norm, double rate) {
+    report_ = {};
+    report_.step = state_.step;
+    report_.total_steps = cadence_.total_steps;
+    report_.loss = gradients.loss;
+    report_.lr = rate;
+    report_.epoch = epoch();
+    report_.total_tokens = state_.total_tokens;
+    report_.labelled_tokens = state_.labelled_tokens;
+    report_.grad_norm = norm;
+    report_.gate_entropy = gradients.router.entropy();
+    report_.load = gradients.router.load();
+    report_.balance = gradients.balance;
+    const double here = seconds_since(started_);
+    report_.elapsed_seconds = state_.elapsed_seconds + here;
+    const auto done = static_cast<double>(state_.step - started_step_);
+    report_.remaining_seconds =
+        here / done * static_cast<double>(cadence_.total_steps - state_.step);
+    report_.tokens_per_second =
+        static_cast<double>(state_.total_tokens - logged_tokens_) / seconds_since(logged_at_);
+    report_.peak_memory_bytes = peak_memory_bytes();
+  }
+
+  double epoch() {
+    if (rows_in_epoch_.first != job_.rows.epoch())
+      rows_in_epoch_ = {job_.rows.epoch(), job_.rows.rows_in_epoch(job_.rows.epoch())};
+    return static_cast<double>(job_.rows.epoch()) +
+           static_cast<double>(job_.rows.row()) / static_cast<double>(rows_in_epoch_.second);
+  }
+
+  void after_step() {
+    if (is_validated(state_.step)) validate();
+    const bool logged = is_logged(state_.step);
+    if (logged) {
+      append_report(job_.folder.log_path(), report_);
+      logged_at_ = std::chrono::steady_clock::now();
+      logged_tokens_ = state_.total_tokens;
+    }
+    result_.loss = report_.loss;
+    emit(TrainEvent::Kind::kStep, {}, logged);
+    if (is_due(state_.step, cadence_.save_every, cadence_.total_steps)) save();
+  }
+
+  void validate() {
+    emit(TrainEvent::Kind::kValidating);
+    report_.eval_loss = callbacks_.validate();
+    result_.eval_loss = report_.eval_loss;
+    emit(TrainEvent::Kind::kValidated);
+  }
+
+  void save() {
+    const std::filesystem::path target = job_.folder.checkpoints() / checkpoint_name(state_.step);
+    emit(TrainEvent::Kind::kSaving, target);
+    TrainerState state = state_;
+    state.elapsed_seconds += seconds_since(started_);
+    std::map<std::string, std::string> side_files = job_.side_files;
+    side_files["config_effective.json"] = config_text();
+    write_checkpoint(target, state, job_.mixture, optimizer_, side_files);
+    saved_step_ = state_.step;
+    result_.last_checkpoint = target;
+    prune_checkpoints(job_.folder.checkpoints(), job_.recipe.run.save_total_limit);
+    emit(TrainEvent::Kind::kSaved, target);
+  }
+
+  void write_results() {
+    const std::filesystem::path& folder = job_.folder.path();
+    // Without a manifest a folder is not complete, so it goes first and comes back last.
+    std::filesystem::remove(folder / "manifest.json");
+    write_mixture_files(folder, job_.mixture, job_.base.name, job_.side_files);
+    io::write_manifest(folder);
+  }
+
+  TrainResult finish() {
+    result_.steps = state_.step;
+    result_.total_steps = cadence_.total_steps;
+    result_.total_tokens = state_.total_tokens;
+    result_.labelled_tokens = state_.labelled_tokens;
+    result_.seconds = state_.elapsed_seconds + seconds_since(started_);
+    result_.peak_memory_bytes = peak_memory_bytes();
+    emit(TrainEvent::Kind::kFinished, job_.folder.path());
+    return result_;
+  }
+
+  std::string config_text() const { return state_.config.dump(2) + "\n"; }
+
+  void emit(TrainEvent::Kind kind, const std::filesystem::path& path = {}, bool logged = false) {
+    if (callbacks_.on_event) callbacks_.on_event({kind, report_, logged, path});
+  }
+
+  const TrainJob& job_;
+  const TrainCallbacks& callbacks_;
+  Cadence cadence_;
+  LrSchedule schedule_;
+  AdamW optimizer_;
+  LossGuard guard_;
+  Rng dropout_rng_;
+  /// As of the last completed step; elapsed_seconds without this process's time.
+  TrainerState state_;
+  int64_t saved_step_ = -1;
+  StepReport report_;
+  TrainResult result_;
+  std::chrono::steady_clock::time_point started_, logged_at_;
+  int64_t started_step_ = 0, logged_tokens_ = 0;
+  std::pair<int64_t, int64_t> rows_in_epoch_ = {-1, 0};
+};
+
+}  // namespace
+
+TrainResult train(const TrainJob& job, const TrainCallbacks& callbacks) {
+  return Trainer(job, callbacks).run();
+}
+
+}  // namespace lmoe::train

@@ -1,0 +1,164 @@
+#include "train/trainer_state.h"
+
+#include <array>
+#include <charconv>
+#include <cstdio>
+#include <set>
+
+#include "base/error.h"
+#include "base/files.h"
+#include "base/log.h"
+
+namespace lmoe::train {
+namespace {
+
+constexpr int kFormat = 1;
+
+/// Keys that say where, how often and how results are kept, or that another check covers; all
+/// others decide what is learned.
+const std::set<std::string>& keys_that_may_differ() {
+  static const std::set<std::string> kKeys = {"base_model",
+                                              "datasets",
+                                              "output_dir",
+                                              "save_steps",
+                                              "saves_per_epoch",
+                                              "save_total_limit",
+                                              "eval_steps",
+                                              "evals_per_epoch",
+                                              "logging_steps",
+                                              "plot_loss",
+                                              "eval_datasets",
+                                              "overwrite_output_dir",
+                                              "tasks",
+                                              "report_to",
+                                              "resume_from_checkpoint",
+                                              "bf16",
+                                              "num_epochs",
+                                              "max_steps",
+                                              "loss_watchdog_threshold",
+                                              "loss_watchdog_patience",
+                                              "auto_resume_from_checkpoints"};
+  return kKeys;
+}
+
+// Words of 64 bits as text: most readers of JSON keep numbers as doubles.
+std::string word_text(uint64_t word) {
+  std::array<char, 17> text{};
+  std::snprintf(text.data(), text.size(), "%016llx", static_cast<unsigned long long>(word));
+  return text.data();
+}
+
+uint64_t word_of(const std::string& text) {
+  uint64_t word = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), word, 16);
+  LMOE_CHECK_DATA(error == std::errc{} && end == text.data() + text.size(), "dropout_rng: given \"",
+                  text, "\", expected a hexadecimal number");
+  return word;
+}
+
+/// Path of the first key whose values differ, or empty.
+std::string first_difference(const Json& saved, const Json& now, const std::string& path) {
+  if (saved == now) return "";
+  if (!saved.is_object() || !now.is_object()) return path;
+  std::set<std::string> keys;
+  for (const auto& item : saved.items()) keys.insert(item.key());
+  for (const auto& item : now.items()) keys.insert(item.key());
+  for (const std::string& key : keys) {
+    if (path.empty() && keys_that_may_differ().count(key) > 0) continue;
+    const std::string inner = path.empty() ? key : path + "." + key;
+    const std::string found =
+        first_difference(saved.value(key, Json()), now.value(key, Json()), inner);
+    if (!found.empty()) return found;
+  }
+  return "";
+}
+
+Json at_path(const Json& config, const std::string& path) {
+  const Json* node = &config;
+  for (size_t begin = 0; begin <= path.size() && node->is_object();) {
+    const size_t dot = std::min(path.find('.', begin), path.size());
+    const auto found = node->find(path.substr(begin, dot - begin));
+    if (found == node->end()) return nullptr;
+    node = &*found;
+    begin = dot + 1;
+  }
+  return *node;
+}
+
+}  // namespace
+
+Json write_trainer_state(const TrainerState& state) {
+  Json rng = Json::array();
+  for (const uint64_t word : state.dropout_rng) rng.push_back(word_text(word));
+  return {{"format", kFormat},
+          {"step", state.step},
+          {"total_steps", state.total_steps},
+          {"total_tokens", state.total_tokens},
+          {"labelled_tokens", state.labelled_tokens},
+          {"watchdog_count", state.watchdog_count},
+          {"elapsed_seconds", state.elapsed_seconds},
+          {"dropout_rng", rng},
+          {"data", state.data},
+          {"base_name", state.base_name},
+          {"base_hash", state.base_hash},
+          {"dtype", state.dtype},
+          {"threads", state.threads},
+          {"config", state.config}};
+}
+
+TrainerState read_trainer_state(const std::filesystem::path& checkpoint) {
+  const std::filesystem::path path = checkpoint / "trainer_state.json";
+  const std::string text = read_file(path);
+  TrainerState state;
+  try {
+    const Json json = Json::parse(text);
+    LMOE_CHECK_DATA(json.at("format") == kFormat, "format: given ", json.at("format").dump(),
+                    ", expected ", kFormat);
+    json.at("step").get_to(state.step);
+    json.at("total_steps").get_to(state.total_steps);
+    json.at("total_tokens").get_to(state.total_tokens);
+    json.at("labelled_tokens").get_to(state.labelled_tokens);
+    json.at("watchdog_count").get_to(state.watchdog_count);
+    json.at("elapsed_seconds").get_to(state.elapsed_seconds);
+    json.at("base_name").get_to(state.base_name);
+    json.at("base_hash").get_to(state.base_hash);
+    json.at("dtype").get_to(state.dtype);
+    json.at("threads").get_to(state.threads);
+    state.data = json.at("data");
+    state.config = json.at("config");
+    const Json& rng = json.at("dropout_rng");
+    LMOE_CHECK_DATA(rng.size() == state.dropout_rng.size(), "dropout_rng: expected four words");
+    for (size_t i = 0; i < state.dropout_rng.size(); ++i)
+      state.dropout_rng[i] = word_of(rng[i].get<std::string>());
+    LMOE_CHECK_DATA(state.step >= 0 && state.step <= state.total_steps, "step: given ", state.step,
+                    ", expected 0 to ", state.total_steps);
+  } catch (const Json::exception& error) {
+    fail(ErrorCode::kCorruptData, "[resume] ", path.string(), ": ", error.what());
+  } catch (const Error& error) {
+    fail(ErrorCode::kCorruptData, "[resume] ", path.string(), ": ", error.what());
+  }
+  return state;
+}
+
+void check_same_run(const TrainerState& saved, const TrainerState& now) {
+  LMOE_CHECK_ARG(saved.base_hash == now.base_hash, "[resume] base model differs: checkpoint ",
+                 saved.base_name, " has sha256 ", saved.base_hash.substr(0, 12), "…, given ",
+                 now.base_name, " with ", now.base_hash.substr(0, 12), "…");
+  LMOE_CHECK_ARG(saved.dtype == now.dtype, "[resume] type of the frozen model differs: checkpoint ",
+                 saved.dtype, ", given ", now.dtype, "; hint: set bf16");
+  const std::string key = first_difference(saved.config, now.config, "");
+  LMOE_CHECK_ARG(key.empty(), "[resume] recipe differs: ", key, ": checkpoint ",
+                 at_path(saved.config, key).dump(), ", given ", at_path(now.config, key).dump(),
+                 "; hint: a changed recipe is a new run with another output_dir");
+  LMOE_CHECK_ARG(saved.total_steps == now.total_steps,
+                 "[resume] number of steps differs: checkpoint ", saved.total_steps, ", given ",
+                 now.total_steps,
+                 "; hint: num_epochs and max_steps set the learning rate's course");
+  if (saved.threads != now.threads)
+    log().warn(
+        "resuming with {} threads, the checkpoint was made with {}: the last bits of sums may "
+        "differ",
+        now.threads, saved.threads);
+}
+
+}  // namespace lmoe::train
