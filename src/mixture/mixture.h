@@ -63,11 +63,12 @@ class Mixture {
   at::Tensor auxiliary_loss(const nn::RouterLog& log,
                             std::map<std::string, double>* values = nullptr) const;
 
-  /// mixture.yaml, router.safetensors, experts/<name>/ (each a PEFT LoRA folder) into an existing
-  /// folder.
+  /// mixture.yaml, router.safetensors (when there is a gate; tensors `<site>.gate.weight`, …) and
+  /// experts/<name>/, each a PEFT LoRA folder, into an existing folder. Throws kIo.
   void save(const std::filesystem::path& folder, const std::string& base_model_name) const;
-  /// Strict: everything in the files is used, everything the spec needs is there. Throws
-  /// kCorruptData.
+  /// Strict: everything in the files is used, everything the spec needs is there, and it fits the
+  /// sockets. Adapters of any floating type are read; parameters are float32 (float64 when the
+  /// files are). Throws kNotFound, kCorruptData naming file and tensor or module.
   static std::unique_ptr<Mixture> load(const std::filesystem::path& folder,
                                        const std::vector<nn::ProjectionGroup*>& groups);
 

@@ -12,6 +12,7 @@
 #include "gradient_check.h"
 #include "reference.h"
 #include "spec/method_info.h"
+#include "support/temp_folder.h"
 #include "tiny_model.h"
 
 namespace lmoe::test {
@@ -155,6 +156,29 @@ TEST_P(Conformance, ABatchEqualsItsRowsOneByOne) {
   for (int64_t t = 0; t < kTokens; ++t)
     EXPECT_LT(max_difference(together.slice(0, t, t + 1), model.forward(h.slice(0, t, t + 1))),
               1e-12);
+}
+
+TEST_P(Conformance, SaveThenLoadGivesIdenticalOutputs) {
+  for (const at::ScalarType dtype : {at::kFloat, at::kDouble}) {
+    const TinyModel model(2, dtype), other(2, dtype);
+    mixture::Mixture mixture(spec_, model.groups(), 3, dtype);
+    mixture.plug(model.groups());
+    randomize(mixture, 5);
+    const TempFolder folder;
+    mixture.save(folder.path(), "tiny");
+    const auto loaded = mixture::Mixture::load(folder.path(), other.groups());
+    EXPECT_EQ(spec::write_mixture(loaded->spec()), spec::write_mixture(spec_));
+    loaded->plug(other.groups());
+    const at::Tensor h = numbers({kTokens, kHidden}, 1, dtype);
+    EXPECT_TRUE(at::equal(model.forward(h), other.forward(h)));
+    const auto before = mixture.parameters(), after = loaded->parameters();
+    ASSERT_EQ(before.size(), after.size());
+    for (size_t i = 0; i < before.size(); ++i) {
+      EXPECT_EQ(before[i].name, after[i].name);
+      EXPECT_TRUE(at::equal(before[i].tensor, after[i].tensor)) << before[i].name;
+      EXPECT_TRUE(after[i].tensor.requires_grad()) << after[i].name;
+    }
+  }
 }
 
 TEST_P(Conformance, TheSpecIsReadBackFromWhatIsWritten) {

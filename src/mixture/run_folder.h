@@ -1,0 +1,23 @@
+// Names of a mixture's files in a run folder, and of its tensors in router.safetensors.
+#pragma once
+
+#include <filesystem>
+#include <string>
+
+namespace lmoe::mixture {
+
+inline std::filesystem::path spec_file(const std::filesystem::path& folder) {
+  return folder / "mixture.yaml";
+}
+inline std::filesystem::path router_file(const std::filesystem::path& folder) {
+  return folder / "router.safetensors";
+}
+inline std::filesystem::path experts_folder(const std::filesystem::path& folder) {
+  return folder / "experts";
+}
+/// "layers.3.self_attn.q_proj.gate.weight"
+inline std::string router_tensor(const std::string& site, const std::string& suffix) {
+  return site + ".gate." + suffix;
+}
+
+}  // namespace lmoe::mixture
