@@ -71,15 +71,22 @@ find_python() {
   refuse "no Python from 3.11 on with the venv module was found; hint: apt-get install python3-venv"
 }
 
+# Made aside and renamed, so that an interrupted set-up leaves nothing half; one set-up at a time, so that what an
+# earlier one left behind can be removed.
 make_venv() {
   local venv aside python
   venv="$(venv_path)"
+  if [[ ! -x "$venv/bin/python" ]]; then
+    mkdir -p "$(dirname "$venv")"
+    exec 9>"$venv.lock"
+    flock 9
+  fi
   if [[ -x "$venv/bin/python" ]]; then
     say "Python environment: $venv is there"
     return
   fi
   python="$(find_python)"
-  mkdir -p "$(dirname "$venv")"
+  rm -rf "$venv".partial-*
   aside="$(mktemp --directory "$venv.partial-XXXXXX")"
   # shellcheck disable=SC2064  # expanded now: the variable is gone when the trap runs
   trap "rm -rf '$aside'" EXIT
@@ -93,8 +100,7 @@ make_venv() {
   # Scripts carry the name they were made under.
   grep --recursive --files-with-matches --binary-files=without-match --fixed-strings "${aside##*/}" "$aside/bin" |
     xargs --no-run-if-empty sed --in-place "s|${aside##*/}|${venv##*/}|g"
-  mv --no-target-directory "$aside" "$venv" 2>/dev/null || [[ -x "$venv/bin/python" ]] ||
-    refuse "cannot move the finished environment to $venv"
+  mv --no-target-directory "$aside" "$venv"
   say "Python environment: done"
 }
 
