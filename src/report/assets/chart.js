@@ -41,12 +41,10 @@ function ramp(left, right) {
     el("i", { style: { background: "linear-gradient(90deg, var(--heat-low), var(--heat-high))" } }), right);
 }
 
-/** Exponential moving average that starts without bias. */
-function smooth(values, weight) {
-  let sum = 0, norm = 0;
-  return values.map((value) => {
-    sum = weight * sum + (1 - weight) * value;
-    norm = weight * norm + (1 - weight);
-    return sum / norm;
+/** Mean over a centred window, narrower at the ends, so that the curve does not lag behind its points. */
+function smooth(values, reach) {
+  return values.map((_, i) => {
+    const half = Math.min(reach, i, values.length - 1 - i);
+    return d3.mean(values.slice(i - half, i + half + 1));
   });
 }

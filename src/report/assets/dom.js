@@ -39,6 +39,7 @@ function expertColors(count) {
 }
 
 function expertName(router, expert) {
+  if (typeof expert === "string") return expert;
   const name = router.expert_names && router.expert_names[expert];
   return name || `expert ${expert}`;
 }

@@ -29,16 +29,9 @@ const imbalance = (load) => {
   return mean > 0 ? d3.max(load) / mean : NaN;
 };
 
-/** Number of gates and experts, from whatever part of the data shows them. */
-function routerShape(router, log) {
-  const withLoad = (log || []).find((e) => isList(e.load) && isList(e.load[0]));
-  const withEntropy = (log || []).find((e) => isList(e.gate_entropy));
-  const usage = isList(router.usage) ? router.usage.find((u) => isList(u.weights) && isList(u.weights[0])) : null;
-  const rows = withLoad ? withLoad.load : usage ? usage.weights : null;
-  return {
-    sites: rows ? rows.length : withEntropy ? withEntropy.gate_entropy.length : 0,
-    experts: rows ? rows[0].length : isList(router.expert_names) ? router.expert_names.length : 0,
-  };
+/** The sites of a list with one entry per gate; the log may be coarser than the names are. */
+function sitesOf(router, rows) {
+  return parseSites(isList(router.sites) && router.sites.length === rows.length ? router.sites : null, rows.length);
 }
 
 /** Spans of steps, at most `limit`, each with the mean of what `value(entry)` returns per layer. */
@@ -75,8 +68,7 @@ function layerMap(cells, domain, label, tip) {
   }, label).container;
 }
 
-function entropyCards(log, sites, part, experts) {
-  const entries = log.filter((e) => isList(e.gate_entropy));
+function entropyCards(entries, sites, part, experts) {
   if (!entries.length) return [];
   const top = experts > 1 ? Math.log(experts) : d3.max(entries, (e) => d3.max(e.gate_entropy));
   const value = (e) => byLayer(e.gate_entropy, sites, part);
@@ -88,7 +80,7 @@ function entropyCards(log, sites, part, experts) {
   const lines = chart((width) => plot(width, {
     height: mapHeight(layers),
     x: { label: "step" },
-    y: { label: "nats", domain: [0, top * 1.1] },
+    y: { label: "nats", ticks: 6, domain: [0, top * 1.1] },
     marks: [
       quietGrid(),
       Plot.areaY(band, { x: "step", y1: "low", y2: "high", fill: "var(--accent)", fillOpacity: 0.14 }),
@@ -110,8 +102,7 @@ function entropyCards(log, sites, part, experts) {
   return cards;
 }
 
-function loadCards(log, sites, part, router, experts) {
-  const entries = log.filter((e) => isList(e.load) && isList(e.load[0]));
+function loadCards(entries, sites, part, router, experts) {
   if (!entries.length) return [];
   const colors = expertColors(experts);
   const layers = byLayer(entries[0].load, sites, part).map((r) => r.layer);
@@ -138,9 +129,10 @@ function loadCards(log, sites, part, router, experts) {
     });
   }, "share of load per expert over steps");
   const cards = [card("Load per expert", "",
+    layers.length > 1 ? el("div", { style: { "margin-bottom": "8px" } },
+      choice("of", [["all", "all layers"], ...layers.map((l) => [String(l), `layer ${l}`])],
+        (value) => { chosen = value; area.redraw(); })) : null,
     legend(colors.map((c, i) => [expertName(router, i), c])),
-    layers.length > 1 ? choice("of", [["all", "all layers"], ...layers.map((l) => [String(l), `layer ${l}`])],
-      (value) => { chosen = value; area.redraw(); }) : null,
     area.container)];
   const cells = spans(entries, 90, (e) => byLayer(e.load, sites, part).map((r) => ({ layer: r.layer, value: imbalance(r.value) })));
   if (entries.length > 1 && layers.length > 1) {
@@ -152,11 +144,11 @@ function loadCards(log, sites, part, router, experts) {
   return cards;
 }
 
-function usageMaps(router, sites, part, experts) {
-  const usage = (router.usage || []).filter((u) => isList(u.weights) && isList(u.weights[0]));
-  if (!usage.length) return null;
+function usageMaps(usage, sites, part, router) {
+  const experts = usage[0].weights[0].length;
   const maps = usage.map((u) => ({ task: u.task, rows: byLayer(u.weights, sites, part) }));
-  const top = d3.quantile(maps.flatMap((m) => m.rows.flatMap((r) => r.value)), 0.995);
+  const values = maps.flatMap((m) => m.rows.flatMap((r) => r.value));
+  const [low, top] = [d3.quantile(values, 0.005), d3.quantile(values, 0.995)];
   const layers = maps[0].rows.map((r) => r.layer);
   const cards = maps.map((map) => {
     const cells = map.rows.flatMap((r) => r.value.map((value, expert) => ({ layer: r.layer, expert, value })));
@@ -169,13 +161,13 @@ function usageMaps(router, sites, part, experts) {
       x: { type: "band", domain: d3.range(experts), label: "expert", padding: 0.05, tickSize: 0 },
       y: { type: "band", domain: layers, label: "layer", padding: layers.length > 20 ? 0.06 : 0.08, tickSize: 0,
            tickFormat: (l) => (layers.length <= 12 || l % 5 === 0 ? String(l) : "") },
-      color: { type: "linear", domain: [0, top], interpolate: heatColor(), clamp: true },
+      color: { type: "linear", domain: [low, top], interpolate: heatColor(), clamp: true },
       marks: [Plot.cell(cells, { x: "expert", y: "layer", fill: "value", rx: 1.5, tip: true,
                                  title: (c) => `layer ${c.layer}, ${expertName(router, c.expert)}\nmean weight ${format.number(c.value)}` })],
     }), `routing weights of ${map.task}`);
     return card(map.task, `most: ${expertName(router, favourite.expert)}, ${format.percent(favourite.value)}`, draw.container);
   });
-  return [el("div", { class: "legend" }, ramp("weight 0", format.number(top)), `1/${experts} = ${format.number(1 / experts)} if all were equal`),
+  return [el("div", { class: "legend" }, ramp(`weight ${format.number(low)}`, format.number(top)), `1/${experts} = ${format.number(1 / experts)} if all were equal`),
     el("div", { class: "grid", style: { "--column": "215px" } }, cards)];
 }
 
@@ -193,19 +185,22 @@ function withPartChoice(sites, build) {
 }
 
 function routerSections(router, log) {
-  const shape = routerShape(router, log);
-  if (!shape.sites) return [];
-  const sites = parseSites(router.sites, shape.sites);
   const found = [];
-  if (log.some((e) => isList(e.gate_entropy) || isList(e.load))) {
+  const loads = log.filter((e) => isList(e.load) && isList(e.load[0]));
+  const entropies = log.filter((e) => isList(e.gate_entropy));
+  if (loads.length || entropies.length) {
+    const sites = sitesOf(router, loads.length ? loads[0].load : entropies[0].gate_entropy);
+    const experts = loads.length ? loads[0].load[0].length : (router.expert_names || []).length;
     found.push(section("router", "Router over time", "How sure the gates are, and how evenly the experts are used.",
       withPartChoice(sites, (part) => el("div", { class: "grid", style: { "--column": "480px" } },
-        entropyCards(log, sites, part, shape.experts), loadCards(log, sites, part, router, shape.experts)))));
+        entropyCards(entropies, sites, part, experts), loadCards(loads, sites, part, router, experts)))));
   }
-  if (isList(router.usage)) {
+  const usage = (router.usage || []).filter((u) => isList(u.weights) && isList(u.weights[0]));
+  if (usage.length) {
+    const sites = sitesOf(router, usage[0].weights);
     found.push(section("usage", "Experts by task",
       "Mean routing weight of each expert in each layer, on the tokens of one task. Columns that differ between tasks are specialists.",
-      withPartChoice(sites, (part) => usageMaps(router, sites, part, shape.experts))));
+      withPartChoice(sites, (part) => usageMaps(usage, sites, part, router))));
   }
   return found;
 }

@@ -4,8 +4,7 @@
 function trainingSection(log) {
   if (!isList(log) || !log.some((e) => isNumber(e.loss) || isNumber(e.eval_loss))) return null;
   const train = log.filter((e) => isNumber(e.loss)).map((e) => ({ ...e }));
-  const weight = Math.min(0.9, 1 - 1 / Math.max(1, train.length / 15));
-  smooth(train.map((e) => e.loss), weight).forEach((value, i) => { train[i].smoothed = value; });
+  smooth(train.map((e) => e.loss), Math.floor(train.length / 40)).forEach((value, i) => { train[i].smoothed = value; });
   const validation = log.filter((e) => isNumber(e.eval_loss));
 
   const keys = [];
