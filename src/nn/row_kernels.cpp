@@ -107,14 +107,14 @@ struct Gelu {
 };
 
 template <class Activation, class T>
-LMOE_CLONES void gated(const T* gate, const T* up, int64_t count, T* y) {
+LMOE_INLINE void gated(const T* gate, const T* up, int64_t count, T* y) {
 #pragma omp simd
   for (int64_t i = 0; i < count; ++i)
     simd::store(y[i], Activation()(simd::load(gate[i])).value * simd::load(up[i]));
 }
 
 template <class Activation, class T>
-LMOE_CLONES void gated_backward(
+LMOE_INLINE void gated_backward(
     const T* gate, const T* up, const T* dy, int64_t count, T* dgate, T* dup) {
 #pragma omp simd
   for (int64_t i = 0; i < count; ++i) {
@@ -128,7 +128,8 @@ LMOE_CLONES void gated_backward(
 }  // namespace
 
 template <class T>
-void gated_values(GatedActivation kind, const T* gate, const T* up, int64_t count, T* y) {
+LMOE_CLONES void gated_values(
+    GatedActivation kind, const T* gate, const T* up, int64_t count, T* y) {
   switch (kind) {
     case GatedActivation::kSilu:
       return gated<Silu>(gate, up, count, y);
@@ -140,13 +141,13 @@ void gated_values(GatedActivation kind, const T* gate, const T* up, int64_t coun
 }
 
 template <class T>
-void gated_values_backward(GatedActivation kind,
-                           const T* gate,
-                           const T* up,
-                           const T* dy,
-                           int64_t count,
-                           T* dgate,
-                           T* dup) {
+LMOE_CLONES void gated_values_backward(GatedActivation kind,
+                                       const T* gate,
+                                       const T* up,
+                                       const T* dy,
+                                       int64_t count,
+                                       T* dgate,
+                                       T* dup) {
   switch (kind) {
     case GatedActivation::kSilu:
       return gated_backward<Silu>(gate, up, dy, count, dgate, dup);

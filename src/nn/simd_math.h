@@ -1,7 +1,9 @@
 // Arithmetic for loops the compiler vectorises: loads and stores of stored types, exp, sigmoid.
 //
 // LMOE_CLONES compiles a function once per instruction set and chooses at load time, so a build for
-// any x86-64 runs AVX2 or AVX-512 code where the processor has it.
+// any x86-64 runs AVX2 or AVX-512 code where the processor has it. A template gets its clones only
+// by explicit instantiation (GCC 12), so it stands on the outermost function and what it calls is
+// LMOE_INLINE.
 #pragma once
 
 #include <c10/util/BFloat16.h>
@@ -35,13 +37,14 @@ LMOE_INLINE void store(c10::BFloat16& place, float value) {
   place.x = static_cast<uint16_t>(value != value ? 0x7FC0u : rounded);
 }
 
-/// About 2 units in the last place; results below 1e-38 become 0, NaN stays NaN.
+/// About 2 units in the last place; saturates at e^-87.3 and e^88, NaN stays NaN. Written without
+/// branches, so that loops around it vectorise.
 LMOE_INLINE float exp(float x) {
-  constexpr float kLowest = -87.3f, kHighest = 88.7f;
-  const float clamped = x < kLowest ? kLowest : (x > kHighest ? kHighest : x);
-  const float scaled = clamped * 1.44269504f;
-  const int n = static_cast<int>(scaled + (scaled < 0 ? -0.5f : 0.5f));
-  const auto whole = static_cast<float>(n);
+  constexpr float kLowest = -87.3f, kHighest = 88.0f;
+  constexpr float kRound = 12582912.0f;  // 1.5 * 2^23: adding it leaves no bits for a fraction
+  const float above = x < kLowest ? kLowest : x;
+  const float clamped = above > kHighest ? kHighest : above;
+  const float whole = (clamped * 1.44269504f + kRound) - kRound;
   const float r = (clamped - whole * 0.693359375f) + whole * 2.12194440e-4f;
   float p = 1.9875691500e-4f;
   p = p * r + 1.3981999507e-3f;
@@ -50,12 +53,7 @@ LMOE_INLINE float exp(float x) {
   p = p * r + 1.6666665459e-1f;
   p = p * r + 5.0000001201e-1f;
   p = p * r * r + r + 1.0f;
-  // Two steps of the exponent, because 2^n itself may not be a normal number.
-  const int half = n >> 1;
-  const auto first = std::bit_cast<float>((half + 127) << 23);
-  const auto second = std::bit_cast<float>((n - half + 127) << 23);
-  const float y = p * first * second;
-  return x < kLowest ? 0.0f : y;
+  return p * std::bit_cast<float>((static_cast<int>(whole) + 127) << 23);
 }
 LMOE_INLINE double exp(double x) { return std::exp(x); }
 

@@ -21,10 +21,10 @@ LMOE_INLINE accumulate_t<T> largest_of(const T* values, int64_t begin, int64_t e
   return largest;
 }
 
-template <class A>
-void clear_outside(A* values, int64_t begin, int64_t end, int64_t count) {
-  std::fill(values, values + begin, A(0));
-  std::fill(values + end, values + count, A(0));
+template <class T>
+void clear_outside(T* values, int64_t begin, int64_t end, int64_t count) {
+  std::fill(values, values + begin, T(0));
+  std::fill(values + end, values + count, T(0));
 }
 
 }  // namespace
@@ -45,11 +45,12 @@ LMOE_CLONES A softmax_row(A* scores, int64_t begin, int64_t end, int64_t count) 
   return largest + std::log(sum);
 }
 
-template <class A>
+template <class T>
 LMOE_CLONES void softmax_row_again(
-    A* scores, int64_t begin, int64_t end, int64_t count, A log_sum_exp) {
+    T* scores, int64_t begin, int64_t end, int64_t count, accumulate_t<T> log_sum_exp) {
 #pragma omp simd
-  for (int64_t i = begin; i < end; ++i) scores[i] = simd::exp(scores[i] - log_sum_exp);
+  for (int64_t i = begin; i < end; ++i)
+    simd::store(scores[i], simd::exp(simd::load(scores[i]) - log_sum_exp));
   clear_outside(scores, begin, end, count);
 }
 
@@ -59,11 +60,12 @@ LMOE_CLONES void softmax_backward_row(const A* p, A* dp, int64_t count, A dot) {
   for (int64_t i = 0; i < count; ++i) dp[i] = p[i] * (dp[i] - dot);
 }
 
-template <class A>
-LMOE_CLONES void softcap_row(A* values, int64_t count, A cap) {
-  const A inverse = A(1) / cap;
+template <class T>
+LMOE_CLONES void softcap_row(T* values, int64_t count, accumulate_t<T> cap) {
+  const accumulate_t<T> inverse = 1 / cap;
 #pragma omp simd
-  for (int64_t i = 0; i < count; ++i) values[i] = cap * simd::tanh(values[i] * inverse);
+  for (int64_t i = 0; i < count; ++i)
+    simd::store(values[i], cap * simd::tanh(simd::load(values[i]) * inverse));
 }
 
 template <class A>
@@ -93,18 +95,22 @@ LMOE_CLONES accumulate_t<T> log_sum_exp_row(const T* values, int64_t count) {
   return largest + std::log(sum);
 }
 
-#define LMOE_INSTANTIATE(A)                                             \
-  template A softmax_row<A>(A*, int64_t, int64_t, int64_t);             \
-  template void softmax_row_again<A>(A*, int64_t, int64_t, int64_t, A); \
-  template void softmax_backward_row<A>(const A*, A*, int64_t, A);      \
-  template void softcap_row<A>(A*, int64_t, A);                         \
-  template void softcap_backward_row<A>(const A*, A*, int64_t, A);      \
+#define LMOE_INSTANTIATE(A)                                        \
+  template A softmax_row<A>(A*, int64_t, int64_t, int64_t);        \
+  template void softmax_backward_row<A>(const A*, A*, int64_t, A); \
+  template void softcap_backward_row<A>(const A*, A*, int64_t, A); \
   template A dot_row<A>(const A*, const A*, int64_t);
 LMOE_INSTANTIATE(float)
 LMOE_INSTANTIATE(double)
 #undef LMOE_INSTANTIATE
-template float log_sum_exp_row<float>(const float*, int64_t);
-template float log_sum_exp_row<c10::BFloat16>(const c10::BFloat16*, int64_t);
-template double log_sum_exp_row<double>(const double*, int64_t);
+
+#define LMOE_INSTANTIATE(T, A)                                          \
+  template void softmax_row_again<T>(T*, int64_t, int64_t, int64_t, A); \
+  template void softcap_row<T>(T*, int64_t, A);                         \
+  template A log_sum_exp_row<T>(const T*, int64_t);
+LMOE_INSTANTIATE(float, float)
+LMOE_INSTANTIATE(c10::BFloat16, float)
+LMOE_INSTANTIATE(double, double)
+#undef LMOE_INSTANTIATE
 
 }  // namespace lmoe::nn
