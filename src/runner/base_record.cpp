@@ -1,0 +1,60 @@
+#include "runner/base_record.h"
+
+#include "base/error.h"
+#include "base/files.h"
+
+namespace lmoe::runner {
+
+namespace {
+
+constexpr const char* kHashKey = "content_hash";
+
+/// Everything but name and hash: cheap to compare, and what a message can explain.
+Json shapes_of(const arch::ModelConfig& config) {
+  return {{"family", config.family},
+          {"vocab_size", config.vocab_size},
+          {"hidden_size", config.hidden_size},
+          {"intermediate_size", config.intermediate_size},
+          {"num_hidden_layers", config.num_hidden_layers},
+          {"num_attention_heads", config.num_attention_heads},
+          {"num_key_value_heads", config.num_key_value_heads},
+          {"head_dim", config.head_dim}};
+}
+
+}  // namespace
+
+Json describe_base(const arch::BaseModel& base) {
+  Json record = {{"name", base.name}, {kHashKey, base.content_hash()}};
+  record.update(shapes_of(base.config));
+  return record;
+}
+
+Json read_base_record(const fs::path& run) {
+  const fs::path path = run / "base.json";
+  if (!fs::exists(path))
+    fail(ErrorCode::kNotFound, "[load_run] ", run.string(),
+         " has no base.json; expected the folder of a finished run or of a checkpoint");
+  const Json record = Json::parse(read_file(path), nullptr, /*allow_exceptions=*/false);
+  LMOE_CHECK_DATA(record.is_object() && record.contains("name") && record["name"].is_string() &&
+                      record.contains(kHashKey) && record[kHashKey].is_string(),
+                  "[load_run] ", path.string(),
+                  ": expected a JSON object with texts \"name\" and \"", kHashKey, "\"");
+  return record;
+}
+
+void check_same_base(const Json& record, const arch::BaseModel& base, const fs::path& run) {
+  const std::string trained_on = record["name"].get<std::string>();
+  const Json shapes = shapes_of(base.config);
+  for (const auto& [key, value] : shapes.items())
+    LMOE_CHECK_ARG(!record.contains(key) || record[key] == value, "[load_run] ", run.string(),
+                   " was trained on another base model (", trained_on, "): its ", key, " is ",
+                   record[key].dump(), ", that of ", base.name, " is ", value.dump());
+  const std::string hash = base.content_hash();
+  LMOE_CHECK_ARG(record[kHashKey] == hash, "[load_run] ", run.string(),
+                 " was trained on other weights or another tokenizer than those of ", base.name,
+                 ": its base (", trained_on, ") has SHA-256 ",
+                 record[kHashKey].get<std::string>().substr(0, 12), "…, this one ",
+                 hash.substr(0, 12), "…");
+}
+
+}  // namespace lmoe::runner

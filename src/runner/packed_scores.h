@@ -1,0 +1,22 @@
+// Log-probabilities of whole sequences: packed forwards of bounded size, logits of a few rows at a
+// time.
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <vector>
+
+#include "decode/step_model.h"
+#include "models/decoder.h"
+
+namespace lmoe::runner {
+
+/// Tokens of one forward; a longer sequence has a forward of its own.
+inline constexpr int64_t kTokensPerForward = 4096;
+
+/// One result per sequence, in order. `disabled_expert` as in ForwardContext.
+std::vector<decode::ScoredSequence> score_sequences(const models::Decoder& decoder,
+                                                    std::span<const std::vector<int32_t>> sequences,
+                                                    int disabled_expert);
+
+}  // namespace lmoe::runner

@@ -1,0 +1,227 @@
+#include "runner/torch_step_model.h"
+
+#include <ATen/ATen.h>
+#include <c10/core/GradMode.h>
+
+#include <map>
+#include <set>
+
+#include "base/error.h"
+#include "nn/kv_cache.h"
+#include "runner/packed_scores.h"
+
+namespace lmoe::runner {
+
+using decode::SequenceId;
+using decode::StepInput;
+using decode::StepOutput;
+
+namespace {
+
+nn::KvCache make_cache(const models::Decoder& decoder) {
+  const arch::ModelConfig& config = decoder.config();
+  return {config.num_hidden_layers, config.num_key_value_heads, config.head_dim, decoder.dtype()};
+}
+
+std::optional<decode::RouterInfo> router_info(const mixture::Mixture* mixture) {
+  if (mixture == nullptr || mixture->sites().empty()) return std::nullopt;
+  decode::RouterInfo info;
+  info.expert_names = mixture->spec().expert_names();
+  for (const mixture::SiteInfo& site : mixture->sites()) {
+    info.sites.push_back(site.name);
+    info.site_layers.push_back(site.layer);
+  }
+  return info;
+}
+
+/// A part of an input that goes into one forward.
+struct Piece {
+  size_t input = 0;
+  size_t first = 0, count = 0;  ///< of the input's ids
+  bool is_last = false;         ///< its last row gives the input's logits
+};
+
+/// Cuts the inputs into forwards of at most kTokensPerForward tokens.
+std::vector<std::vector<Piece>> plan_forwards(std::span<const StepInput> inputs) {
+  std::vector<std::vector<Piece>> forwards;
+  size_t room = 0;
+  for (size_t i = 0; i < inputs.size(); ++i) {
+    for (size_t first = 0; first < inputs[i].ids.size();) {
+      if (room == 0) {
+        forwards.emplace_back();
+        room = static_cast<size_t>(kTokensPerForward);
+      }
+      const size_t count = std::min(room, inputs[i].ids.size() - first);
+      forwards.back().push_back({i, first, count, first + count == inputs[i].ids.size()});
+      room -= count;
+      first += count;
+    }
+  }
+  return forwards;
+}
+
+}  // namespace
+
+struct TorchStepModel::State {
+  const models::Decoder& decoder;
+  std::optional<decode::RouterInfo> router;
+  nn::KvCache cache;
+  std::map<SequenceId, int64_t> slots;
+  SequenceId next_sequence = 1;
+  int disabled_expert = -1;
+
+  int64_t slot_of(SequenceId sequence) const {
+    const auto found = slots.find(sequence);
+    LMOE_CHECK_ARG(found != slots.end(), "[step] sequence ", sequence, " is not open");
+    return found->second;
+  }
+
+  void check(std::span<const StepInput> inputs) const;
+  void forward(std::span<const StepInput> inputs,
+               const std::vector<Piece>& pieces,
+               bool want_routing,
+               StepOutput& output);
+  void copy_routing(const nn::RouterLog& log,
+                    const std::vector<Piece>& pieces,
+                    StepOutput& output) const;
+};
+
+void TorchStepModel::State::check(std::span<const StepInput> inputs) const {
+  std::set<SequenceId> seen;
+  const arch::ModelConfig& config = decoder.config();
+  for (const StepInput& input : inputs) {
+    const int64_t length = cache.length(slot_of(input.sequence));
+    LMOE_CHECK_ARG(seen.insert(input.sequence).second, "[step] sequence ", input.sequence,
+                   " is fed twice in one step");
+    LMOE_CHECK_ARG(!input.ids.empty(), "[step] sequence ", input.sequence,
+                   ": given no ids, expected at least one");
+    const int64_t total = length + static_cast<int64_t>(input.ids.size());
+    LMOE_CHECK_ARG(total <= config.max_position_embeddings, "[step] the context is full: given ",
+                   total, " tokens, the model has ", config.max_position_embeddings, " positions");
+    for (const int32_t id : input.ids)
+      LMOE_CHECK_ARG(id >= 0 && id < config.vocab_size, "[step] token id ", id,
+                     " is outside the vocabulary of ", config.vocab_size);
+  }
+}
+
+void TorchStepModel::State::forward(std::span<const StepInput> inputs,
+                                    const std::vector<Piece>& pieces,
+                                    bool want_routing,
+                                    StepOutput& output) {
+  nn::ForwardContext context;
+  nn::RouterLog log;
+  context.kv_cache = &cache;
+  context.disabled_expert = disabled_expert;
+  if (want_routing) context.router_log = &log;
+  std::vector<int64_t> ids, last_rows;
+  std::vector<size_t> owners;
+  for (const Piece& piece : pieces) {
+    const StepInput& input = inputs[piece.input];
+    const int64_t slot = slot_of(input.sequence);
+    context.segments.push_back({static_cast<int64_t>(ids.size()), static_cast<int64_t>(piece.count),
+                                cache.length(slot), slot});
+    const auto part = input.ids.subspan(piece.first, piece.count);
+    ids.insert(ids.end(), part.begin(), part.end());
+    if (!piece.is_last) continue;
+    last_rows.push_back(static_cast<int64_t>(ids.size()) - 1);
+    owners.push_back(piece.input);
+  }
+  const at::Tensor hidden = decoder.forward(at::tensor(ids, at::kLong), context);
+  if (want_routing) copy_routing(log, pieces, output);
+  if (owners.empty()) return;
+  const at::Tensor logits = decoder.logits(hidden.index_select(0, at::tensor(last_rows, at::kLong)))
+                                .to(at::kFloat)
+                                .contiguous();
+  const int64_t vocab = logits.size(1);
+  for (size_t row = 0; row < owners.size(); ++row)
+    std::copy_n(logits.const_data_ptr<float>() + static_cast<int64_t>(row) * vocab, vocab,
+                output.logits.begin() + static_cast<int64_t>(owners[row]) * vocab);
+}
+
+void TorchStepModel::State::copy_routing(const nn::RouterLog& log,
+                                         const std::vector<Piece>& pieces,
+                                         StepOutput& output) const {
+  const size_t experts = router->expert_names.size(), sites = router->sites.size();
+  LMOE_ASSERT(log.records.size() == sites);
+  std::vector<at::Tensor> weights;
+  for (const nn::GateRecord& record : log.records)
+    weights.push_back(record.weights.to(at::kFloat).contiguous());
+  size_t row = 0;
+  for (const Piece& piece : pieces) {
+    for (size_t t = 0; t < piece.count; ++t, ++row) {
+      decode::TokenRouting routing;
+      routing.weights.reserve(sites * experts);
+      for (const at::Tensor& site : weights) {
+        const float* first = site.const_data_ptr<float>() + row * experts;
+        routing.weights.insert(routing.weights.end(), first, first + experts);
+      }
+      output.routing[piece.input].push_back(std::move(routing));
+    }
+  }
+}
+
+TorchStepModel::TorchStepModel(const models::Decoder& decoder, const mixture::Mixture* mixture)
+    : state_(new State{decoder, router_info(mixture), make_cache(decoder)}) {}
+
+TorchStepModel::~TorchStepModel() = default;
+
+int64_t TorchStepModel::vocab_size() const { return state_->decoder.config().vocab_size; }
+
+int64_t TorchStepModel::max_positions() const {
+  return state_->decoder.config().max_position_embeddings;
+}
+
+SequenceId TorchStepModel::open_sequence() {
+  const SequenceId id = state_->next_sequence++;
+  state_->slots[id] = state_->cache.open_slot();
+  return id;
+}
+
+void TorchStepModel::close_sequence(SequenceId sequence) {
+  state_->cache.close_slot(state_->slot_of(sequence));
+  state_->slots.erase(sequence);
+}
+
+void TorchStepModel::truncate_sequence(SequenceId sequence, int64_t length) {
+  state_->cache.truncate(state_->slot_of(sequence), length);
+}
+
+StepOutput TorchStepModel::step(std::span<const StepInput> inputs, bool want_routing) {
+  const c10::NoGradGuard no_grad;
+  state_->check(inputs);
+  StepOutput output;
+  output.logits.resize(inputs.size() * static_cast<size_t>(vocab_size()));
+  const bool has_routing = want_routing && state_->router.has_value();
+  if (has_routing) output.routing.resize(inputs.size());
+  for (const std::vector<Piece>& pieces : plan_forwards(inputs))
+    state_->forward(inputs, pieces, has_routing, output);
+  return output;
+}
+
+std::vector<decode::ScoredSequence> TorchStepModel::score(
+    std::span<const std::vector<int32_t>> sequences) {
+  const c10::NoGradGuard no_grad;
+  for (const std::vector<int32_t>& sequence : sequences) {
+    LMOE_CHECK_ARG(static_cast<int64_t>(sequence.size()) <= max_positions(),
+                   "[score] a sequence has ", sequence.size(), " tokens, the model has ",
+                   max_positions(), " positions");
+    for (const int32_t id : sequence)
+      LMOE_CHECK_ARG(id >= 0 && id < vocab_size(), "[score] token id ", id,
+                     " is outside the vocabulary of ", vocab_size());
+  }
+  return score_sequences(state_->decoder, sequences, state_->disabled_expert);
+}
+
+const decode::RouterInfo* TorchStepModel::router() const {
+  return state_->router ? &*state_->router : nullptr;
+}
+
+void TorchStepModel::disable_expert(std::optional<int> expert) {
+  const int64_t count =
+      state_->router ? static_cast<int64_t>(state_->router->expert_names.size()) : 0;
+  LMOE_CHECK_ARG(!expert || (*expert >= 0 && *expert < count), "[disable_expert] given expert ",
+                 expert.value_or(0), ", the model has ", count);
+  state_->disabled_expert = expert.value_or(-1);
+}
+
+}  // namespace lmoe::runner
