@@ -59,7 +59,10 @@ class Renderer {
   Example render_pair(const Record& record) const;
   Example render_text(const Record& record) const;
   Example render_chat(const Record& record, const std::string& file) const;
+  Example render_turns(const Record& record) const;
+  void append_turn(Example& example, const std::string& marked, bool at_start) const;
   bool is_trained(const Json& message) const;
+  void require_chat(const std::string& where) const;
 
   std::shared_ptr<const text::Tokenizer> tokenizer_;
   std::shared_ptr<const ChatEncoder> chat_;

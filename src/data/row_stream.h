@@ -14,6 +14,7 @@
 #include "base/json.h"
 #include "data/encoded_dataset.h"
 #include "data/packing.h"
+#include "data/row_builder.h"
 
 namespace lmoe::data {
 
@@ -39,29 +40,27 @@ class RowStream {
   int64_t rows_in_epoch(int64_t epoch) const;   ///< plans that epoch; exact
   int64_t rows_in_epochs(double epochs) const;  ///< rows of the first epochs, a fraction rounded up
 
-  /// {"epoch", "row", "fingerprint"}: everything needed to go on.
+  /// {"epoch", "row", "data", "options"}: everything needed to go on.
   Json state() const;
-  /// Throws kInvalidArgument when the data, the options or the seed are not those of the state.
+  /// Throws kInvalidArgument naming what differs when the data, the options or the seed are not
+  /// those of the state, kCorruptData for a state that is none.
   void restore(const Json& state);
-  /// Hash over all ids, labels, weights and options.
+  /// SHA-256 over all ids, labels and weights.
   const std::string& fingerprint() const { return fingerprint_; }
 
  private:
-  struct Item {
-    int32_t dataset;
-    int32_t example;
-  };
-  using Plan = std::vector<std::vector<Item>>;
+  using Plan = std::vector<std::vector<ExampleRef>>;
 
-  std::vector<Item> draw(int64_t epoch) const;
+  std::vector<ExampleRef> draw(int64_t epoch) const;
   Plan plan(int64_t epoch) const;
+  void go_to(int64_t epoch, int64_t row);
 
   std::span<const EncodedDataset> datasets_;
   StreamOptions options_;
   std::string fingerprint_;
   int64_t epoch_ = 0;
   int64_t row_ = 0;
-  Plan plan_;
+  Plan plan_;  // of epoch_
 };
 
 /// Every example once, data set by data set, packed, in a fixed order; for validation.

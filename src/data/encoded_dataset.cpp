@@ -1,0 +1,137 @@
+#include "data/encoded_dataset.h"
+
+#include <algorithm>
+#include <cmath>
+#include <numeric>
+#include <set>
+
+#include "base/error.h"
+#include "base/rng.h"
+
+namespace lmoe::data {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr uint64_t kHoldOutStream = 0x76616C;  // "val"
+
+void cut(Example& example, const DataOptions& options, const std::string& file) {
+  const auto limit = static_cast<size_t>(options.sequence_len);
+  const int64_t length = example.length();
+  example.ids.resize(limit);
+  example.labels.resize(limit);
+  example.cut = true;
+  LMOE_CHECK_ARG(example.labelled() > 0, "[data] ", file, ":", example.line,
+                 ": no labelled token is left: given ", length,
+                 " tokens, expected the answer to begin within sequence_len ", options.sequence_len,
+                 "; hint: raise sequence_len, or excess_length_strategy=drop");
+}
+
+/// How many of `count` are held out; at least one stays.
+size_t held_out(double val_set_size, size_t count) {
+  const double wanted =
+      val_set_size < 1.0 ? std::round(val_set_size * static_cast<double>(count)) : val_set_size;
+  return std::min(static_cast<size_t>(wanted), count > 0 ? count - 1 : 0);
+}
+
+/// Moves the held-out examples of `train` into the set returned; both keep the order of the file.
+EncodedDataset hold_out(EncodedDataset& train, double val_set_size, Rng rng) {
+  EncodedDataset validation = train;
+  std::vector<size_t> order(train.examples.size());
+  std::iota(order.begin(), order.end(), size_t{0});
+  rng.shuffle(std::span(order));
+  order.resize(held_out(val_set_size, order.size()));
+  const std::set<size_t> chosen(order.begin(), order.end());
+  std::vector<Example> kept;
+  validation.examples.clear();
+  for (size_t i = 0; i < train.examples.size(); ++i)
+    (chosen.count(i) > 0 ? validation.examples : kept).push_back(std::move(train.examples[i]));
+  train.examples = std::move(kept);
+  return validation;
+}
+
+void refresh(EncodedDataset& set) {
+  const int64_t dropped = set.statistics.dropped;
+  set.statistics = measure(set.examples);
+  set.statistics.dropped = dropped;
+}
+
+EncodedDataset validation_file(const DatasetOptions& options, const Renderer& renderer) {
+  DatasetOptions other = options;
+  other.split = "valid";
+  other.max_samples = 0;
+  const bool folder = fs::is_directory(options.path) && options.split == "train";
+  if (!folder || !(fs::exists(fs::path(options.path) / "valid.jsonl") ||
+                   fs::exists(fs::path(options.path) / "valid.json")))
+    return {};
+  return encode_dataset(read_dataset(other, Purpose::kTraining), renderer, options.weight);
+}
+
+void make_names_unique(std::vector<EncodedDataset>& sets) {
+  std::set<std::string> taken;
+  for (EncodedDataset& set : sets) {
+    const std::string name = set.name;
+    for (int n = 2; !taken.insert(set.name).second; ++n) set.name = concat(name, "-", n);
+  }
+}
+
+}  // namespace
+
+EncodedDataset encode_dataset(const Dataset& dataset, const Renderer& renderer, double weight) {
+  const DataOptions& options = renderer.options();
+  EncodedDataset encoded;
+  encoded.name = dataset.name;
+  encoded.file = dataset.file;
+  encoded.type = dataset.type;
+  encoded.weight = weight;
+  encoded.extra_keys = dataset.extra_keys;
+  encoded.examples.reserve(dataset.records.size());
+  for (const Record& record : dataset.records) {
+    Example example = renderer.render(record, dataset.file);
+    if (example.length() > options.sequence_len) {
+      if (options.excess_length_strategy == ExcessLength::kDrop) {
+        ++encoded.statistics.dropped;
+        continue;
+      }
+      LMOE_CHECK_ARG(options.excess_length_strategy == ExcessLength::kTruncate, "[data] ",
+                     dataset.file, ":", record.line, ": given ", example.length(),
+                     " tokens, expected at most sequence_len ", options.sequence_len,
+                     " (excess_length_strategy: raise)");
+      cut(example, options, dataset.file);
+    }
+    encoded.examples.push_back(std::move(example));
+  }
+  LMOE_CHECK_ARG(!encoded.examples.empty(), "[data] ", dataset.file, ": all ",
+                 dataset.records.size(), " records are longer than sequence_len ",
+                 options.sequence_len, " and were dropped");
+  refresh(encoded);
+  return encoded;
+}
+
+TrainingData load_training_data(const Renderer& renderer, uint64_t seed) {
+  const DataOptions& options = renderer.options();
+  LMOE_CHECK_ARG(!options.datasets.empty(),
+                 "[data] no data to train on; expected `datasets` with at least one path");
+  const bool whole =
+      options.val_set_size < 1.0 || options.val_set_size == std::floor(options.val_set_size);
+  LMOE_CHECK_ARG(whole && options.val_set_size >= 0.0, "[data] val_set_size: given ",
+                 options.val_set_size, ", expected a fraction below 1 or a whole count");
+  TrainingData data;
+  for (const DatasetOptions& entry : options.datasets) {
+    EncodedDataset train =
+        encode_dataset(read_dataset(entry, Purpose::kTraining), renderer, entry.weight);
+    EncodedDataset validation =
+        options.val_set_size > 0.0
+            ? hold_out(train, options.val_set_size, Rng(seed, kHoldOutStream + data.train.size()))
+            : validation_file(entry, renderer);
+    refresh(train);
+    refresh(validation);
+    data.train.push_back(std::move(train));
+    data.validation.push_back(std::move(validation));
+  }
+  make_names_unique(data.train);
+  for (size_t i = 0; i < data.train.size(); ++i) data.validation[i].name = data.train[i].name;
+  return data;
+}
+
+}  // namespace lmoe::data

@@ -1,0 +1,157 @@
+#include "data/render.h"
+
+#include <algorithm>
+
+#include "base/error.h"
+
+namespace lmoe::data {
+namespace {
+
+bool is_space(char c) { return c == ' ' || c == '\t' || c == '\n' || c == '\r'; }
+
+void append(Example& example, const std::vector<TokenId>& ids, bool labelled) {
+  example.ids.insert(example.ids.end(), ids.begin(), ids.end());
+  if (labelled) {
+    example.labels.insert(example.labels.end(), ids.begin(), ids.end());
+  } else {
+    example.labels.resize(example.ids.size(), kIgnoreLabel);
+  }
+}
+
+}  // namespace
+
+int64_t Example::labelled() const {
+  return std::count_if(labels.begin(), labels.end(),
+                       [](TokenId label) { return label != kIgnoreLabel; });
+}
+
+Renderer::Renderer(std::shared_ptr<const text::Tokenizer> tokenizer,
+                   std::shared_ptr<const ChatEncoder> chat,
+                   DataOptions options)
+    : tokenizer_(std::move(tokenizer)), chat_(std::move(chat)), options_(std::move(options)) {}
+
+Example Renderer::render(const Record& record, const std::string& file) const {
+  Example example;
+  if (record.is_chat()) {
+    example = render_chat(record, file);
+  } else if (!record.text.empty() || (record.prompt.empty() && record.response.empty())) {
+    example = render_text(record);
+  } else {
+    example = render_pair(record);
+  }
+  example.line = record.line;
+  // Nothing stands before the first token that could predict it.
+  if (!example.labels.empty()) example.labels[0] = kIgnoreLabel;
+  LMOE_CHECK_ARG(example.labelled() > 0, "[data] ", file, ":", record.line,
+                 ": the record has no token to learn; expected an answer, or a turn of ",
+                 options_.roles_to_train.empty() ? "some role" : options_.roles_to_train[0],
+                 "; hint: roles_to_train, train_on_inputs");
+  return example;
+}
+
+std::vector<TokenId> Renderer::prompt(std::string_view text) const {
+  auto ids = tokenizer_->encode(text, {.add_special_tokens = true, .parse_special = false});
+  // A tokenizer may close texts with EOS; a prompt is not closed.
+  const auto eos = tokenizer_->special_tokens().eos;
+  if (eos && !ids.empty() && ids.back() == *eos) ids.pop_back();
+  return ids;
+}
+
+std::vector<TokenId> Renderer::prompt(const Record& record) const {
+  if (!record.is_chat()) return prompt(std::string_view(record.prompt));
+  require_chat("");
+  Json messages = record.messages;
+  while (messages.size() > 1 && messages.back()["role"] == "assistant")
+    messages.erase(messages.size() - 1);
+  return chat_->encode(messages, record.tools, /*add_generation_prompt=*/true);
+}
+
+std::vector<TokenId> Renderer::answer(const Record& record, std::string_view answer) const {
+  if (record.is_chat()) return encode_continuation(*tokenizer_, answer);
+  const bool separated = record.prompt.empty() || is_space(record.prompt.back()) ||
+                         (!answer.empty() && is_space(answer[0]));
+  const std::string text = (separated ? "" : options_.prompt_separator) + std::string(answer);
+  return encode_continuation(*tokenizer_, text);
+}
+
+Example Renderer::render_pair(const Record& record) const {
+  Example example;
+  append(example, prompt(record), options_.train_on_inputs);
+  append(example, answer(record, record.response), true);
+  if (const auto eos = tokenizer_->special_tokens().eos) append(example, {*eos}, true);
+  return example;
+}
+
+Example Renderer::render_text(const Record& record) const {
+  Example example;
+  append(example, prompt(std::string_view(record.text)), true);
+  if (const auto eos = tokenizer_->special_tokens().eos) append(example, {*eos}, true);
+  return example;
+}
+
+bool Renderer::is_trained(const Json& message) const {
+  const auto& roles = options_.roles_to_train;
+  return std::find(roles.begin(), roles.end(), message["role"].get_ref<const std::string&>()) !=
+         roles.end();
+}
+
+void Renderer::require_chat(const std::string& where) const {
+  LMOE_CHECK_ARG(chat_ != nullptr, "[data] ", where,
+                 "records with turns need a chat template, and the base model has none; hint: set "
+                 "chat_template, or use prompt and completion");
+}
+
+Example Renderer::render_chat(const Record& record, const std::string& file) const {
+  const std::string where = concat(file, ":", record.line, ": ");
+  require_chat(where);
+  try {
+    return render_turns(record);
+  } catch (const Error& error) {
+    fail(error.code(), "[data] ", where, error.what());
+  }
+}
+
+Example Renderer::render_turns(const Record& record) const {
+  const std::string whole = chat_->render_marked(record.messages, record.tools, false);
+  Example example;
+  if (options_.train_on_inputs) {
+    append(example, chat_->encode_marked(whole, /*at_start=*/true), true);
+    return example;
+  }
+  const auto prefix = [&](size_t turns, bool prompt) -> size_t {
+    if (turns == 0) return 0;
+    if (turns == record.messages.size() && !prompt) return whole.size();
+    const Json some(record.messages.begin(),
+                    record.messages.begin() + static_cast<ptrdiff_t>(turns));
+    const std::string text = chat_->render_marked(some, record.tools, prompt);
+    LMOE_CHECK_ARG(whole.starts_with(text), "the chat template does not render the first ", turns,
+                   " turns as the beginning of the whole conversation, so its turns cannot be "
+                   "masked; hint: one answer per record, or another chat_template");
+    return text.size();
+  };
+  size_t done = 0;
+  for (size_t i = 0; i < record.messages.size(); ++i) {
+    if (!is_trained(record.messages[i])) continue;
+    const size_t begin = std::max(done, prefix(i, record.messages[i]["role"] == "assistant"));
+    const size_t end = std::max(begin, prefix(i + 1, false));
+    append(example, chat_->encode_marked(whole.substr(done, begin - done), done == 0), false);
+    append_turn(example, whole.substr(begin, end - begin), begin == 0);
+    done = end;
+  }
+  append(example, chat_->encode_marked(whole.substr(done), done == 0), false);
+  return example;
+}
+
+void Renderer::append_turn(Example& example, const std::string& marked, bool at_start) const {
+  const size_t begin = example.ids.size();
+  append(example, chat_->encode_marked(marked, at_start), true);
+  const auto eos = tokenizer_->special_tokens().eos;
+  if (!eos) return;
+  // What a template writes behind the end of the turn is not the model's to say.
+  const auto ids = std::span(example.ids).subspan(begin);
+  const auto last = std::find(ids.rbegin(), ids.rend(), *eos);
+  if (last == ids.rend()) return;
+  std::fill(example.labels.end() - (last - ids.rbegin()), example.labels.end(), kIgnoreLabel);
+}
+
+}  // namespace lmoe::data
