@@ -47,8 +47,9 @@ function lossTip(entry) {
 function lossSummary(train, validation) {
   const parts = [];
   if (train.length > 1) {
-    parts.push(`Training loss went from ${format.number(train[0].loss)} to ${format.number(train.at(-1).smoothed)} (smoothed)`
-      + ` in ${format.number(train.at(-1).step)} steps.`);
+    const last = train.slice(-Math.max(1, Math.floor(train.length / 20)));
+    parts.push(`Training loss went from ${format.number(train[0].loss)} to ${format.number(d3.mean(last, (e) => e.loss))}`
+      + (last.length > 1 ? ` (mean of the last ${last.length} points)` : "") + ` in ${format.number(train.at(-1).step)} steps.`);
   }
   if (validation.length > 1) {
     const best = d3.least(validation, (e) => e.eval_loss);
