@@ -42,7 +42,7 @@ std::string find_installed(const std::string& name) {
 std::string find_known_model(const std::string& name) {
   for (const char* known : kNames) {
     if (name != known) continue;
-    const std::string file = find_installed(name);
+    std::string file = find_installed(name);
     if (!file.empty()) return file;
     std::string list;
     for (const fs::path& folder : folders_searched())

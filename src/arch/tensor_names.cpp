@@ -1,5 +1,7 @@
 #include "arch/tensor_names.h"
 
+#include <utility>
+
 #include "base/error.h"
 
 namespace lmoe::arch {
@@ -50,7 +52,7 @@ const RoleNames& names_of(TensorRole role) {
 std::vector<int64_t> shape_of(const ModelConfig& c, TensorRole role) {
   using Shape = std::vector<int64_t>;
   const int64_t q = c.num_attention_heads * c.head_dim, kv = c.num_key_value_heads * c.head_dim;
-  const auto when = [](bool present, Shape shape) { return present ? shape : Shape{}; };
+  const auto when = [](bool present, Shape shape) { return present ? std::move(shape) : Shape{}; };
   switch (role) {
     case TensorRole::kEmbedding:
       return {c.vocab_size, c.hidden_size};

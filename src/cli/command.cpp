@@ -26,7 +26,7 @@ bool takes_value(const CLI::App& app, const std::string& before) {
   return option != nullptr && option->get_items_expected_max() > 0;
 }
 
-std::string without_dashes(std::string text) {
+std::string without_dashes(const std::string& text) {
   const size_t start = text.find_first_not_of('-');
   return start == std::string::npos ? std::string() : text.substr(start);
 }
