@@ -107,7 +107,9 @@ void BpeModel::read_merges(const TokenizerFile& file) {
                       "', which is not in the vocabulary");
       return *id;
     };
-    merges_.insert(id_of(left), id_of(right), {static_cast<uint32_t>(rank), id_of(left + right)});
+    const TokenId left_id = id_of(left);
+    const TokenId right_id = id_of(right);
+    merges_.insert(left_id, right_id, {static_cast<uint32_t>(rank), id_of(left + right)});
   }
 }
 

@@ -113,18 +113,18 @@ void BpeTokenizer::check_id(TokenId id) const {
 }
 
 std::string BpeTokenizer::decode(std::span<const TokenId> ids, bool skip_special) const {
-  std::vector<std::string> tokens;
-  tokens.reserve(ids.size());
-  for (const TokenId id : ids) {
-    check_id(id);
-    if (!(skip_special && is_special(id))) tokens.push_back(decoder_input(id));
-  }
-  return decoder_.decode(std::move(tokens));
+  size_t at = 0;
+  return decoder_.decode([&]() -> const std::string* {
+    while (at < ids.size() && skip_special && is_special(ids[at])) ++at;
+    return at < ids.size() ? &decoder_input(ids[at++]) : nullptr;
+  });
 }
 
-std::string BpeTokenizer::decoder_input(TokenId id) const {
-  const AddedToken* added = added_.find(id);
-  return added != nullptr ? added->decoded : id_to_token(id);
+const std::string& BpeTokenizer::decoder_input(TokenId id) const {
+  static const std::string kNone;
+  check_id(id);
+  if (const AddedToken* added = added_.find(id)) return added->decoded;
+  return id < model_.id_bound() ? model_.token(id) : kNone;
 }
 
 std::string BpeTokenizer::token_bytes(TokenId id) const {

@@ -40,7 +40,7 @@ class BpeTokenizer final : public Tokenizer {
                    std::vector<TokenId>& out) const;
   void check_id(TokenId id) const;
   /// The token as the decoder takes it.
-  std::string decoder_input(TokenId id) const;
+  const std::string& decoder_input(TokenId id) const;
 
   TokenizerFile file_;
   std::string source_;

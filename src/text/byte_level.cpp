@@ -50,16 +50,24 @@ std::string to_byte_alphabet(std::string_view bytes) {
   return out;
 }
 
-std::string from_byte_alphabet(std::string_view token) {
-  std::string out;
-  out.reserve(token.size());
+void append_from_byte_alphabet(std::string& out, std::string_view token) {
+  const size_t begin = out.size();
   for (std::string_view rest = token; !rest.empty();) {
     const Utf8Step step = utf8_step(rest);
     const auto byte = byte_of_character(step.code_point);
-    if (!byte) return std::string(token);
+    if (!byte) {
+      out.resize(begin);
+      out += token;
+      return;
+    }
     out.push_back(static_cast<char>(*byte));
     rest.remove_prefix(static_cast<size_t>(step.length));
   }
+}
+
+std::string from_byte_alphabet(std::string_view token) {
+  std::string out;
+  append_from_byte_alphabet(out, token);
   return out;
 }
 

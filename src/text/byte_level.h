@@ -16,6 +16,7 @@ std::optional<uint8_t> byte_of_character(char32_t character);
 /// "hello world" -> "helloĠworld".
 std::string to_byte_alphabet(std::string_view bytes);
 /// The inverse; a token with any character outside the alphabet stands for its own bytes.
+void append_from_byte_alphabet(std::string& out, std::string_view token);
 std::string from_byte_alphabet(std::string_view token);
 
 }  // namespace lmoe::text

@@ -1,5 +1,7 @@
 #include "text/decoder.h"
 
+#include "text/utf8.h"
+
 namespace lmoe::text {
 
 Decoder::Decoder(const Json& json) {
@@ -12,8 +14,14 @@ Decoder::Decoder(const Json& json) {
       first_bytes("\u2581") != inner_bytes("\u2581") || first_bytes(" ") != inner_bytes(" ");
 }
 
-std::string Decoder::decode(std::vector<std::string> tokens) const {
+std::string Decoder::decode(const std::function<const std::string*()>& next) const {
   std::string out;
+  if (steps_.size() == 1 && steps_[0]->append_bytes(out, "")) {
+    while (const std::string* token = next()) steps_[0]->append_bytes(out, *token);
+    return is_valid_utf8(out) ? out : replace_invalid_utf8(out);
+  }
+  std::vector<std::string> tokens;
+  while (const std::string* token = next()) tokens.push_back(*token);
   for (const auto& step : steps_) tokens = step->apply(std::move(tokens));
   for (size_t i = 0; i < tokens.size(); ++i) {
     if (i > 0 && steps_.empty()) out += ' ';

@@ -1,6 +1,7 @@
 // Decoders of tokenizer.json: from the texts of tokens to the text they stand for.
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -19,6 +20,11 @@ class DecoderStep {
   virtual std::string inner(std::string token) const { return token; }
   /// The same for the token that a text begins with.
   virtual std::string first(std::string token) const { return inner(std::move(token)); }
+  /// For a step that only maps tokens and joins them: appends one token's bytes. False when it is
+  /// not of that kind.
+  virtual bool append_bytes(std::string& /*out*/, std::string_view /*token*/) const {
+    return false;
+  }
   /// Whether steps after this one see the text as a whole.
   virtual bool joins() const { return false; }
 };
@@ -29,7 +35,8 @@ class Decoder {
   /// kCorruptData, kUnsupported.
   explicit Decoder(const Json& json);
 
-  std::string decode(std::vector<std::string> tokens) const;
+  /// `next` gives the tokens one by one, then null.
+  std::string decode(const std::function<const std::string*()>& next) const;
   std::string inner_bytes(std::string token) const;
   std::string first_bytes(std::string token) const;
   /// Whether a text's first token can lose spaces.

@@ -28,6 +28,10 @@ class ByteLevelStep : public DecoderStep {
     return {replace_invalid_utf8(joined(tokens)[0])};
   }
   std::string inner(std::string token) const override { return from_byte_alphabet(token); }
+  bool append_bytes(std::string& out, std::string_view token) const override {
+    append_from_byte_alphabet(out, token);
+    return true;
+  }
   bool joins() const override { return true; }
 };
 

@@ -59,7 +59,7 @@ Json special_tokens(const GgufVocabulary& v) {
 Json added_tokens(const GgufVocabulary& v) {
   Json out = Json::array();
   for (size_t i = 0; i < v.token_types.size(); ++i) {
-    const bool special = v.token_types[i] == kControl;
+    const bool special = v.token_types[i] == kControl || v.token_types[i] == kUnknown;
     if (!special && v.token_types[i] != kUserDefined) continue;
     out.push_back({{"id", i},
                    {"content", v.tokens[i]},

@@ -2,8 +2,8 @@
 
     python tokenizer_parity.py DRIVER NAME [GGUF]
 
-NAME is a key of expected.json: a file of tiny/, or smollm2-gguf, whose vocabulary is read from the GGUF file and checked
-once more after a round trip through tokenizer_to_json.
+NAME is a key of expected.json: a file of tiny/, or one that ends in -gguf. Those are checked once more after a round trip
+through tokenizer_to_json. Their metadata stands in gguf/, that of smollm2-gguf in the file GGUF.
 """
 import json
 import os
@@ -88,19 +88,20 @@ def write_metadata(gguf_path, out):
 def main(driver, name, gguf=None):
     want = json.loads((FIXTURES / "expected.json").read_text())[name]
     with tempfile.TemporaryDirectory() as folder:
-        if gguf is None:
-            path = FIXTURES / "tiny" / f"{name}.json"
-            arguments = [driver, str(path)]
-            decoder = json.loads(path.read_text())["decoder"]
-            byte_level = decoder is not None and decoder["type"] == "ByteLevel"
-        else:
+        if gguf is not None:
             metadata = pathlib.Path(folder) / "metadata.json"
             write_metadata(gguf, metadata)
-            arguments = [driver, "--gguf", str(metadata)]
-            byte_level = True
+            arguments, byte_level = [driver, "--gguf", str(metadata)], True
+        elif name.endswith("-gguf"):
+            metadata = FIXTURES / "gguf" / f"{name.removesuffix('-gguf')}.json"
+            arguments, byte_level = [driver, "--gguf", str(metadata)], False
+        else:
+            path = FIXTURES / "tiny" / f"{name}.json"
+            decoder = json.loads(path.read_text())["decoder"]
+            arguments, byte_level = [driver, str(path)], decoder is not None and decoder["type"] == "ByteLevel"
         compare(arguments, want, byte_level)
         compare_task_texts(arguments, want, step=1 if name in EVERY_TEXT else 6)
-        if gguf is not None:
+        if name.endswith("-gguf"):
             rewritten = os.path.join(folder, "tokenizer.json")
             subprocess.run(arguments + ["--write", rewritten], check=True)
             compare([driver, rewritten], want, byte_level)
