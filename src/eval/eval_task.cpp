@@ -7,15 +7,28 @@
 namespace lmoe::eval {
 namespace {
 
-std::string expected_answer(const data::Record& record) {
+/// Of a conversation the last turn, which must be an answer.
+std::string expected_answer(const data::Dataset& dataset,
+                            const data::Record& record,
+                            Metric metric) {
   if (!record.is_chat()) return record.response;
-  for (auto message = record.messages.rbegin(); message != record.messages.rend(); ++message) {
-    if (message->value("role", "") != "assistant") continue;
-    const auto content = message->find("content");
-    if (content != message->end() && content->is_string()) return content->get<std::string>();
-    break;
-  }
+  const Json& last = record.messages.back();
+  const auto content = last.find("content");
+  const bool is_answer =
+      last.value("role", "") == "assistant" && content != last.end() && content->is_string();
+  if (is_answer) return content->get<std::string>();
+  LMOE_CHECK_ARG(metric != Metric::kExactMatch, "[eval] ", dataset.file, ":", record.line,
+                 ": exact_match needs an answer to compare with: the conversation does not end "
+                 "with a turn of assistant");
   return {};
+}
+
+/// Plain text is scored as it is, without the end that training appends.
+void drop_end(EvalItem& item, const text::Tokenizer& tokenizer) {
+  const auto eos = tokenizer.special_tokens().eos;
+  if (!eos || item.ids.size() < 2 || item.ids.back() != *eos) return;
+  item.ids.pop_back();
+  item.labels.pop_back();
 }
 
 void check_metric(const data::Dataset& dataset, Metric metric) {
@@ -37,12 +50,15 @@ EvalItem make_item(const data::Dataset& dataset,
   data::Example example = renderer.render(record, dataset.file);
   item.ids = std::move(example.ids);
   item.labels = std::move(example.labels);
-  if (dataset.type == data::RecordType::kText) return item;
+  if (dataset.type == data::RecordType::kText) {
+    drop_end(item, renderer.tokenizer());
+    return item;
+  }
 
   item.prompt = renderer.prompt(record);
   LMOE_CHECK_ARG(!item.prompt.empty() || metric == Metric::kPerplexity, "[eval] ", dataset.file,
                  ":", record.line, ": the prompt has no tokens");
-  item.expected = expected_answer(record);
+  item.expected = expected_answer(dataset, record, metric);
   item.label = record.label;
   for (const std::string& choice : record.choices) {
     item.choices.push_back(renderer.answer(record, choice));

@@ -1,16 +1,16 @@
 #include "eval/score_text.h"
 
 #include <cmath>
+#include <numeric>
 
 #include "base/error.h"
 
 namespace lmoe::eval {
 
+double TextScore::sum() const { return std::accumulate(logprobs.begin(), logprobs.end(), 0.0); }
+
 double TextScore::perplexity() const {
-  if (logprobs.empty()) return 1.0;
-  double sum = 0.0;
-  for (const float logprob : logprobs) sum -= logprob;
-  return std::exp(sum / static_cast<double>(logprobs.size()));
+  return logprobs.empty() ? 1.0 : std::exp(-sum() / static_cast<double>(logprobs.size()));
 }
 
 TextScore score_text(decode::StepModel& model,

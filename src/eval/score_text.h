@@ -13,6 +13,7 @@ namespace lmoe::eval {
 struct TextScore {
   std::vector<text::TokenId> token_ids;  ///< BOS included where the tokenizer adds one
   std::vector<float> logprobs;           ///< of token_ids[1 …]: natural log, raw logits
+  double sum() const;                    ///< of logprobs
   double perplexity() const;             ///< over logprobs; 1 when there are none
 };
 
