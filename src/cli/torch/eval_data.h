@@ -1,0 +1,36 @@
+// What `lmoe eval` scores, and how it shows where it is.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "cli/terminal.h"
+#include "data/record.h"
+#include "eval/eval_options.h"
+#include "recipe/recipe.h"
+
+namespace lmoe::cli {
+
+/// The data sets of --data, or else the recipe's eval_datasets; of these those that `tasks` names
+/// (the recipe's `tasks` when empty). Files called train, valid or test take their folder's name.
+/// Throws kInvalidArgument when nothing is left, kNotFound for a name no data set has.
+std::vector<data::Dataset> eval_datasets(const std::vector<std::string>& paths,
+                                         const std::vector<std::string>& tasks,
+                                         const recipe::Recipe& recipe);
+
+/// One line of progress per task.
+class EvalProgressView {
+ public:
+  explicit EvalProgressView(std::string model);
+  eval::EvalHooks hooks();
+  ~EvalProgressView();
+
+ private:
+  void show(const eval::EvalProgress& progress);
+
+  std::string model_, task_;
+  std::unique_ptr<Progress> progress_;
+};
+
+}  // namespace lmoe::cli

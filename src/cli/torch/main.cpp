@@ -1,0 +1,30 @@
+// The program `lmoe-torch`: the verbs that train or run models on LibTorch.
+// Started by `lmoe`.
+#include <string>
+#include <vector>
+
+#include "base/error.h"
+#include "cli/command.h"
+#include "cli/torch/commands.h"
+
+namespace lmoe::cli {
+namespace {
+
+int run(const std::vector<std::string>& arguments) {
+  static constexpr Command kCommands[] = {
+      {"bench", run_bench},   {"chat", run_chat},   {"eval", run_eval},  {"generate", run_generate},
+      {"resume", run_resume}, {"score", run_score}, {"train", run_train}};
+  for (const Command& command : kCommands) {
+    if (!arguments.empty() && arguments[0] == command.name) {
+      return guarded(command.run, {arguments.begin() + 1, arguments.end()});
+    }
+  }
+  fail(ErrorCode::kInvalidArgument, "[arguments] lmoe-torch is started by lmoe; see `lmoe --help`");
+}
+
+}  // namespace
+}  // namespace lmoe::cli
+
+int main(int argc, char** argv) {
+  return lmoe::cli::guarded(lmoe::cli::run, {argv + 1, argv + argc});
+}

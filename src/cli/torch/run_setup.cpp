@@ -1,0 +1,97 @@
+#include "cli/torch/run_setup.h"
+
+#include "base/files.h"
+#include "base/log.h"
+#include "cli/terminal.h"
+#include "data/chat_encoder.h"
+#include "runner/base_record.h"
+#include "runner/loaded_model.h"
+#include "text/tokenizer.h"
+
+namespace lmoe::cli {
+namespace {
+
+std::unique_ptr<data::Renderer> make_renderer(const recipe::Recipe& recipe,
+                                              const arch::BaseModel& base) {
+  const std::string source = chat_template_source(recipe, base);
+  std::shared_ptr<const data::ChatEncoder> chat;
+  if (!source.empty()) {
+    const Json globals = {{"bos_token", base.bos_token}, {"eos_token", base.eos_token}};
+    chat = std::make_shared<data::ChatEncoder>(base.tokenizer, source, globals);
+  }
+  return std::make_unique<data::Renderer>(base.tokenizer, chat, recipe.data);
+}
+
+at::ScalarType dtype_of(const recipe::Recipe& recipe) {
+  switch (recipe.batch.bf16) {
+    case recipe::Bf16::kTrue:
+      return runner::choose_dtype(runner::ComputeType::kBf16);
+    case recipe::Bf16::kFalse:
+      return runner::choose_dtype(runner::ComputeType::kF32);
+    case recipe::Bf16::kAuto:
+      return runner::choose_dtype(runner::ComputeType::kAuto);
+  }
+  return at::kFloat;
+}
+
+void describe(const data::TrainingData& training) {
+  for (const data::EncodedDataset& set : training.train) {
+    log().info("data {} ({}, {}): {}", set.name, enum_name(set.type), set.file,
+               set.statistics.text());
+    if (!set.extra_keys.empty()) {
+      std::string keys;
+      for (const std::string& key : set.extra_keys) keys += (keys.empty() ? "" : ", ") + key;
+      log().info("  keys not used: {}", keys);
+    }
+  }
+}
+
+}  // namespace
+
+std::string chat_template_source(const recipe::Recipe& recipe, const arch::BaseModel& base) {
+  if (recipe.chat_template.empty()) return base.chat_template.value_or("");
+  const bool is_text = recipe.chat_template.find('{') != std::string::npos;
+  return is_text ? recipe.chat_template : read_file(recipe.chat_template);
+}
+
+DataSetup prepare_data(const recipe::Recipe& recipe) {
+  DataSetup setup;
+  setup.base = arch::open_base_model(recipe.base_model);
+  setup.renderer = make_renderer(recipe, *setup.base);
+  const auto seed = static_cast<uint64_t>(recipe.batch.seed);
+  setup.training = data::load_training_data(*setup.renderer, seed);
+  describe(setup.training);
+  const data::StreamOptions options = {.sequence_len = recipe.data.sequence_len,
+                                       .sample_packing = recipe.data.sample_packing,
+                                       .seed = seed};
+  setup.rows = std::make_unique<data::RowStream>(setup.training.train, options);
+  setup.validation_rows = data::pack_in_order(setup.training.validation, options);
+  return setup;
+}
+
+int64_t element_bytes(const recipe::Recipe& recipe) {
+  return dtype_of(recipe) == at::kBFloat16 ? 2 : 4;
+}
+
+ModelSetup prepare_model(const recipe::Recipe& recipe, arch::BaseModel& base) {
+  ModelSetup setup;
+  Progress progress("reading " + base.name);
+  setup.decoder = models::Decoder::load(base, {.dtype = dtype_of(recipe)});
+  setup.mixture = std::make_unique<mixture::Mixture>(
+      recipe.mixture, setup.decoder->projection_groups(), static_cast<uint64_t>(recipe.batch.seed));
+  setup.mixture->plug(setup.decoder->projection_groups());
+  progress.finish();
+  return setup;
+}
+
+std::map<std::string, std::string> side_files(const recipe::Recipe& recipe,
+                                              const arch::BaseModel& base) {
+  std::map<std::string, std::string> files;
+  files["tokenizer.json"] = text::tokenizer_to_json(*base.tokenizer);
+  if (const std::string source = chat_template_source(recipe, base); !source.empty())
+    files["chat_template.jinja"] = source;
+  files["base.json"] = runner::describe_base(base).dump(2) + "\n";
+  return files;
+}
+
+}  // namespace lmoe::cli

@@ -1,0 +1,54 @@
+// What a training run stands on, opened in the order in which mistakes are
+// cheapest to find: data before weights.
+#pragma once
+
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "arch/base_model.h"
+#include "data/encoded_dataset.h"
+#include "data/packing.h"
+#include "data/render.h"
+#include "data/row_stream.h"
+#include "mixture/mixture.h"
+#include "models/decoder.h"
+#include "recipe/recipe.h"
+
+namespace lmoe::cli {
+
+/// Tokenizer, template and rendered data; no weights yet.
+struct DataSetup {
+  std::unique_ptr<arch::BaseModel> base;
+  std::unique_ptr<data::Renderer> renderer;
+  data::TrainingData training;
+  std::unique_ptr<data::RowStream> rows;
+  std::vector<data::PackedRow> validation_rows;
+};
+
+/// Opens the base, renders and packs the data, and says on stderr what it
+/// found. Throws as the rooms do.
+DataSetup prepare_data(const recipe::Recipe& recipe);
+
+/// The frozen decoder with a fresh mixture plugged in.
+struct ModelSetup {
+  std::unique_ptr<models::Decoder> decoder;
+  std::unique_ptr<mixture::Mixture> mixture;
+};
+
+ModelSetup prepare_model(const recipe::Recipe& recipe, arch::BaseModel& base);
+
+/// Bytes per element of frozen weights and activations for this recipe on this
+/// machine.
+int64_t element_bytes(const recipe::Recipe& recipe);
+
+/// tokenizer.json, chat_template.jinja, base.json: what travels with a run.
+std::map<std::string, std::string> side_files(const recipe::Recipe& recipe,
+                                              const arch::BaseModel& base);
+
+/// The template a recipe renders with: its own (a file or Jinja text) or the
+/// base's; empty when there is none.
+std::string chat_template_source(const recipe::Recipe& recipe, const arch::BaseModel& base);
+
+}  // namespace lmoe::cli
