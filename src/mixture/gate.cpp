@@ -34,7 +34,15 @@ Gate::Gate(const spec::MixtureSpec& spec,
           spec.gate, {static_cast<int64_t>(sites_.size()), experts_, input_width, dtype}, rng)) {}
 
 at::Tensor Gate::weights(const at::Tensor& input, nn::ForwardContext& context) const {
-  at::Tensor logits = net_->logits(input.to(dtype_));
+  return weights_of_logits(net_->logits(input.to(dtype_)), context);
+}
+
+at::Tensor Gate::weights_of_rows(const at::Tensor& product, nn::ForwardContext& context) const {
+  const auto gates = static_cast<int64_t>(sites_.size());
+  return weights_of_logits(product.reshape({product.size(0), gates, experts_}), context);
+}
+
+at::Tensor Gate::weights_of_logits(at::Tensor logits, nn::ForwardContext& context) const {
   if (temperature_ != 1.0) logits = logits / temperature_;
   if (context.disabled_expert >= 0) {
     logits = logits.index_fill(/*dim=*/-1, at::full({1}, context.disabled_expert, at::kLong),

@@ -24,6 +24,11 @@ class Gate {
   /// `context.disabled_expert` does not exist.
   at::Tensor weights(const at::Tensor& input, nn::ForwardContext& context) const;
 
+  /// The rows to stack into a GEMM over the gate's input, or undefined (see GateNet), and the
+  /// weights that follow from their product [N, G * E].
+  at::Tensor stackable_rows() const { return net_->stackable_rows(); }
+  at::Tensor weights_of_rows(const at::Tensor& product, nn::ForwardContext& context) const;
+
   const std::vector<SiteInfo>& sites() const { return sites_; }
   int64_t input_width() const { return input_width_; }
   /// Stacked over the sites.
@@ -32,6 +37,7 @@ class Gate {
   std::vector<nn::NamedTensor> parameters() const;
 
  private:
+  at::Tensor weights_of_logits(at::Tensor logits, nn::ForwardContext& context) const;
   void write_log(nn::RouterLog& log,
                  const at::Tensor& probabilities,
                  const at::Tensor& weights) const;

@@ -27,6 +27,9 @@ class GateNet {
   /// input [N, D] -> [N, G, E]
   virtual at::Tensor logits(const at::Tensor& input) const = 0;
   virtual std::vector<StackedTensor> tensors() const = 0;
+  /// [G * E, D] when the logits are these rows times the input and nothing else, so that they can
+  /// ride along in another GEMM over the same input; else undefined.
+  virtual at::Tensor stackable_rows() const { return {}; }
 };
 
 struct GateShape {

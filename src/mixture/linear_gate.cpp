@@ -18,6 +18,7 @@ class LinearGate : public GateNet {
   }
 
   std::vector<StackedTensor> tensors() const override { return {{"weight", weight_}}; }
+  at::Tensor stackable_rows() const override { return weight_; }
 
  private:
   GateShape shape_;

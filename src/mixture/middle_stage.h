@@ -1,4 +1,13 @@
-// Between the two GEMMs: the small token-dependent matrix M(x), by `apply`.
+// Between the two GEMMs: the small token-dependent matrix M(x), by `apply`, forward and backward in
+// one pass over memory each.
+//
+// Legend: N tokens, P projections, E experts, R rank. u = A_cat x and v are [N, P, E, R], weights
+// [N, G, E] where G is P, or 1 when all projections share them.
+//
+//   deltas    v_i = w_i u_i                du_i = w_i dv_i
+//                                          dw_i = <dv_i, u_i>
+//   factors   v_i = w_i m                  du_i = w_i q
+//             m = sum_j w_j u_j            dw_i = <dv_i, m> + <q, u_i>,  q = sum_j w_j dv_j
 #pragma once
 
 #include <ATen/core/Tensor.h>
@@ -7,10 +16,23 @@
 
 namespace lmoe::mixture {
 
-/// down = A_cat x [N, P, E, R], weights [N, P or 1, E] -> what B_cat is applied to, [N, P, E, R].
-///
-///   deltas    v_i = w_i u_i
-///   factors   v_i = w_i sum_j w_j u_j
-at::Tensor middle_stage(const at::Tensor& down, const at::Tensor& weights, spec::Apply apply);
+/// `down` holds u as [N, P * E * R], rows possibly further apart; float32, bfloat16 or float64.
+/// `weights` are float32 (float64 for a float64 `down`), contiguous. Returns v, contiguous, of the
+/// shape of `down`. No autograd: MixAndProject is what knows the gradients.
+at::Tensor middle_stage(const at::Tensor& down,
+                        const at::Tensor& weights,
+                        int64_t projections,
+                        spec::Apply apply);
+
+struct MiddleGradients {
+  at::Tensor down, weights;
+};
+
+/// `dv` is contiguous and has the shape and type of v.
+MiddleGradients middle_stage_backward(const at::Tensor& down,
+                                      const at::Tensor& weights,
+                                      const at::Tensor& dv,
+                                      int64_t projections,
+                                      spec::Apply apply);
 
 }  // namespace lmoe::mixture

@@ -4,7 +4,7 @@
 
 #include "base/error.h"
 #include "mixture/dropout.h"
-#include "mixture/middle_stage.h"
+#include "mixture/mix_and_project.h"
 
 namespace lmoe::mixture {
 
@@ -27,34 +27,41 @@ std::vector<at::Tensor> SiteBank::apply(const nn::SocketInput& input,
                  "[mixture] no such expert to switch off: given ", context.disabled_expert,
                  ", expected at most ", bank_.experts() - 1);
   if (!gate_ && context.disabled_expert >= 0) return outputs;
-  const at::Tensor weights = routing_weights(input, context);
-  const at::Tensor x = adapter_input(input.x, context);
-  const auto projections = static_cast<int64_t>(bank_.targets().size());
-  const int64_t width = bank_.experts() * bank_.rank();
-  at::Tensor middle = at::linear(x, bank_.a().to(x.scalar_type()));
-  if (weights.defined()) {
-    const at::Tensor down = middle.view({x.size(0), projections, bank_.experts(), bank_.rank()});
-    middle = middle_stage(down, weights, apply_).to(x.scalar_type());
-  }
-  middle = middle.reshape({x.size(0), projections, width});
+  const Stage stage = down_and_route(input, context);
+  std::vector<at::Tensor> ups, adapted;
   for (size_t p = 0; p < bank_.targets().size(); ++p) {
-    outputs[bank_.targets()[p].linear].addmm_(middle.select(1, static_cast<int64_t>(p)),
-                                              bank_.b(p).to(x.scalar_type()).t(), /*beta=*/1,
-                                              /*alpha=*/bank_.scaling());
+    ups.push_back(bank_.b(p).to(stage.down.scalar_type()));
+    adapted.push_back(std::move(outputs[bank_.targets()[p].linear]));
   }
+  adapted = mix_and_project(stage.down, stage.weights, ups, adapted, apply_, bank_.scaling());
+  for (size_t p = 0; p < adapted.size(); ++p)
+    outputs[bank_.targets()[p].linear] = std::move(adapted[p]);
   return outputs;
 }
 
-at::Tensor SiteBank::routing_weights(const nn::SocketInput& input,
-                                     nn::ForwardContext& context) const {
-  if (!gate_) return {};
-  if (share_ == spec::GateShare::kProjection) {
-    return gate_->weights(source_ == spec::GateSource::kInput ? input.x : input.block_input,
-                          context);
+SiteBank::Stage SiteBank::down_and_route(const nn::SocketInput& input,
+                                         nn::ForwardContext& context) const {
+  const at::Tensor x = adapter_input(input.x, context);
+  const at::Tensor a = bank_.a().to(x.scalar_type());
+  if (!gate_) return {at::linear(x, a), {}};
+  at::Tensor* shared =
+      share_ == spec::GateShare::kBlock ? &context.shared_gates[gate_.get()] : nullptr;
+  if (shared != nullptr && shared->defined()) return {at::linear(x, a), *shared};
+
+  const at::Tensor& gate_input = source_ == spec::GateSource::kInput ? input.x : input.block_input;
+  const at::Tensor rows = gate_->stackable_rows();
+  Stage stage;
+  if (rows.defined() && gate_input.is_same(x) && rows.scalar_type() == x.scalar_type()) {
+    const at::Tensor both = at::linear(x, at::cat({a, rows}));
+    stage.down = both.narrow(/*dim=*/1, 0, a.size(0));
+    stage.weights =
+        gate_->weights_of_rows(both.narrow(/*dim=*/1, a.size(0), rows.size(0)), context);
+  } else {
+    stage.down = at::linear(x, a);
+    stage.weights = gate_->weights(gate_input, context);
   }
-  at::Tensor& shared = context.shared_gates[gate_.get()];
-  if (!shared.defined()) shared = gate_->weights(input.block_input, context);
-  return shared;
+  if (shared != nullptr) *shared = stage.weights;
+  return stage;
 }
 
 at::Tensor SiteBank::adapter_input(const at::Tensor& x, nn::ForwardContext& context) const {

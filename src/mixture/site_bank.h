@@ -33,8 +33,12 @@ class SiteBank : public nn::ProjectionDelta {
   void check_fits(const nn::ProjectionGroup& group) const;
 
  private:
-  /// [N, P or 1, E], or undefined for a constant weight of 1.
-  at::Tensor routing_weights(const nn::SocketInput& input, nn::ForwardContext& context) const;
+  struct Stage {
+    at::Tensor down;     ///< A_cat x [N, P * E * R]
+    at::Tensor weights;  ///< [N, P or 1, E], or undefined for a constant weight of 1
+  };
+  /// One GEMM for both when the gate is linear and reads what the adapters read.
+  Stage down_and_route(const nn::SocketInput& input, nn::ForwardContext& context) const;
   /// What the adapters read: x, with dropout while training.
   at::Tensor adapter_input(const at::Tensor& x, nn::ForwardContext& context) const;
 
