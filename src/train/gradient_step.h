@@ -23,7 +23,7 @@ struct GradientStep {
   int64_t step = 0;  ///< for messages
   bool want_statistics = false;
   Rng* dropout_rng = nullptr;
-  std::function<bool()> should_stop;
+  const std::function<bool()>& should_stop;  ///< may be empty
 };
 
 struct GradientResult {

@@ -75,11 +75,11 @@ LayerAdapters adapters_of(const spec::MixtureSpec& spec, const Widths& widths) {
   return adapters;
 }
 
-/// Elements per token that a layer keeps for backward: the inputs of norms, of projections, q, k, v
-/// and the output of attention, gate, up and their product.
+/// Elements per token that a layer keeps for backward: inputs and outputs of two norms; q, k, v and
+/// the output of attention; gate, up and their product.
 int64_t kept_per_token(const Widths& w) {
   const int64_t norms = 2 * 2 * w.hidden;
-  const int64_t attention = 2 * (w.queries + w.keys) + w.keys + 2 * w.queries;
+  const int64_t attention = 2 * w.queries + 2 * w.keys;
   const int64_t mlp = 3 * w.inner;
   return norms + attention + mlp;
 }
@@ -88,7 +88,12 @@ int64_t frozen_parameters(const arch::ModelConfig& config, const Widths& w) {
   int64_t layer = 2 * w.hidden;
   for (const Projection& p : projections(w)) layer += p.in * p.out;
   const int64_t heads = config.tie_word_embeddings ? 1 : 2;
-  return config.num_hidden_layers * layer + heads * config.vocab_size * w.hidden;
+  return config.num_hidden_layers * layer + w.hidden + heads * config.vocab_size * w.hidden;
+}
+
+/// Dropout keeps a masked copy of the input of each group of projections, and the mask.
+int64_t kept_by_dropout(const spec::MixtureSpec& spec, const Widths& w) {
+  return spec.experts.dropout > 0.0 ? 2 * (2 * w.hidden + w.queries + w.inner) : 0;
 }
 
 std::string gigabytes(int64_t bytes) {
@@ -124,7 +129,8 @@ MemoryForecast forecast_memory(const recipe::Recipe& recipe,
   forecast.optimizer_bytes = 2 * forecast.trained_parameters * kFloat;
   forecast.activation_bytes =
       config.num_hidden_layers * tokens *
-      (kept_per_token(widths) * dtype_bytes + adapters.kept_per_token * kFloat);
+      ((kept_per_token(widths) + kept_by_dropout(recipe.mixture, widths)) * dtype_bytes +
+       adapters.kept_per_token * kFloat);
   const int64_t loss_rows = std::min(tokens, kLossRows);
   forecast.loss_bytes = 2 * loss_rows * config.vocab_size * dtype_bytes +
                         4 * tokens * (widths.hidden + widths.inner) * dtype_bytes;

@@ -1,0 +1,146 @@
+// A save that is cut off at any moment: by kill -9 at each of its system calls, and by a full disk.
+//
+// The calls are replaced in this program: the wrappers count and end the process at the chosen one.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <signal.h>
+#include <sys/resource.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cerrno>
+
+#include <functional>
+
+#include "io/manifest.h"
+#include "train/checkpoint.h"
+#include "train/tiny_run.h"
+
+namespace {
+
+/// Calls until the end; negative: never.
+int64_t g_calls_left = -1;
+bool g_sync_fails = false;
+
+void count_call() {
+  if (g_calls_left > 0 && --g_calls_left == 0) ::kill(::getpid(), SIGKILL);
+}
+
+}  // namespace
+
+extern "C" {
+
+ssize_t write(int fd, const void* bytes, size_t size) {
+  count_call();
+  return ::syscall(SYS_write, fd, bytes, size);
+}
+int fsync(int fd) {
+  count_call();
+  if (g_sync_fails) {
+    errno = EIO;
+    return -1;
+  }
+  return static_cast<int>(::syscall(SYS_fsync, fd));
+}
+int rename(const char* from, const char* to) {
+  count_call();
+  return static_cast<int>(::syscall(SYS_rename, from, to));
+}
+
+}  // extern "C"
+
+namespace lmoe::train {
+namespace {
+
+using ::testing::HasSubstr;
+
+/// Exit status of a child that runs `work`.
+int run_in_child(const std::function<void()>& work) {
+  const pid_t child = ::fork();
+  if (child == 0) {
+    work();
+    ::_exit(0);
+  }
+  int status = 0;
+  ::waitpid(child, &status, 0);
+  return status;
+}
+
+class CrashTest : public ::testing::Test {
+ protected:
+  CrashTest() : run_(tiny_recipe(folder_.path() / "run")) {
+    // TinyRun works with one thread: a forked child has no thread pool.
+    run_.recipe.run.auto_resume_from_checkpoints = true;
+    optimizer_ = std::make_unique<AdamW>(run_.mixture->parameters(), run_.recipe.optimizer);
+    fs::create_directories(checkpoints());
+    save(1);
+  }
+
+  fs::path checkpoints() const { return folder_.path() / "run" / "checkpoints"; }
+  fs::path checkpoint(int64_t step) const { return checkpoints() / checkpoint_name(step); }
+
+  void save(int64_t step) {
+    TrainerState state;
+    state.step = state.total_steps = step;
+    state.base_name = "tiny";
+    write_checkpoint(checkpoint(step), state, *run_.mixture, *optimizer_, {{"base.json", "{}"}});
+    prune_checkpoints(checkpoints(), 1);
+  }
+
+  test::TempFolder folder_;
+  TinyRun run_;
+  std::unique_ptr<AdamW> optimizer_;
+};
+
+TEST_F(CrashTest, KilledAtAnyCallACompleteCheckpointIsFound) {
+  int64_t first_found = 0, second_found = 0;
+  for (int64_t calls = 1; calls < 1000; ++calls) {
+    const int status = run_in_child([&] {
+      g_calls_left = calls;
+      save(2);
+    });
+    const RunFolder resumed(run_.recipe.run);
+    ASSERT_TRUE(resumed.resume_from()) << "killed at call " << calls;
+    EXPECT_NO_THROW(io::check_manifest(*resumed.resume_from()));
+    EXPECT_NO_THROW(read_trainer_state(*resumed.resume_from()));
+    ++(resumed.resume_from()->filename() == "step-000001" ? first_found : second_found);
+    if (WIFEXITED(status)) break;
+    ASSERT_EQ(WTERMSIG(status), SIGKILL);
+    fs::remove_all(checkpoint(2));
+    if (!fs::exists(checkpoint(1))) save(1);
+  }
+  EXPECT_GT(first_found, 20);  // killed while it wrote
+  EXPECT_GE(second_found, 2);  // killed after the rename, and not killed
+  EXPECT_FALSE(fs::exists(checkpoint(1)));
+}
+
+TEST_F(CrashTest, AFullDiskIsAClearErrorAndTheOldCheckpointStays) {
+  const int status = run_in_child([&] {
+    ::signal(SIGXFSZ, SIG_IGN);
+    const rlimit limit = {2000, 2000};
+    ::setrlimit(RLIMIT_FSIZE, &limit);
+    try {
+      save(2);
+    } catch (const Error& error) {
+      const bool clear = error.code() == ErrorCode::kIo &&
+                         std::string(error.what()).find("step-000002") != std::string::npos;
+      ::_exit(clear ? 42 : 1);
+    }
+  });
+  ASSERT_TRUE(WIFEXITED(status));
+  EXPECT_EQ(WEXITSTATUS(status), 42);
+  EXPECT_NO_THROW(io::check_manifest(checkpoint(1)));
+  EXPECT_EQ(std::distance(fs::directory_iterator(checkpoints()), {}), 1);
+}
+
+TEST_F(CrashTest, AFailingSyncIsAnErrorAndTheOldCheckpointStays) {
+  g_sync_fails = true;
+  EXPECT_THROW(save(2), Error);
+  g_sync_fails = false;
+  EXPECT_NO_THROW(io::check_manifest(checkpoint(1)));
+  EXPECT_EQ(std::distance(fs::directory_iterator(checkpoints()), {}), 1);
+}
+
+}  // namespace
+}  // namespace lmoe::train

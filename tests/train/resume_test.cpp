@@ -1,0 +1,132 @@
+#include <ATen/ATen.h>
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "train/checkpoint.h"
+#include "train/tiny_run.h"
+
+namespace lmoe::train {
+namespace {
+
+using ::testing::HasSubstr;
+
+/// Stops at the n-th question; there is one before each micro-batch.
+TrainCallbacks stop_at_question(int64_t n) {
+  TrainCallbacks callbacks;
+  callbacks.should_stop = [n, asked = int64_t{0}]() mutable { return ++asked == n; };
+  return callbacks;
+}
+
+class ResumeTest : public ::testing::Test {
+ protected:
+  recipe::Recipe recipe(const std::string& name) const {
+    return tiny_recipe(folder_.path() / name);
+  }
+  recipe::Recipe resuming(const std::string& name) const {
+    recipe::Recipe resumed = recipe(name);
+    resumed.run.auto_resume_from_checkpoints = true;
+    return resumed;
+  }
+  std::string last_optimizer(const std::string& name) const {
+    return read_file(folder_.path() / name / "checkpoints" / "step-000008" /
+                     "optimizer.safetensors");
+  }
+  test::TempFolder folder_;
+};
+
+TEST_F(ResumeTest, HalfAndHalfEqualsTheWholeBitForBit) {
+  TinyRun whole(recipe("whole"));
+  whole.start();
+  // Questions 9 and 10 are asked within step 5: at its beginning, and in the middle of its
+  // accumulation.
+  for (const int64_t question : {1, 9, 10}) {
+    const std::string name = concat("halves", question);
+    {
+      TinyRun first(recipe(name));
+      const TrainResult result = first.start(stop_at_question(question));
+      EXPECT_TRUE(result.interrupted);
+      EXPECT_EQ(result.steps, (question - 1) / 2);
+    }
+    TinyRun second(resuming(name));
+    const TrainResult result = second.start();
+    EXPECT_EQ(result.steps, 8);
+    EXPECT_FALSE(result.interrupted);
+    EXPECT_TRUE(same_bits(second.values(), whole.values()));
+    EXPECT_EQ(last_optimizer(name), last_optimizer("whole"));
+    EXPECT_EQ(timeless_log(folder_.path() / name), timeless_log(folder_.path() / "whole"));
+  }
+}
+
+TEST_F(ResumeTest, AStepThatWasSavedAndThenLostIsRepeatedExactly) {
+  TinyRun whole(recipe("whole"));
+  whole.start();
+  recipe::Recipe saving = recipe("lost");
+  saving.run.save_steps = 3;
+  {
+    TinyRun first(saving);
+    first.start();
+  }
+  const fs::path checkpoints = folder_.path() / "lost" / "checkpoints";
+  fs::remove_all(checkpoints / "step-000008");
+  saving.run.auto_resume_from_checkpoints = true;
+  TinyRun second(saving);
+  EXPECT_EQ(second.start().steps, 8);
+  EXPECT_TRUE(same_bits(second.values(), whole.values()));
+  EXPECT_EQ(timeless_log(folder_.path() / "lost"), timeless_log(folder_.path() / "whole"));
+}
+
+TEST_F(ResumeTest, AFinishedRunHasNothingLeftToDo) {
+  {
+    TinyRun first(recipe("run"));
+    first.start();
+  }
+  TinyRun again(resuming("run"));
+  EXPECT_EQ(again.start().steps, 8);
+}
+
+TEST_F(ResumeTest, InterruptedRunsCanBeUsed) {
+  TinyRun run(recipe("run"));
+  run.start(stop_at_question(6));
+  const auto loaded =
+      mixture::Mixture::load(folder_.path() / "run", run.decoder->projection_groups());
+  EXPECT_EQ(loaded->parameter_count(), run.mixture->parameter_count());
+}
+
+TEST_F(ResumeTest, AnotherRunIsRefusedByName) {
+  {
+    TinyRun first(recipe("run"));
+    first.start(stop_at_question(5));
+  }
+  recipe::Recipe changed = resuming("run");
+  changed.optimizer.learning_rate = 0.5;
+  EXPECT_THAT(TinyRun(changed).error_of_start().what(),
+              HasSubstr("recipe differs: learning_rate: checkpoint 0.005, given 0.5"));
+  changed = resuming("run");
+  changed.mixture.experts.rank = 3;
+  EXPECT_THAT(TinyRun(changed).error_of_start().what(), HasSubstr("mixture.experts.rank"));
+  changed = resuming("run");
+  changed.batch.max_steps = 9;
+  EXPECT_THAT(TinyRun(changed).error_of_start().what(), HasSubstr("number of steps differs"));
+  TinyRun other_base(resuming("run"));
+  other_base.base.content_hash = std::string(64, 'b');
+  EXPECT_THAT(other_base.error_of_start().what(), HasSubstr("base model differs"));
+  TinyRun other_data(resuming("run"), {counting_dataset(60, 4)});
+  EXPECT_EQ(other_data.error_of_start().code(), ErrorCode::kInvalidArgument);
+}
+
+TEST_F(ResumeTest, DamagedTensorsAreRefusedAndNothingChanges) {
+  {
+    TinyRun first(recipe("run"));
+    first.start(stop_at_question(5));
+  }
+  const fs::path checkpoint = folder_.path() / "run" / "checkpoints" / "step-000002";
+  TinyRun run(resuming("run"));
+  const std::vector<at::Tensor> before = run.values();
+  AdamW optimizer(run.mixture->parameters(), run.recipe.optimizer);
+  fs::remove(checkpoint / "optimizer.safetensors");
+  EXPECT_THROW(restore_tensors(checkpoint, run.decoder->projection_groups(), optimizer), Error);
+  EXPECT_TRUE(same_bits(run.values(), before));
+}
+
+}  // namespace
+}  // namespace lmoe::train

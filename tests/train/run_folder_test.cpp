@@ -1,0 +1,112 @@
+#include "train/run_folder.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <functional>
+
+#include "base/error.h"
+#include "base/files.h"
+#include "io/manifest.h"
+#include "support/temp_folder.h"
+
+namespace lmoe::train {
+namespace {
+
+using ::testing::HasSubstr;
+
+class RunFolderTest : public ::testing::Test {
+ protected:
+  RunFolderTest() { options_.output_dir = (temp_.path() / "run").string(); }
+
+  fs::path make_checkpoint(int64_t step) {
+    const fs::path path =
+        fs::path(options_.output_dir) / "checkpoints" / concat("step-00000", step);
+    fs::create_directories(path);
+    write_file_atomically(path / "trainer_state.json", "{}");
+    io::write_manifest(path);
+    return path;
+  }
+
+  std::string error_text() {
+    try {
+      const RunFolder folder(options_);
+    } catch (const Error& error) {
+      return error.what();
+    }
+    return "no error";
+  }
+
+  test::TempFolder temp_;
+  recipe::RunOptions options_;
+};
+
+TEST_F(RunFolderTest, MakesTheFolderAndAcceptsAnEarlyEnd) {
+  EXPECT_EQ(error_text(), "no error");
+  write_file_atomically(fs::path(options_.output_dir) / "config_effective.json", "{}");
+  EXPECT_EQ(error_text(), "no error");
+}
+
+TEST_F(RunFolderTest, RefusesAFolderWithARunOrOtherFiles) {
+  make_checkpoint(1);
+  EXPECT_THAT(error_text(), HasSubstr("is not empty; hint: auto_resume_from_checkpoints=true"));
+  fs::remove_all(options_.output_dir);
+  fs::create_directories(options_.output_dir);
+  write_file_atomically(fs::path(options_.output_dir) / "thesis.tex", "");
+  EXPECT_THAT(error_text(), HasSubstr("is not empty"));
+  options_.output_dir += "/thesis.tex";
+  EXPECT_THAT(error_text(), HasSubstr("is not a folder"));
+}
+
+TEST_F(RunFolderTest, OverwritingRemovesOnlyARun) {
+  const fs::path checkpoint = make_checkpoint(1);
+  write_file_atomically(fs::path(options_.output_dir) / "log.jsonl", "");
+  options_.overwrite_output_dir = true;
+  EXPECT_EQ(error_text(), "no error");
+  EXPECT_FALSE(fs::exists(checkpoint));
+  EXPECT_FALSE(fs::exists(fs::path(options_.output_dir) / "log.jsonl"));
+
+  make_checkpoint(1);
+  const fs::path thesis = fs::path(options_.output_dir) / "thesis.tex";
+  write_file_atomically(thesis, "");
+  EXPECT_THAT(error_text(), HasSubstr("thesis.tex, which is not of a run"));
+  EXPECT_TRUE(fs::exists(thesis));
+  EXPECT_TRUE(fs::exists(checkpoint));
+}
+
+TEST_F(RunFolderTest, AutoResumeTakesTheNewestCompleteOne) {
+  options_.auto_resume_from_checkpoints = true;
+  { EXPECT_FALSE(RunFolder(options_).resume_from()); }
+  const fs::path first = make_checkpoint(1), second = make_checkpoint(2);
+  { EXPECT_EQ(RunFolder(options_).resume_from(), second); }
+  write_file_atomically(second / "trainer_state.json", "{ }");
+  { EXPECT_EQ(RunFolder(options_).resume_from(), first); }
+  fs::create_directories(first.parent_path() / "step-000003.partial-77");
+  { EXPECT_EQ(RunFolder(options_).resume_from(), first); }
+  EXPECT_FALSE(fs::exists(first.parent_path() / "step-000003.partial-77"));
+}
+
+TEST_F(RunFolderTest, ANamedCheckpointMustBeCompleteAndOfThisRun) {
+  const fs::path first = make_checkpoint(1);
+  options_.resume_from_checkpoint = first.string();
+  { EXPECT_EQ(RunFolder(options_).resume_from(), first); }
+  options_.resume_from_checkpoint = options_.output_dir;
+  EXPECT_THAT(error_text(), HasSubstr("has no trainer_state.json"));
+  options_.resume_from_checkpoint = first.string();
+  write_file_atomically(first / "trainer_state.json", "{ }");
+  EXPECT_THAT(error_text(), HasSubstr("trainer_state.json"));
+  io::write_manifest(first);
+  const std::string old = options_.output_dir;
+  options_.output_dir = (temp_.path() / "other").string();
+  { EXPECT_EQ(RunFolder(options_).resume_from(), first); }
+  make_checkpoint(4);
+  EXPECT_THAT(error_text(), HasSubstr("holds another run than"));
+}
+
+TEST_F(RunFolderTest, OneProcessAtATime) {
+  const RunFolder first(options_);
+  EXPECT_THAT(error_text(), HasSubstr("another process trains in output_dir"));
+}
+
+}  // namespace
+}  // namespace lmoe::train

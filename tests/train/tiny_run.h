@@ -1,0 +1,129 @@
+// A training run of a few thousand random weights, built in code.
+#pragma once
+
+#include <ATen/ATen.h>
+#include <ATen/Parallel.h>
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "base/error.h"
+#include "base/files.h"
+#include "base/rng.h"
+#include "spec/method_info.h"
+#include "support/temp_folder.h"
+#include "support/tiny_decoder.h"
+#include "train/trainer.h"
+
+namespace lmoe::train {
+
+/// Sequences that count up from a random start, with a prompt of random length without loss: easy
+/// to learn, and of unequal length.
+inline data::EncodedDataset counting_dataset(int64_t examples = 60, uint64_t seed = 3) {
+  data::EncodedDataset dataset;
+  dataset.name = "counting";
+  Rng rng(seed);
+  for (int64_t n = 0; n < examples; ++n) {
+    data::Example example;
+    example.line = n + 1;
+    const auto start = static_cast<int32_t>(rng.below(40));
+    const auto length = static_cast<int32_t>(4 + rng.below(9));
+    const auto prompt = static_cast<int32_t>(1 + rng.below(3));
+    for (int32_t i = 0; i < length; ++i) {
+      example.ids.push_back((start + i) % 50);
+      example.labels.push_back(i < prompt ? data::kIgnoreLabel : example.ids.back());
+    }
+    dataset.examples.push_back(std::move(example));
+  }
+  return dataset;
+}
+
+inline recipe::Recipe tiny_recipe(const fs::path& output_dir, const std::string& method = "l-moe") {
+  recipe::Recipe recipe;
+  recipe.base_model = "tiny";
+  recipe.mixture = spec::find_method(method).preset();
+  if (recipe.mixture.has_gate()) recipe.mixture.experts.count = 3;
+  recipe.mixture.experts.rank = 2;
+  recipe.mixture.experts.dropout = 0.1;
+  recipe.data.sequence_len = 24;
+  recipe.batch.micro_batch_size = 2;
+  recipe.batch.gradient_accumulation_steps = 2;
+  recipe.batch.max_steps = 8;
+  recipe.optimizer.learning_rate = 5e-3;
+  recipe.optimizer.weight_decay = 0.01;
+  recipe.run.output_dir = output_dir.string();
+  recipe.run.saves_per_epoch.reset();
+  return recipe;
+}
+
+/// Everything a job needs; `recipe` may be changed before `start`.
+class TinyRun {
+ public:
+  explicit TinyRun(recipe::Recipe run_recipe,
+                   std::vector<data::EncodedDataset> data = {counting_dataset()})
+      : recipe(std::move(run_recipe)), datasets(std::move(data)) {
+    at::set_num_threads(1);  // threads that wait for each other cost more than such small tensors
+    decoder = test::tiny_decoder();
+    mixture = std::make_unique<mixture::Mixture>(recipe.mixture, decoder->projection_groups(),
+                                                 static_cast<uint64_t>(recipe.batch.seed));
+    mixture->plug(decoder->projection_groups());
+    data::StreamOptions options;
+    options.sequence_len = recipe.data.sequence_len;
+    options.seed = static_cast<uint64_t>(recipe.batch.seed);
+    rows = std::make_unique<data::RowStream>(datasets, options);
+  }
+
+  TrainResult start(const TrainCallbacks& callbacks = {}) {
+    const RunFolder folder(recipe.run);
+    return train({recipe, folder, *decoder, *mixture, *rows, base, {{"base.json", "{}\n"}}},
+                 callbacks);
+  }
+
+  /// The error of `start`, or fails.
+  Error error_of_start(const TrainCallbacks& callbacks = {}) {
+    try {
+      start(callbacks);
+    } catch (const Error& error) {
+      return error;
+    }
+    return Error(ErrorCode::kInternal, "no error");
+  }
+
+  std::vector<at::Tensor> values() const {
+    std::vector<at::Tensor> copies;
+    for (const nn::NamedTensor& parameter : mixture->parameters())
+      copies.push_back(parameter.tensor.detach().clone());
+    return copies;
+  }
+
+  recipe::Recipe recipe;
+  std::vector<data::EncodedDataset> datasets;
+  std::unique_ptr<models::Decoder> decoder;
+  std::unique_ptr<mixture::Mixture> mixture;
+  std::unique_ptr<data::RowStream> rows;
+  BaseIdentity base = {"tiny", std::string(64, 'a')};
+};
+
+inline bool same_bits(const std::vector<at::Tensor>& a, const std::vector<at::Tensor>& b) {
+  if (a.size() != b.size()) return false;
+  for (size_t i = 0; i < a.size(); ++i)
+    if (!at::equal(a[i], b[i])) return false;
+  return true;
+}
+
+/// The lines of log.jsonl without what depends on the clock and the machine.
+inline std::vector<std::string> timeless_log(const fs::path& run) {
+  std::vector<std::string> lines;
+  std::istringstream text(read_file(run / "log.jsonl"));
+  for (std::string line; std::getline(text, line);) {
+    Json json = Json::parse(line);
+    for (const char* key :
+         {"elapsed_time", "elapsed_seconds", "remaining_time", "throughput", "peak_memory_bytes"})
+      json.erase(key);
+    lines.push_back(json.dump());
+  }
+  return lines;
+}
+
+}  // namespace lmoe::train

@@ -1,0 +1,100 @@
+#include "train/trainer_state.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "base/error.h"
+#include "base/files.h"
+#include "support/temp_folder.h"
+
+namespace lmoe::train {
+namespace {
+
+using ::testing::HasSubstr;
+
+TrainerState sample() {
+  TrainerState state;
+  state.step = 3;
+  state.total_steps = 9;
+  state.total_tokens = 1234;
+  state.elapsed_seconds = 1.0 / 3.0;
+  state.dropout_rng = {0xffffffffffffffffULL, 1, 0x8000000000000000ULL, 42};
+  state.data = {{"row", 5}};
+  state.config = {
+      {"learning_rate", 0.1}, {"output_dir", "a"}, {"mixture", {{"experts", {{"rank", 8}}}}}};
+  state.base_name = "b";
+  state.base_hash = std::string(64, 'f');
+  state.dtype = "Float";
+  state.threads = 2;
+  return state;
+}
+
+std::string refusal(const TrainerState& now) {
+  try {
+    check_same_run(sample(), now);
+  } catch (const Error& error) {
+    return error.what();
+  }
+  return "no error";
+}
+
+TEST(TrainerState, WritesAndReadsEveryField) {
+  const test::TempFolder folder;
+  write_file_atomically(folder.path() / "trainer_state.json", write_trainer_state(sample()).dump());
+  const TrainerState read = read_trainer_state(folder.path());
+  EXPECT_EQ(write_trainer_state(read), write_trainer_state(sample()));
+  EXPECT_EQ(read.dropout_rng, sample().dropout_rng);
+  EXPECT_EQ(read.elapsed_seconds, sample().elapsed_seconds);
+}
+
+TEST(TrainerState, BrokenFilesAreErrors) {
+  const test::TempFolder folder;
+  EXPECT_THROW(read_trainer_state(folder.path()), Error);
+  const auto with = [&](const char* key, const Json& value) {
+    Json json = write_trainer_state(sample());
+    json[key] = value;
+    write_file_atomically(folder.path() / "trainer_state.json", json.dump());
+  };
+  for (const auto& [key, value] :
+       std::vector<std::pair<const char*, Json>>{{"format", 2},
+                                                 {"step", 99},
+                                                 {"step", "x"},
+                                                 {"dropout_rng", {"zz", "0", "0", "0"}},
+                                                 {"dropout_rng", {1, 2}},
+                                                 {"base_hash", 7}}) {
+    with(key, value);
+    EXPECT_THROW(read_trainer_state(folder.path()), Error) << key << " " << value;
+  }
+  write_file_atomically(folder.path() / "trainer_state.json", "{\"format\"");
+  EXPECT_THROW(read_trainer_state(folder.path()), Error);
+}
+
+TEST(CheckSameRun, NamesWhatDiffers) {
+  EXPECT_EQ(refusal(sample()), "no error");
+  TrainerState other = sample();
+  other.base_hash = std::string(64, '0');
+  EXPECT_THAT(refusal(other), HasSubstr("base model differs"));
+  other = sample();
+  other.dtype = "BFloat16";
+  EXPECT_THAT(refusal(other), HasSubstr("type of the frozen model differs"));
+  other = sample();
+  other.total_steps = 10;
+  EXPECT_THAT(refusal(other), HasSubstr("number of steps differs: checkpoint 9, given 10"));
+  other = sample();
+  other.config["mixture"]["experts"]["rank"] = 4;
+  EXPECT_THAT(refusal(other),
+              HasSubstr("recipe differs: mixture.experts.rank: checkpoint 8, given 4"));
+  other = sample();
+  other.config.erase("learning_rate");
+  EXPECT_THAT(refusal(other), HasSubstr("learning_rate: checkpoint 0.1, given null"));
+}
+
+TEST(CheckSameRun, WhereResultsGoMayDiffer) {
+  TrainerState other = sample();
+  other.config["output_dir"] = "b";
+  other.threads = 7;
+  EXPECT_EQ(refusal(other), "no error");
+}
+
+}  // namespace
+}  // namespace lmoe::train

@@ -1,0 +1,158 @@
+#include <ATen/ATen.h>
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <limits>
+
+#include "io/manifest.h"
+#include "train/checkpoint.h"
+#include "train/tiny_run.h"
+#include "train/validation.h"
+
+namespace lmoe::train {
+namespace {
+
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+
+TEST(Training, TheLossFalls) {
+  for (const char* method : {"l-moe", "lora"}) {
+    const test::TempFolder folder;
+    recipe::Recipe recipe = tiny_recipe(folder.path() / "run", method);
+    recipe.batch.max_steps = 60;
+    recipe.optimizer.learning_rate = 2e-2;
+    TinyRun run(recipe);
+    double first = 0.0;
+    TrainCallbacks callbacks;
+    callbacks.on_event = [&](const TrainEvent& event) {
+      if (event.kind == TrainEvent::Kind::kStep && event.report.step == 1)
+        first = event.report.loss;
+    };
+    const TrainResult result = run.start(callbacks);
+    EXPECT_EQ(result.steps, 60);
+    EXPECT_LT(result.loss, 0.5 * first) << method;
+  }
+}
+
+TEST(Training, OneSeedGivesTheSameBits) {
+  const test::TempFolder folder;
+  TinyRun one(tiny_recipe(folder.path() / "one")), two(tiny_recipe(folder.path() / "two"));
+  recipe::Recipe other_seed = tiny_recipe(folder.path() / "three");
+  other_seed.batch.seed = 43;
+  TinyRun three(other_seed);
+  one.start();
+  two.start();
+  three.start();
+  EXPECT_TRUE(same_bits(one.values(), two.values()));
+  EXPECT_FALSE(same_bits(one.values(), three.values()));
+  EXPECT_EQ(timeless_log(folder.path() / "one"), timeless_log(folder.path() / "two"));
+}
+
+TEST(Training, TheSameBitsWithTwoThreadsToo) {
+  const test::TempFolder folder;
+  std::vector<std::vector<at::Tensor>> values;
+  for (const char* name : {"one", "two"}) {
+    recipe::Recipe recipe = tiny_recipe(folder.path() / name);
+    recipe.batch.max_steps = 1;
+    TinyRun run(recipe);
+    at::set_num_threads(2);
+    run.start();
+    values.push_back(run.values());
+  }
+  EXPECT_TRUE(same_bits(values[0], values[1]));
+}
+
+TEST(Training, TheFolderIsARunThatLoads) {
+  const test::TempFolder folder;
+  TinyRun run(tiny_recipe(folder.path() / "run"));
+  run.start();
+  const fs::path path = folder.path() / "run";
+  EXPECT_NO_THROW(io::check_manifest(path));
+  for (const char* name : {"mixture.yaml", "base.json", "config_effective.json", "log.jsonl"})
+    EXPECT_TRUE(fs::exists(path / name)) << name;
+  const auto loaded = mixture::Mixture::load(path, run.decoder->projection_groups());
+  std::vector<at::Tensor> values;
+  for (const nn::NamedTensor& parameter : loaded->parameters())
+    values.push_back(parameter.tensor.detach());
+  EXPECT_TRUE(same_bits(values, run.values()));
+}
+
+TEST(Training, LogsEveryStepWithTheRouter) {
+  const test::TempFolder folder;
+  recipe::Recipe recipe = tiny_recipe(folder.path() / "run");
+  recipe.run.logging_steps = 3;
+  TinyRun(recipe).start();
+  std::vector<int64_t> steps;
+  for (const std::string& line : timeless_log(folder.path() / "run")) {
+    const Json json = Json::parse(line);
+    steps.push_back(json["current_steps"]);
+    EXPECT_EQ(json["gate_entropy"].size(), 2u);
+    EXPECT_EQ(json["load"][1].size(), 3u);
+    EXPECT_TRUE(json["balance"].contains("cv2"));
+    EXPECT_GT(json["grad_norm"], 0.0);
+  }
+  EXPECT_THAT(steps, ElementsAre(1, 3, 6, 8));
+}
+
+TEST(Training, ValidatesAndKeepsTheNewestCheckpoints) {
+  const test::TempFolder folder;
+  recipe::Recipe recipe = tiny_recipe(folder.path() / "run");
+  recipe.run.eval_steps = 4;
+  recipe.run.save_steps = 2;
+  TinyRun run(recipe);
+  const std::vector<data::EncodedDataset> held_out = {counting_dataset(8, 99)};
+  const auto rows = data::pack_in_order(held_out, {.sequence_len = 24});
+  std::vector<int64_t> saved, validated;
+  TrainCallbacks callbacks;
+  callbacks.validate = [&] { return validation_loss(*run.decoder, rows, 50); };
+  callbacks.on_event = [&](const TrainEvent& event) {
+    if (event.kind == TrainEvent::Kind::kSaved) saved.push_back(event.report.step);
+    if (event.kind == TrainEvent::Kind::kValidated) validated.push_back(event.report.step);
+  };
+  const TrainResult result = run.start(callbacks);
+  EXPECT_THAT(saved, ElementsAre(2, 4, 6, 8));
+  EXPECT_THAT(validated, ElementsAre(4, 8));
+  EXPECT_NEAR(*result.eval_loss, validation_loss(*run.decoder, rows, 1 << 20), 1e-5);
+  const auto left = list_checkpoints(folder.path() / "run" / "checkpoints");
+  ASSERT_EQ(left.size(), 2u);
+  EXPECT_EQ(left[0].filename(), "step-000008");
+  EXPECT_EQ(left[1].filename(), "step-000006");
+}
+
+TEST(Training, EvalStepsNeedHeldOutData) {
+  const test::TempFolder folder;
+  recipe::Recipe recipe = tiny_recipe(folder.path() / "run");
+  recipe.run.eval_steps = 4;
+  EXPECT_THAT(TinyRun(recipe).error_of_start().what(), HasSubstr("eval_steps cannot act"));
+}
+
+TEST(Training, NanStopsBeforeTheUpdateAndKeepsTheCheckpoint) {
+  const test::TempFolder folder;
+  recipe::Recipe recipe = tiny_recipe(folder.path() / "run");
+  recipe.run.save_steps = 2;
+  TinyRun run(recipe);
+  TrainCallbacks callbacks;
+  callbacks.on_event = [&](const TrainEvent& event) {
+    if (event.kind != TrainEvent::Kind::kSaved || event.report.step != 4) return;
+    at::Tensor(run.mixture->parameters().front().tensor)
+        .detach()
+        .fill_(std::numeric_limits<float>::quiet_NaN());
+  };
+  const Error error = run.error_of_start(callbacks);
+  EXPECT_EQ(error.code(), ErrorCode::kDiverged);
+  EXPECT_THAT(error.what(), HasSubstr("step 5: the loss is"));
+  EXPECT_THAT(error.what(), HasSubstr("micro-batch 1 of 2, data set 0 lines"));
+  EXPECT_NO_THROW(io::check_manifest(folder.path() / "run" / "checkpoints" / "step-000004"));
+}
+
+TEST(Training, TheWatchdogStopsARunThatStaysHigh) {
+  const test::TempFolder folder;
+  recipe::Recipe recipe = tiny_recipe(folder.path() / "run");
+  recipe.run.loss_watchdog_threshold = 0.01;
+  const Error error = TinyRun(recipe).error_of_start();
+  EXPECT_EQ(error.code(), ErrorCode::kDiverged);
+  EXPECT_THAT(error.what(), HasSubstr("step 3: the loss was above"));
+}
+
+}  // namespace
+}  // namespace lmoe::train
