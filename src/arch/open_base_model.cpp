@@ -1,4 +1,3 @@
-#include <regex>
 #include <set>
 
 #include "arch/known_models.h"
@@ -13,9 +12,7 @@ namespace {
 
 /// Tensors that some converters write and nothing needs: they follow from the configuration.
 bool is_derived(const std::string& name) {
-  static const std::regex kDerived(
-      R"((model\.(layers\.\d+\.self_attn\.)?rotary_emb\.inv_freq|rope_freqs\.weight))");
-  return std::regex_match(name, kDerived);
+  return name == "rope_freqs.weight" || name.ends_with(".rotary_emb.inv_freq");
 }
 
 std::string list_missing(const BaseModel& model, std::set<std::string>& expected_names) {

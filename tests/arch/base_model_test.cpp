@@ -270,33 +270,5 @@ TEST_F(ModelFolder, SpecialTokensAsTextOrObject) {
   EXPECT_NE(error(), "");
 }
 
-TEST(OpenBaseModel, NamesAndPathsThatAreNoModel) {
-  const auto message = [](const std::string& name) {
-    try {
-      open_base_model(name);
-      return std::string();
-    } catch (const Error& error) {
-      EXPECT_EQ(error.code(), ErrorCode::kNotFound);
-      return std::string(error.what());
-    }
-  };
-  EXPECT_NE(message("smollm2-135").find("nearest is \"smollm2-135m\""), std::string::npos);
-  EXPECT_NE(message("/nowhere/model").find("expected a GGUF file, a Hugging Face folder or one of"),
-            std::string::npos);
-  const test::TempFolder empty;
-  EXPECT_THROW(open_base_model(empty.path().string()), Error);
-  EXPECT_THROW(open_base_model((kModels / "qwen2" / "model.safetensors").string()), Error);
-}
-
-TEST(OpenBaseModel, FolderOfModelsFromTheEnvironment) {
-  const test::TempFolder folder;
-  fs::copy_file(kModels / "qwen2.gguf", folder.path() / "smollm2-135m.gguf");
-  ::setenv("LMOE_MODELS", folder.path().c_str(), 1);
-  const auto model = open_base_model("smollm2-135m");
-  EXPECT_EQ(model->path, (folder.path() / "smollm2-135m.gguf").string());
-  EXPECT_EQ(known_base_models().front().second, model->path);
-  ::unsetenv("LMOE_MODELS");
-}
-
 }  // namespace
 }  // namespace lmoe::arch

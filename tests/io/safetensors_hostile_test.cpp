@@ -1,8 +1,12 @@
 #include <gtest/gtest.h>
 #include <sys/stat.h>
 
+#include <cstring>
+#include <fstream>
+
 #include "base/error.h"
 #include "base/files.h"
+#include "base/rng.h"
 #include "io/safetensors.h"
 #include "io/safetensors_cases.h"
 #include "support/temp_folder.h"
@@ -25,6 +29,28 @@ TEST(SafetensorsHostile, EveryCaseHasItsVerdict) {
       EXPECT_THROW(SafetensorsFile::open(path), Error) << item.name;
     }
   }
+}
+
+/// Damage at random places gives a file or an Error, never anything else.
+TEST(SafetensorsHostile, DamagedHeaders) {
+  const TempFolder folder;
+  const fs::path path = folder.path() / "a.safetensors";
+  const std::string whole = read_file(fs::path(LMOE_FIXTURES) / "io" / "quantised.safetensors");
+  uint64_t header = 0;
+  std::memcpy(&header, whole.data(), sizeof(header));
+  Rng rng(1);
+  int refused = 0;
+  for (int round = 0; round < 500; ++round) {
+    std::string bytes = whole;
+    for (int i = 0; i < 2; ++i) bytes[rng.below(header + 8)] = static_cast<char>(rng.below(256));
+    std::ofstream(path, std::ios::binary) << bytes;
+    try {
+      SafetensorsFile::open(path);
+    } catch (const Error&) {
+      ++refused;
+    }
+  }
+  EXPECT_GT(refused, 250);
 }
 
 TEST(SafetensorsHostile, OnlyRegularFiles) {
