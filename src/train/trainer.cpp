@@ -93,7 +93,8 @@ class Trainer {
     result_.last_checkpoint = checkpoint;
   }
 
-  /// One optimizer step. False when it was interrupted; then nothing has changed.
+  /// One optimizer step. False when it was interrupted; `state_` and the parameters are then those
+  /// after the step before.
   bool advance() {
     const int64_t number = state_.step + 1;
     const std::vector<data::PackedRow> rows = draw_rows();
@@ -101,11 +102,7 @@ class Trainer {
     const GradientResult gradients =
         gather_gradients({job_.decoder, job_.mixture, rows, job_.recipe.batch.micro_batch_size,
                           number, is_logged(number), &dropout_rng_, callbacks_.should_stop});
-    if (gradients.interrupted) {
-      job_.rows.restore(state_.data);
-      dropout_rng_.set_state(state_.dropout_rng);
-      return false;
-    }
+    if (gradients.interrupted) return false;
     const double norm = gradient_norm(optimizer_.parameters());
     LossGuard::check_finite("gradient norm", norm, number, concat(rows.size(), " rows"));
     clip_gradients(optimizer_.parameters(), norm, job_.recipe.optimizer.max_grad_norm);
