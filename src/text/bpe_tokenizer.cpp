@@ -36,8 +36,9 @@ BpeTokenizer::BpeTokenizer(TokenizerFile file, std::string source, const Json& c
       decoder_(part(file_, "decoder")),
       vocab_size_(std::max(model_.id_bound(), added_.id_bound())),
       post_processor_(make_post_processor(part(file_, "post_processor"), vocab_size_)) {
-  const Json& own = part(file_, kSpecialTokensKey);
-  read_special_tokens(config.is_null() ? own : config);
+  special_ = post_processor_.special;
+  if (!special_.unk) special_.unk = model_.unk();
+  if (!config.is_null()) read_special_tokens(config);
   if (!source_.empty()) {
     file_.vocab = {};
     file_.merges = {};
@@ -45,8 +46,6 @@ BpeTokenizer::BpeTokenizer(TokenizerFile file, std::string source, const Json& c
 }
 
 void BpeTokenizer::read_special_tokens(const Json& json) {
-  special_.unk = model_.unk();
-  if (json.is_null()) return;
   const JsonFields config(json, "tokenizer_config");
   const auto read = [&](const char* name, std::optional<TokenId>& out) {
     const auto text = token_text(config, name);

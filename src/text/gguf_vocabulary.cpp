@@ -39,21 +39,9 @@ void check_lists(const GgufVocabulary& v) {
 
 const std::string& token_of(const GgufVocabulary& v, TokenId id, const char* name) {
   LMOE_CHECK_DATA(id >= 0 && static_cast<size_t>(id) < v.tokens.size(),
-                  "[tokenizer] tokenizer.ggml.", name, " is beyond the vocabulary: given ", id,
+                  "[tokenizer] tokenizer.ggml.", name, "_id is beyond the vocabulary: given ", id,
                   ", expected 0 to ", v.tokens.size() - 1);
   return v.tokens[static_cast<size_t>(id)];
-}
-
-Json special_tokens(const GgufVocabulary& v) {
-  Json out = Json::object();
-  const auto put = [&](const char* name, const char* key, std::optional<TokenId> id) {
-    if (id) out[name] = token_of(v, *id, key);
-  };
-  put("bos_token", "bos_token_id", v.special.bos);
-  put("eos_token", "eos_token_id", v.special.eos);
-  put("unk_token", "unknown_token_id", v.special.unk);
-  put("pad_token", "padding_token_id", v.special.pad);
-  return out;
 }
 
 Json added_tokens(const GgufVocabulary& v) {
@@ -72,19 +60,27 @@ Json added_tokens(const GgufVocabulary& v) {
   return out;
 }
 
+void add_special_token(Json& table, const std::string& name, const std::string& token, TokenId id) {
+  table[name] = {{"id", name}, {"ids", Json::array({id})}, {"tokens", Json::array({token})}};
+}
+
 Json post_processor(const GgufVocabulary& v) {
   Json single = Json::array();
   Json table = Json::object();
-  const auto put = [&](std::optional<TokenId> id, const char* key) {
+  for (const auto& [name, field] : kSpecialTokenNames) {
+    const auto id = v.special.*field;
+    if (id) add_special_token(table, name, token_of(v, *id, name), *id);
+  }
+  const auto put = [&](std::optional<TokenId> id, const char* name) {
     if (!id) return;
-    const std::string& token = token_of(v, *id, key);
+    const std::string& token = token_of(v, *id, name);
     single.push_back({{"SpecialToken", {{"id", token}, {"type_id", 0}}}});
-    table[token] = {{"id", token}, {"ids", Json::array({*id})}, {"tokens", Json::array({token})}};
+    add_special_token(table, token, token, *id);
   };
   const Json text = {{"Sequence", {{"id", "A"}, {"type_id", 0}}}};
-  if (v.add_bos) put(v.special.bos, "bos_token_id");
+  if (v.add_bos) put(v.special.bos, "bos_token");
   single.push_back(text);
-  if (v.add_eos) put(v.special.eos, "eos_token_id");
+  if (v.add_eos) put(v.special.eos, "eos_token");
   const Json second = {{"Sequence", {{"id", "B"}, {"type_id", 1}}}};
   return {{"type", "TemplateProcessing"},
           {"single", single},
@@ -176,8 +172,8 @@ void make_sentencepiece(const GgufVocabulary& v, TokenizerFile& file) {
     decoders.push_back({{"type", "Strip"}, {"content", " "}, {"start", 1}, {"stop", 0}});
   }
   file.parts["decoder"] = {{"type", "Sequence"}, {"decoders", decoders}};
-  Json model = bpe_options(v.special.unk ? token_of(v, *v.special.unk, "unknown_token_id").c_str()
-                                         : nullptr);
+  Json model =
+      bpe_options(v.special.unk ? token_of(v, *v.special.unk, "unk_token").c_str() : nullptr);
   model["byte_fallback"] = true;
   model["fuse_unk"] = true;
   file.parts["model"] = model;
@@ -205,7 +201,6 @@ std::unique_ptr<Tokenizer> tokenizer_from_gguf(const GgufVocabulary& vocabulary)
   } else {
     make_sentencepiece(vocabulary, file);
   }
-  file.parts[kSpecialTokensKey] = special_tokens(vocabulary);
   return std::make_unique<BpeTokenizer>(std::move(file), "", nullptr);
 }
 

@@ -45,6 +45,13 @@ PostProcessor make_template(const JsonFields& fields, int64_t id_bound) {
     seen_text = true;
   }
   LMOE_CHECK_DATA(seen_text, "[tokenizer] ", fields.path(), ".single has no place for the text");
+  if (fields.find("special_tokens") == nullptr) return out;
+  const JsonFields table(fields.at("special_tokens"), fields.path_of("special_tokens"));
+  for (const auto& [name, field] : kSpecialTokenNames) {
+    if (table.find(name) == nullptr) continue;
+    const auto ids = ids_of(table, name, id_bound);
+    if (ids.size() == 1) out.special.*field = ids[0];
+  }
   return out;
 }
 
@@ -62,6 +69,9 @@ PostProcessor make(const Json& json, const std::string& path, int64_t id_bound) 
   for (size_t i = 0; i < members.size(); ++i) {
     const PostProcessor outer = make(members[i], concat(path, "[", i, "]"), id_bound);
     out.before.insert(out.before.begin(), outer.before.begin(), outer.before.end());
+    for (const auto& [name, field] : kSpecialTokenNames) {
+      if (outer.special.*field) out.special.*field = outer.special.*field;
+    }
     out.after.insert(out.after.end(), outer.after.begin(), outer.after.end());
   }
   return out;

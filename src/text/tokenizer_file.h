@@ -13,10 +13,6 @@
 
 namespace lmoe::text {
 
-/// A key of our own at the top of tokenizer.json (other readers ignore it): bos_token and its like,
-/// which Hugging Face folders keep in tokenizer_config.json.
-inline constexpr const char* kSpecialTokensKey = "special_tokens";
-
 struct TokenizerFile {
   Json parts;  ///< everything but model.vocab and model.merges
   std::vector<std::pair<std::string, TokenId>> vocab;

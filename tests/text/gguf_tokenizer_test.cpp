@@ -138,7 +138,7 @@ TEST(GgufTokenizer, SpecialIdsBeyondTheVocabulary) {
     expect_error(v, "bos_token_id is beyond the vocabulary");
     v = sentencepiece_vocabulary();
     v.special.unk = id;
-    expect_error(v, "unknown_token_id is beyond the vocabulary");
+    expect_error(v, "unk_token_id is beyond the vocabulary");
   }
 }
 
