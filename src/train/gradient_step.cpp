@@ -36,7 +36,7 @@ class Gatherer {
   GradientResult run() {
     const auto parts = split(step_.rows, step_.micro_batch_size);
     for (size_t i = 0; i < parts.size(); ++i) {
-      if (step_.should_stop && step_.should_stop()) {
+      if (step_.should_stop != nullptr && *step_.should_stop && (*step_.should_stop)()) {
         result_.interrupted = true;
         break;
       }

@@ -23,7 +23,7 @@ struct GradientStep {
   int64_t step = 0;  ///< for messages
   bool want_statistics = false;
   Rng* dropout_rng = nullptr;
-  const std::function<bool()>& should_stop;  ///< may be empty
+  const std::function<bool()>* should_stop = nullptr;  ///< asked before each micro-batch
 };
 
 struct GradientResult {

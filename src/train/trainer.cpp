@@ -101,7 +101,7 @@ class Trainer {
     clear_gradients(optimizer_.parameters());
     const GradientResult gradients =
         gather_gradients({job_.decoder, job_.mixture, rows, job_.recipe.batch.micro_batch_size,
-                          number, is_logged(number), &dropout_rng_, callbacks_.should_stop});
+                          number, is_logged(number), &dropout_rng_, &callbacks_.should_stop});
     if (gradients.interrupted) return false;
     const double norm = gradient_norm(optimizer_.parameters());
     LossGuard::check_finite("gradient norm", norm, number, concat(rows.size(), " rows"));
