@@ -30,8 +30,9 @@ struct SocketInput {
 class ProjectionDelta {
  public:
   virtual ~ProjectionDelta() = default;
-  /// `outputs[i]` is [N, out_i] of the frozen linear i (bias included); returns the adapted
-  /// outputs, same shapes.
+  /// `outputs[i]` is [N, out_i] of the frozen linear i (bias included), handed over: it may be
+  /// changed in place, so it must be neither a leaf nor a view. Returns the adapted outputs, same
+  /// shapes.
   virtual std::vector<at::Tensor> apply(const SocketInput& input,
                                         std::vector<at::Tensor> outputs,
                                         ForwardContext& context) = 0;

@@ -1,0 +1,125 @@
+// Small parts on their own: selection among ties, normalisation, dropout.
+#include <gtest/gtest.h>
+
+#include "base/error.h"
+#include "mixture/dropout.h"
+#include "mixture/normalize.h"
+#include "mixture/select.h"
+#include "spec/method_info.h"
+#include "tiny_model.h"
+
+namespace lmoe::test {
+namespace {
+
+spec::SelectSpec top(int64_t k) { return {spec::SelectKind::kTopK, k}; }
+
+TEST(Select, AmongEqualLogitsTheLowerIndexComesFirst) {
+  const at::Tensor logits = at::tensor({1.0, 2.0, 2.0, 2.0, 0.0, 1.0}).view({1, 6});
+  const auto chosen = [&](int64_t k) { return mixture::select_experts(logits, top(k))[0]; };
+  EXPECT_TRUE(at::equal(chosen(1), at::tensor({0, 1, 0, 0, 0, 0}).to(at::kBool)));
+  EXPECT_TRUE(at::equal(chosen(2), at::tensor({0, 1, 1, 0, 0, 0}).to(at::kBool)));
+  EXPECT_TRUE(at::equal(chosen(4), at::tensor({1, 1, 1, 1, 0, 0}).to(at::kBool)));
+  EXPECT_FALSE(mixture::select_experts(logits, {}).defined());
+  // Many equal experts: a sort that is not stable would mix them up.
+  const at::Tensor equal = at::zeros({3, 100});
+  const at::Tensor first = mixture::select_experts(equal, top(40));
+  EXPECT_EQ(first.slice(1, 0, 40).sum().item<int64_t>(), 120);
+}
+
+TEST(Normalize, SelectedSoftmaxAndRenormalisationAgree) {
+  const at::Tensor logits = numbers({5, 6}, 1, at::kDouble) * 3;
+  const at::Tensor p = at::softmax(logits, 1);
+  const at::Tensor selected = mixture::select_experts(logits, top(3));
+  const auto weights = [&](spec::Normalize form) {
+    return mixture::routing_weights(logits, p, selected, form);
+  };
+  EXPECT_LT(max_difference(weights(spec::Normalize::kRenormalize),
+                           weights(spec::Normalize::kSoftmaxSelected)),
+            1e-15);
+  EXPECT_TRUE(at::equal(weights(spec::Normalize::kSoftmax), p * selected));
+}
+
+TEST(Dropout, KeepsTheMeanAndTheShare) {
+  Rng rng(1);
+  const at::Tensor y = mixture::dropout(at::ones({1001, 99}), 0.3, rng);
+  // Standard error of the share of 1e5 draws: 0.0015.
+  EXPECT_NEAR(y.eq(0).to(at::kDouble).mean().item<double>(), 0.3, 0.006);
+  EXPECT_NEAR(y.mean().item<double>(), 1.0, 0.01);
+  EXPECT_FLOAT_EQ(y.max().item<float>(), 1.0F / 0.7F);
+}
+
+class DropoutInMixture : public ::testing::Test {
+ protected:
+  DropoutInMixture() : model_(1) {
+    spec::MixtureSpec spec = spec::find_method("l-moe").preset();
+    spec.experts.count = 2;
+    spec.experts.dropout = 0.5;
+    mixture_ = std::make_unique<mixture::Mixture>(spec, model_.groups(), 1, at::kDouble);
+    randomize(*mixture_, 2);
+    mixture_->plug(model_.groups());
+  }
+
+  at::Tensor forward(bool is_training, uint64_t seed) const {
+    Rng rng(seed);
+    nn::ForwardContext context;
+    context.is_training = is_training;
+    context.dropout_rng = &rng;
+    return model_.forward(numbers({6, kHidden}, 3, at::kDouble), context);
+  }
+
+  TinyModel model_;
+  std::unique_ptr<mixture::Mixture> mixture_;
+};
+
+TEST_F(DropoutInMixture, ActsInTrainingAloneAndFollowsTheGenerator) {
+  EXPECT_TRUE(at::equal(forward(false, 1), forward(false, 2)));
+  EXPECT_TRUE(at::equal(forward(true, 1), forward(true, 1)));
+  EXPECT_FALSE(at::equal(forward(true, 1), forward(true, 2)));
+  EXPECT_FALSE(at::equal(forward(true, 1), forward(false, 1)));
+}
+
+TEST_F(DropoutInMixture, NeedsAGenerator) {
+  nn::ForwardContext context;
+  context.is_training = true;
+  EXPECT_THROW(model_.forward(numbers({6, kHidden}, 3, at::kDouble), context), Error);
+}
+
+TEST_F(DropoutInMixture, TheGateReadsTheWholeInput) {
+  nn::RouterLog dropped, whole;
+  const at::Tensor h = numbers({6, kHidden}, 3, at::kDouble);
+  Rng rng(1);
+  nn::ForwardContext training, plain;
+  training.is_training = true;
+  training.dropout_rng = &rng;
+  training.router_log = &dropped;
+  plain.router_log = &whole;
+  const nn::ProjectionGroup& first = *model_.groups().front();
+  first.forward({h, h}, training);
+  first.forward({h, h}, plain);
+  EXPECT_LT(max_difference(dropped.records[0].weights, whole.records[0].weights), 1e-15);
+}
+
+TEST(DisabledExpert, MustExist) {
+  const TinyModel model(1);
+  mixture::Mixture mixture(spec::find_method("lora").preset(), model.groups(), 1, at::kDouble);
+  mixture.plug(model.groups());
+  nn::ForwardContext context;
+  context.disabled_expert = 1;
+  EXPECT_THROW(model.forward(numbers({2, kHidden}, 3, at::kDouble), context), Error);
+}
+
+TEST(Plug, TwoMixturesInOneSocketAreRefusedWhole) {
+  const TinyModel model(1), untouched(1);
+  spec::MixtureSpec mlp = spec::find_method("l-moe").preset();
+  mlp.target_modules = {"down_proj"};
+  mixture::Mixture first(mlp, model.groups(), 1, at::kDouble);
+  mixture::Mixture second(spec::find_method("l-moe").preset(), model.groups(), 2, at::kDouble);
+  randomize(second, 3);
+  first.plug(model.groups());
+  EXPECT_THROW(second.plug(model.groups()), Error);
+  const at::Tensor h = numbers({2, kHidden}, 3, at::kDouble);
+  EXPECT_TRUE(at::equal(model.forward(h), untouched.forward(h)));  // first is still fresh
+}
+
+}  // namespace
+}  // namespace lmoe::test
