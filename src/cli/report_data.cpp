@@ -6,6 +6,7 @@
 #include "base/error.h"
 #include "base/files.h"
 #include "cli/terminal.h"
+#include "report/loss_svg.h"
 #include "report/report.h"
 #include "report/training_log.h"
 
@@ -132,7 +133,9 @@ Json report_data(const fs::path& run) {
 
 fs::path write_report(const fs::path& run) {
   const fs::path path = run / "report.html";
-  write_file_atomically(path, report::render_report(report_data(run)));
+  const Json data = report_data(run);
+  write_file_atomically(path, report::render_report(data));
+  write_file_atomically(run / "loss.svg", report::loss_svg(data["log"]));
   return path;
 }
 

@@ -12,7 +12,7 @@ namespace lmoe::cli {
 /// kCorruptData.
 Json report_data(const std::filesystem::path& run);
 
-/// report.html of the run, written whole; returns its path.
+/// report.html and loss.svg of the run, written whole; returns the page's path.
 std::filesystem::path write_report(const std::filesystem::path& run);
 
 }  // namespace lmoe::cli

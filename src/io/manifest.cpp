@@ -16,7 +16,8 @@ constexpr const char* kManifest = "manifest.json";
 /// What keeps changing after a folder is complete.
 bool is_excluded(const fs::path& relative) {
   const std::string top = relative.begin()->string();
-  return top == kManifest || top == "log.jsonl" || top == "report.html" || top == "checkpoints";
+  return top == kManifest || top == "log.jsonl" || top == "report.html" || top == "loss.svg" ||
+         top == "eval.json" || top == "checkpoints";
 }
 
 /// Relative paths of all files to be listed, sorted. Throws kInvalidArgument for links and devices.

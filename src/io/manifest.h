@@ -6,8 +6,8 @@
 
 namespace lmoe::io {
 
-/// Hashes every regular file below `folder` (relative paths, sorted) except manifest.json itself,
-/// log.jsonl, report.html and the folder checkpoints/.
+/// Hashes every regular file below `folder` (relative paths, sorted) except manifest.json itself
+/// and what is written again later: log.jsonl, loss.svg, report.html, eval.json, checkpoints/.
 void write_manifest(const std::filesystem::path& folder);
 
 /// Throws kCorruptData naming the first file that is missing, has another size or another hash, or

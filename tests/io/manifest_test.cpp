@@ -36,6 +36,8 @@ TEST_F(Manifest, AWholeFolderPasses) {
   EXPECT_EQ(error(), "");
   write("log.jsonl", "{}");
   write("report.html", "<p>");
+  write("loss.svg", "<svg/>");
+  write("eval.json", "{}");
   fs::create_directories(folder_.path() / "checkpoints" / "step-1");
   write("checkpoints/step-1/x", "y");
   EXPECT_EQ(error(), "") << "logs, reports and checkpoints are not part of it";

@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <chrono>
 #include <cstdio>
-#include <functional>
 
 #include "arch/base_model.h"
 #include "base/rng.h"
@@ -58,15 +57,11 @@ std::vector<double> time_steps(const BenchOptions& options,
   const std::vector<data::PackedRow> rows = random_rows(options, decoder.config().vocab_size);
   train::AdamW optimizer(mixture.parameters(), recipe.optimizer);
   Progress progress("bench train");
-  const std::function<bool()> never;
   std::vector<double> seconds;
   for (int64_t step = 0; step <= options.steps; ++step) {
     const auto begin = std::chrono::steady_clock::now();
-    train::gather_gradients({.decoder = decoder,
-                             .mixture = mixture,
-                             .rows = rows,
-                             .micro_batch_size = options.rows,
-                             .should_stop = never});
+    train::gather_gradients(
+        {.decoder = decoder, .mixture = mixture, .rows = rows, .micro_batch_size = options.rows});
     optimizer.step(1e-4);
     train::clear_gradients(optimizer.parameters());
     if (step > 0)
