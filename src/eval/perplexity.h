@@ -1,7 +1,8 @@
 // Perplexity of the scored tokens: the exponential of their mean negative log-likelihood.
 //
 // Scored are the labelled tokens of each record: the answer with its end token, or all of a plain
-// text but its first token (no end token is added). Records longer than the model are read in windows (score_windowed.h).
+// text but its first token (no end token is added). Records longer than the model are read in
+// windows (score_windowed.h).
 #pragma once
 
 #include <span>
