@@ -1,6 +1,9 @@
 #include "cli/command.h"
 
+#include <fcntl.h>
+
 #include <CLI/CLI.hpp>
+#include <cerrno>
 #include <cstdio>
 #include <iostream>
 #include <new>
@@ -48,12 +51,23 @@ std::vector<std::string> overrides_from_extras(const std::vector<std::string>& e
   return overrides;
 }
 
+/// A full disk behind `> file` shows only when the buffers are emptied.
+void check_output_written() {
+  std::cout.flush();
+  if (std::fflush(stdout) != 0 || std::ferror(stdout) != 0 || !std::cout) {
+    fail(ErrorCode::kIo,
+         "[output] cannot write all results to standard output: disk full or closed");
+  }
+}
+
 }  // namespace
 
 int guarded(int (*body)(const std::vector<std::string>&),
             const std::vector<std::string>& arguments) {
   try {
-    return body(arguments);
+    const int code = body(arguments);
+    check_output_written();
+    return code;
   } catch (const Error& error) {
     complain(error.what());
     return exit_code(error.code());
@@ -94,6 +108,13 @@ ParseOutcome parse_arguments(CLI::App& app,
       overrides->push_back(std::move(text));
   }
   return {};
+}
+
+void open_missing_streams() {
+  for (int descriptor = 0; descriptor < 3; ++descriptor) {
+    if (::fcntl(descriptor, F_GETFD) >= 0 || errno != EBADF) continue;
+    [[maybe_unused]] const int opened = ::open("/dev/null", descriptor == 0 ? O_RDONLY : O_WRONLY);
+  }
 }
 
 }  // namespace lmoe::cli

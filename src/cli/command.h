@@ -24,6 +24,10 @@ struct Command {
 int guarded(int (*body)(const std::vector<std::string>&),
             const std::vector<std::string>& arguments);
 
+/// Opens /dev/null in place of standard streams the caller closed; otherwise the first file opened
+/// would become one.
+void open_missing_streams();
+
 /// Parses into `app`; prints help (exit 0) or one clear error (exit 2). Empty result means: go on.
 /// Arguments `key=value` and unknown `--key value`, `--key=value` are collected into `overrides`
 /// when it is given.

@@ -26,5 +26,6 @@ int run(const std::vector<std::string>& arguments) {
 }  // namespace lmoe::cli
 
 int main(int argc, char** argv) {
+  lmoe::cli::open_missing_streams();
   return lmoe::cli::guarded(lmoe::cli::run, {argv + 1, argv + argc});
 }

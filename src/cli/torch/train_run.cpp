@@ -5,6 +5,7 @@
 #include "base/files.h"
 #include "base/log.h"
 #include "cli/interrupt.h"
+#include "cli/report_data.h"
 #include "cli/terminal.h"
 #include "cli/torch/run_report.h"
 #include "cli/torch/run_setup.h"
@@ -63,7 +64,10 @@ int train_run(const recipe::Recipe& recipe) {
     std::fprintf(stderr, "interrupted; go on with: lmoe resume %s\n", folder.path().c_str());
     return 130;
   }
-  if (recipe.run.plot_loss) write_run_report(recipe, folder.path(), data, model);
+  if (recipe.run.plot_loss) {
+    write_report(folder.path());  // the curves at least, should the look at the router be cut short
+    write_run_report(recipe, folder.path(), data, model);
+  }
   return 0;
 }
 
