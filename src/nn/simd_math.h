@@ -3,7 +3,8 @@
 // LMOE_CLONES compiles a function once per instruction set and chooses at load time, so a build for
 // any x86-64 runs AVX2 or AVX-512 code where the processor has it. A template gets its clones only
 // by explicit instantiation (GCC 12), so it stands on the outermost function and what it calls is
-// LMOE_INLINE.
+// LMOE_INLINE. Levels of x86-64 are chosen by features; names of processors would be chosen by
+// model.
 #pragma once
 
 #include <c10/util/BFloat16.h>
@@ -14,7 +15,7 @@
 
 #if defined(__x86_64__) && defined(__GNUC__) && !defined(__clang__) && \
     !defined(__SANITIZE_ADDRESS__)
-#define LMOE_CLONES __attribute__((target_clones("arch=skylake-avx512", "arch=haswell", "default")))
+#define LMOE_CLONES __attribute__((target_clones("arch=x86-64-v4", "arch=x86-64-v3", "default")))
 #else
 #define LMOE_CLONES
 #endif
