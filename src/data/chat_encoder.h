@@ -17,11 +17,10 @@ namespace lmoe::data {
 
 class ChatEncoder {
  public:
-  /// `globals` are handed to every rendering besides messages, tools and add_generation_prompt;
-  /// bos_token and eos_token come from the tokenizer unless given, and strftime_now_value (the
-  /// date templates may print, seconds since 1970) is a fixed day in 2024 so that data stays the
-  /// same. Throws kCorruptData for a
-  /// template with a syntax error.
+  /// `globals` are handed to every rendering besides messages, tools and add_generation_prompt.
+  /// bos_token and eos_token come from the tokenizer unless given, and strftime_now_value (seconds
+  /// since 1970; the date a template may print) is a fixed day in 2024, so that data stays the
+  /// same. Throws kCorruptData for a template with a syntax error.
   ChatEncoder(std::shared_ptr<const text::Tokenizer> tokenizer,
               std::string_view template_source,
               Json globals = Json::object());

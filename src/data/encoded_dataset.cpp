@@ -4,6 +4,7 @@
 #include <cmath>
 #include <numeric>
 #include <set>
+#include <utility>
 
 #include "base/error.h"
 #include "base/rng.h"
@@ -36,17 +37,15 @@ size_t held_out(double val_set_size, size_t count) {
 
 /// Moves the held-out examples of `train` into the set returned; both keep the order of the file.
 EncodedDataset hold_out(EncodedDataset& train, double val_set_size, Rng rng) {
+  std::vector<Example> all = std::exchange(train.examples, {});
   EncodedDataset validation = train;
-  std::vector<size_t> order(train.examples.size());
+  std::vector<size_t> order(all.size());
   std::iota(order.begin(), order.end(), size_t{0});
   rng.shuffle(std::span(order));
   order.resize(held_out(val_set_size, order.size()));
   const std::set<size_t> chosen(order.begin(), order.end());
-  std::vector<Example> kept;
-  validation.examples.clear();
-  for (size_t i = 0; i < train.examples.size(); ++i)
-    (chosen.count(i) > 0 ? validation.examples : kept).push_back(std::move(train.examples[i]));
-  train.examples = std::move(kept);
+  for (size_t i = 0; i < all.size(); ++i)
+    (chosen.count(i) > 0 ? validation : train).examples.push_back(std::move(all[i]));
   return validation;
 }
 

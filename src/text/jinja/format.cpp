@@ -1,6 +1,7 @@
 #include "text/jinja/format.h"
 
 #include <algorithm>
+#include <charconv>
 #include <cmath>
 #include <cstdio>
 
@@ -32,27 +33,23 @@ std::string group_thousands(const std::string& digits) {
   return out + digits.substr(whole);
 }
 
-std::string digits_of(uint64_t number, unsigned base, bool upper) {
-  std::string out;
-  do {
-    out.insert(out.begin(), (upper ? "0123456789ABCDEF" : "0123456789abcdef")[number % base]);
-    number /= base;
-  } while (number > 0);
-  return out;
+std::string digits_of(uint64_t number, int base) {
+  char buffer[65];
+  return {buffer, std::to_chars(buffer, buffer + sizeof buffer, number, base).ptr};
 }
 
 std::string format_integer(uint64_t magnitude, const FieldFormat& format) {
   switch (format.type) {
     case 'x':
-      return (format.alternate ? "0x" : "") + digits_of(magnitude, 16, false);
+      return (format.alternate ? "0x" : "") + digits_of(magnitude, 16);
     case 'X':
-      return (format.alternate ? "0X" : "") + digits_of(magnitude, 16, true);
+      return (format.alternate ? "0X" : "") + to_upper(digits_of(magnitude, 16));
     case 'o':
-      return (format.alternate ? "0o" : "") + digits_of(magnitude, 8, false);
+      return (format.alternate ? "0o" : "") + digits_of(magnitude, 8);
     case 'b':
-      return (format.alternate ? "0b" : "") + digits_of(magnitude, 2, false);
+      return (format.alternate ? "0b" : "") + digits_of(magnitude, 2);
     default:
-      return digits_of(magnitude, 10, false);
+      return digits_of(magnitude, 10);
   }
 }
 

@@ -120,7 +120,9 @@ Value round_number(Runtime&, const Value& operand, CallArguments& arguments) {
   if (method == "common") {
     if (operand.is<double>()) return Value(rounded(operand.as_double(), precision));
     if (precision >= 0) return Value(operand.as_integer());
-    return Value(static_cast<int64_t>(rounded(operand.as_double(), precision)));
+    const double result = rounded(operand.as_double(), precision);
+    if (std::abs(result) >= 9.2e18) throw TemplateError("a number is too large");
+    return Value(static_cast<int64_t>(result));
   }
   if (method != "ceil" && method != "floor")
     throw TemplateError("round: method must be common, ceil or floor");

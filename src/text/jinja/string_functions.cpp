@@ -10,6 +10,8 @@ namespace {
 Value width_method(Runtime& runtime, const Value& self, CallArguments& arguments, Align align) {
   const ArgumentReader read("ljust", arguments, {"", ""});
   read.required(0);
+  if (read.has(1) && !read.required(1).is_string())
+    throw TemplateError("the fill character must be text");
   const std::string fill = read.has(1) ? read.required(1).as_string() : " ";
   return Value(pad(self.as_string(), read.integer(0, 0), align, fill, runtime.budget()));
 }

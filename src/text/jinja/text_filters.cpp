@@ -121,8 +121,10 @@ Value truncate(Runtime& runtime, const Value& operand, CallArguments& arguments)
   const int64_t limit = read.integer(0, 255);
   const std::string end = read.has(2) ? to_text(read.required(2), runtime.budget()) : "...";
   const int64_t keep = limit - count_characters(end);
-  if (keep < 0) throw TemplateError("truncate: the length is shorter than the end");
-  if (static_cast<int64_t>(letters.size()) <= limit + read.integer(3, 5)) return Value(text);
+  const int64_t leeway = read.integer(3, 5);
+  if (keep < 0 || leeway < 0)
+    throw TemplateError("truncate: the length is shorter than the end, or the leeway negative");
+  if (static_cast<int64_t>(letters.size()) <= limit + leeway) return Value(text);
   std::string head;
   for (int64_t i = 0; i < keep; ++i) head += letters[static_cast<size_t>(i)];
   if (!read.flag(1, false)) head = head.substr(0, std::min(head.rfind(' '), head.size()));
