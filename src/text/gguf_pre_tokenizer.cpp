@@ -27,16 +27,26 @@ struct Entry {
   const char* name;
   const char* pattern;  ///< null for GPT-2's, which ByteLevel brings along
   bool ignore_merges;
+  bool splits_digits = false;  ///< every numeral is a piece of its own before the pattern is asked
 };
 
-// Patterns: those of the models' own tokenizer.json. `smollm` follows what transformers makes of
-// the same GGUF; the tokenizer.json of SmolLM2 cuts digits off first, which differs where several
-// spaces stand before a digit.
+// Pre-tokenizers are those of the models' own tokenizer.json, as llama.cpp has them. `smollm` cuts
+// numerals off one by one before GPT-2's pattern, which is what SmolLM2 was trained with;
+// transformers leaves that out when it reads the same GGUF, so that it makes other ids where
+// several spaces stand before a digit.
 constexpr Entry kEntries[] = {
-    {"", nullptr, false},        {"default", nullptr, false},  {"gpt-2", nullptr, false},
-    {"smollm", nullptr, false},  {"llama-bpe", kLlama3, true}, {"llama3", kLlama3, true},
-    {"llama-v3", kLlama3, true}, {"qwen2", kQwen2, false},     {"deepseek-r1-qwen", kQwen2, false},
-    {"tekken", kTekken, true},   {"gpt-4o", kGpt4o, false},    {"llama4", kGpt4o, false},
+    {"", nullptr, false},
+    {"default", nullptr, false},
+    {"gpt-2", nullptr, false},
+    {"smollm", nullptr, false, true},
+    {"llama-bpe", kLlama3, true},
+    {"llama3", kLlama3, true},
+    {"llama-v3", kLlama3, true},
+    {"qwen2", kQwen2, false},
+    {"deepseek-r1-qwen", kQwen2, false},
+    {"tekken", kTekken, true},
+    {"gpt-4o", kGpt4o, false},
+    {"llama4", kGpt4o, false},
 };
 
 }  // namespace
@@ -52,23 +62,20 @@ NamedPreTokenizer gguf_pre_tokenizer(const std::string& name) {
     fail(ErrorCode::kUnsupported, "[tokenizer] tokenizer.ggml.pre: unknown pre-tokenizer '", name,
          "'; known: ", known);
   }
-  if (entry->pattern == nullptr) {
-    return {{{"type", "ByteLevel"},
-             {"add_prefix_space", false},
-             {"trim_offsets", true},
-             {"use_regex", true}},
-            entry->ignore_merges};
-  }
-  const Json split = {{"type", "Split"},
+  Json stages = Json::array();
+  if (entry->splits_digits) stages.push_back({{"type", "Digits"}, {"individual_digits", true}});
+  if (entry->pattern != nullptr) {
+    stages.push_back({{"type", "Split"},
                       {"pattern", {{"Regex", entry->pattern}}},
                       {"behavior", "Isolated"},
-                      {"invert", false}};
-  const Json bytes = {{"type", "ByteLevel"},
-                      {"add_prefix_space", false},
-                      {"trim_offsets", true},
-                      {"use_regex", false}};
-  return {{{"type", "Sequence"}, {"pretokenizers", Json::array({split, bytes})}},
-          entry->ignore_merges};
+                      {"invert", false}});
+  }
+  stages.push_back({{"type", "ByteLevel"},
+                    {"add_prefix_space", false},
+                    {"trim_offsets", true},
+                    {"use_regex", entry->pattern == nullptr}});
+  if (stages.size() == 1) return {stages[0], entry->ignore_merges};
+  return {{{"type", "Sequence"}, {"pretokenizers", stages}}, entry->ignore_merges};
 }
 
 }  // namespace lmoe::text
