@@ -71,6 +71,15 @@ text::GgufVocabulary read_vocabulary(const io::GgufFile& file) {
   return vocabulary;
 }
 
+std::shared_ptr<const text::Tokenizer> read_tokenizer(const fs::path& path,
+                                                      const std::string& config_text) {
+  try {
+    return text::tokenizer_from_json(read_file(path), config_text);
+  } catch (const Error& error) {
+    fail(error.code(), error.what(), "; file ", path.string());
+  }
+}
+
 }  // namespace
 
 void read_tokenizer_files(const fs::path& folder, BaseModel& model) {
@@ -92,7 +101,7 @@ void read_tokenizer_files(const fs::path& folder, BaseModel& model) {
              ? "; convert tokenizer.model by loading and saving it with transformers' AutoTokenizer"
              : "");
   }
-  model.tokenizer = text::tokenizer_from_json(read_file(folder / "tokenizer.json"), config_text);
+  model.tokenizer = read_tokenizer(folder / "tokenizer.json", config_text);
   fill_special_tokens(model);
   check_vocabulary(model);
 }

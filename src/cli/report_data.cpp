@@ -132,7 +132,7 @@ Json report_data(const fs::path& run) {
 }
 
 fs::path write_report(const fs::path& run) {
-  const fs::path path = run / "report.html";
+  fs::path path = run / "report.html";
   const Json data = report_data(run);
   write_file_atomically(path, report::render_report(data));
   write_file_atomically(run / "loss.svg", report::loss_svg(data["log"]));

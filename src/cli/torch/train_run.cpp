@@ -39,8 +39,6 @@ int train_run(const recipe::Recipe& recipe) {
   log().info("training {} parameters in {} projections, {} frozen",
              model.mixture->parameter_count(), model.mixture->target_paths().size(),
              model.decoder->parameter_count());
-  write_file_atomically(folder.path() / "config_effective.json",
-                        recipe::effective_config(recipe).dump(2) + "\n");
 
   TrainProgress progress;
   train::TrainCallbacks callbacks;

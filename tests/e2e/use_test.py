@@ -1,0 +1,131 @@
+"""Train, then everything one can do with a run."""
+
+import json
+import math
+import unittest
+
+from program import ProgramTest, files_of, lmoe, log_lines
+
+
+class Use(ProgramTest):
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        done = lmoe("train", cls.recipe("run"))
+        if done.returncode != 0:
+            raise AssertionError(done.stderr)
+        cls.run_folder = cls.folder / "run"
+
+    def test_training_leaves_the_files_of_a_run_and_a_lower_loss(self):
+        files = files_of(self.run_folder)
+        for name in (
+            "manifest.json", "mixture.yaml", "router.safetensors", "base.json", "config_effective.json",
+            "tokenizer.json", "chat_template.jinja", "log.jsonl", "report.html",
+        ):
+            self.assertIn(name, files)
+        for expert in ("expert0", "expert1"):
+            self.assertIn(f"experts/{expert}/adapter_config.json", files)
+            self.assertIn(f"experts/{expert}/adapter_model.safetensors", files)
+        self.assertFalse([name for name in files if "partial" in name])
+        losses = [line["loss"] for line in log_lines(self.run_folder) if "loss" in line]
+        self.assertEqual(len(losses), 30)
+        self.assertLess(losses[-1], 0.7 * losses[0])
+
+    def test_eval_as_json_has_one_entry_per_task(self):
+        result = json.loads(self.run_well("eval", self.run_folder, "--json"))
+        self.assertEqual([task["task"] for task in result["tasks"]], ["words", "digits"])
+        for task, n in zip(result["tasks"], (20, 25)):
+            self.assertEqual(task["metric"], "exact_match")
+            self.assertEqual(task["n"], n)
+            self.assertTrue(0 <= task["score"] <= 1)
+        self.assertIn("eval.json", files_of(self.run_folder))
+
+    def test_eval_measures_what_it_is_given(self):
+        data = self.tasks / "digits" / "test.jsonl"
+        result = json.loads(self.run_well("eval", self.run_folder, "--data", f"{data}#5", "metric=perplexity", "--json"))
+        (task,) = result["tasks"]
+        self.assertEqual((task["task"], task["metric"], task["n"]), ("digits", "perplexity", 5))
+        self.assertGreater(task["score"], 1)
+
+    def test_training_changes_what_eval_measures(self):
+        data = self.tasks / "words" / "test.jsonl"
+        arguments = ("--data", data, "metric=perplexity", "--json")
+        trained = json.loads(self.run_well("eval", self.run_folder, *arguments))["tasks"][0]["score"]
+        base = json.loads(self.run_well("eval", "--base", self.base, *arguments))["tasks"][0]["score"]
+        self.assertLess(trained, base / 2)
+
+    def test_score_has_one_logprob_per_token_and_null_first(self):
+        text = self.folder / "text.txt"
+        text.write_text("hot is not cold")
+        scores = {}
+        for name, model in {"base": (), "run": ("--run", self.run_folder)}.items():
+            arguments = ("score", "--base", self.base, *model, "--text", text, "--dtype", "float32", "--json")
+            result = json.loads(self.run_well(*arguments))
+            self.assertEqual(len(result["token_ids"]), len(result["logprobs"]))
+            self.assertIsNone(result["logprobs"][0])
+            self.assertTrue(all(value <= 0 for value in result["logprobs"][1:]))
+            mean = sum(result["logprobs"][1:]) / (len(result["logprobs"]) - 1)
+            self.assertAlmostEqual(result["perplexity"], math.exp(-mean), delta=1e-4 * result["perplexity"])
+            scores[name] = result
+        self.assertEqual(scores["base"]["token_ids"], scores["run"]["token_ids"])
+        self.assertNotEqual(scores["base"]["logprobs"], scores["run"]["logprobs"])
+
+    def test_score_reads_standard_input(self):
+        arguments = ("score", self.run_folder, "--json", "--text")
+        text = self.folder / "same.txt"
+        text.write_text("big is not small")
+        piped = json.loads(self.run_well(*arguments, "-", stdin="big is not small"))
+        self.assertEqual(piped, json.loads(self.run_well(*arguments, text)))
+
+    def test_generate_answers_and_shows_the_router(self):
+        arguments = ("generate", self.run_folder, "--prompt", "hot is not ", "max_new_tokens=4")
+        answer = json.loads(self.run_well(*arguments, "--json"))
+        self.assertIn(answer["finish_reason"], ("eos", "length"))
+        self.assertLessEqual(len(answer["token_ids"]), 4)
+        self.assertEqual(answer["experts"], ["expert0", "expert1"])
+        shown = self.run_well(*arguments, "--router")
+        self.assertTrue(shown.startswith(answer["text"]))
+        self.assertIn("mean weight", shown)
+
+    def test_chat_reads_lines_from_a_pipe(self):
+        lines = "/router\nhot is not \n/router\n/nonsense\n/reset\n/exit\nnever read\n"
+        said = self.run_well("chat", self.run_folder, "max_new_tokens=4", stdin=lines)
+        parts = [said.find(text) for text in ("no answer yet", "mean weight", "unknown command /nonsense", "forgotten")]
+        self.assertNotIn(-1, parts)
+        self.assertEqual(parts, sorted(parts))
+
+    def test_chat_with_a_base_has_no_router(self):
+        said = self.run_well("chat", "--base", self.base, "max_new_tokens=2", stdin="hello\n/router\n")
+        self.assertIn("has no router", said)
+
+    def test_inspect_run_expert_and_base(self):
+        run = json.loads(self.run_well("inspect", self.run_folder, "--json"))
+        self.assertIn("sizes and hashes", run["manifest"])
+        expert = json.loads(self.run_well("inspect", self.run_folder / "experts" / "expert0", "--json"))
+        self.assertEqual((expert["rank"], expert["modules"]), (4, 14))
+        base = json.loads(self.run_well("inspect", self.base, "--json"))
+        self.assertEqual((base["family"], base["hidden_size"]), ("llama", 32))
+
+    def test_methods_are_listed_and_each_is_a_recipe(self):
+        names = self.run_well("methods", "--names").split()
+        self.assertIn("l-moe", names)
+        self.assertIn("lora", names)
+        for name in names:
+            self.assertIn("mixture:", self.run_well("methods", name))
+
+    def test_report_is_written_again(self):
+        page = self.run_folder / "report.html"
+        page.unlink()
+        self.run_well("report", self.run_folder)
+        self.assertIn("</html>", page.read_text())
+
+    def test_dry_run_trains_nothing(self):
+        recipe = self.recipe("dry")
+        shown = self.run_well("train", recipe, "--dry-run")
+        for text in ("targets hit: 14 projections", "trained", "frozen", "expected peak memory", "«"):
+            self.assertIn(text, shown)
+        self.assertFalse((self.folder / "dry").exists())
+
+
+if __name__ == "__main__":
+    unittest.main()
