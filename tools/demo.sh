@@ -7,10 +7,11 @@ readonly lmoe=build/lmoe started=$SECONDS
 
 say() { printf '\ndemo: %s\n' "$*"; }
 
-# A finished run is kept, so a second `make demo` goes straight to the scores; remove runs/demo to start over.
+# A finished run is kept, so a second `make demo` goes straight to the scores; remove runs/demo to start over. The first
+# scores are the last thing that training writes; an interrupted run has all other files too.
 train() {
   local name="$1"
-  if [[ -f "runs/demo/$name/manifest.json" ]]; then
+  if [[ -f "runs/demo/$name/eval.json" ]]; then
     say "runs/demo/$name is there already"
   else
     say "training $name"

@@ -85,6 +85,11 @@ make_venv() {
     say "Python environment: $venv is there"
     return
   fi
+  if [[ -e "$venv" ]]; then  # what an upgrade of Python left behind, or a folder that is no environment
+    [[ -z "${LMOE_VENV:-}" || -z "$(ls --almost-all "$venv")" ]] ||
+      refuse "LMOE_VENV has no bin/python: given $venv, expected a Python environment or a path where nothing is yet"
+    rm -rf "$venv"
+  fi
   python="$(find_python)"
   rm -rf "$venv".partial-*
   aside="$(mktemp --directory "$venv.partial-XXXXXX")"
