@@ -22,9 +22,10 @@ build: setup ## build the program: build/lmoe
 demo: build ## train an L-MoE and a LoRA on three tasks, score both and the base, write the report
 	@tools/demo.sh
 
-test: build check-format ## build and run all tests, and clang-tidy over what changed
+test: build check-format ## build and run all tests, the sanitizers over the unit tests, clang-tidy over what changed
 	@echo "test: all tests, optimised build"
 	@ctest --preset release -j $(JOBS)
+	@$(MAKE) --no-print-directory unit-asan
 	@echo "test: clang-tidy"
 	@tools/run_tidy.sh --base $(TIDY_BASE)
 	@echo "test: everything passed"
