@@ -32,7 +32,7 @@ std::string name_of(const fs::path& file) {
 fs::path file_in(const fs::path& folder, const std::string& split) {
   for (const std::string& name : {split, split == "validation" ? std::string("valid") : split}) {
     for (const char* ending : {".jsonl", ".json"}) {
-      const fs::path file = folder / (name + ending);
+      fs::path file = folder / (name + ending);
       if (fs::exists(file)) return file;
     }
   }

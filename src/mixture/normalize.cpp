@@ -15,7 +15,7 @@ at::Tensor routing_weights(const at::Tensor& logits,
     const double never = -std::numeric_limits<double>::infinity();
     return at::softmax(logits.masked_fill(selected.logical_not(), never), /*dim=*/-1);
   }
-  const at::Tensor kept = probabilities * selected;
+  at::Tensor kept = probabilities * selected;
   if (normalize == spec::Normalize::kSoftmax) return kept;
   return kept / kept.sum(/*dim=*/-1, /*keepdim=*/true);
 }

@@ -34,7 +34,7 @@ Json read_base_record(const fs::path& run) {
   if (!fs::exists(path))
     fail(ErrorCode::kNotFound, "[load_run] ", run.string(),
          " has no base.json; expected the folder of a finished run or of a checkpoint");
-  const Json record = Json::parse(read_file(path), nullptr, /*allow_exceptions=*/false);
+  Json record = Json::parse(read_file(path), nullptr, /*allow_exceptions=*/false);
   LMOE_CHECK_DATA(record.is_object() && record.contains("name") && record["name"].is_string() &&
                       record.contains(kHashKey) && record[kHashKey].is_string(),
                   "[load_run] ", path.string(),

@@ -66,8 +66,7 @@ std::string first_difference(const Json& saved, const Json& now, const std::stri
   for (const std::string& key : keys) {
     if (path.empty() && keys_that_may_differ().count(key) > 0) continue;
     const std::string inner = path.empty() ? key : path + "." + key;
-    const std::string found =
-        first_difference(saved.value(key, Json()), now.value(key, Json()), inner);
+    std::string found = first_difference(saved.value(key, Json()), now.value(key, Json()), inner);
     if (!found.empty()) return found;
   }
   return "";

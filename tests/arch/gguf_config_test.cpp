@@ -116,7 +116,7 @@ class GgufModel : public ::testing::Test {
                          const std::function<void(GgufBuilder&, const std::string&)>& add) {
     const Keys before = keys_;
     keys_[key] = add;
-    const std::string message = error();
+    std::string message = error();
     keys_ = before;
     return message;
   }

@@ -20,8 +20,7 @@ class RunFolderTest : public ::testing::Test {
   RunFolderTest() { options_.output_dir = (temp_.path() / "run").string(); }
 
   fs::path make_checkpoint(int64_t step) {
-    const fs::path path =
-        fs::path(options_.output_dir) / "checkpoints" / concat("step-00000", step);
+    fs::path path = fs::path(options_.output_dir) / "checkpoints" / concat("step-00000", step);
     fs::create_directories(path);
     write_file_atomically(path / "trainer_state.json", "{}");
     io::write_manifest(path);

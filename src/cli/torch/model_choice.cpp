@@ -53,11 +53,11 @@ void ModelChoice::add_to(CLI::App& app) {
 }
 
 fs::path run_folder(const std::string& run) {
-  const fs::path path = run;
+  fs::path path = run;
   const std::string extension = path.extension().string();
   if (fs::is_regular_file(path) && (extension == ".yaml" || extension == ".yml")) {
     ReadReport report;
-    const fs::path output = recipe::read_recipe(path, {}, report).run.output_dir;
+    fs::path output = recipe::read_recipe(path, {}, report).run.output_dir;
     if (!fs::is_directory(output))
       fail(ErrorCode::kNotFound, "[load] ", run, " was not trained yet: there is no folder ",
            output.string(), "; hint: lmoe train ", run);
