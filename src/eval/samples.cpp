@@ -15,9 +15,10 @@ std::vector<float> mean_over_sites(const decode::TokenRouting& routing, size_t n
   LMOE_ASSERT(num_experts > 0 && routing.weights.size() % num_experts == 0);
   std::vector<double> sums(num_experts);
   for (size_t i = 0; i < routing.weights.size(); ++i) sums[i % num_experts] += routing.weights[i];
-  const auto sites = static_cast<double>(routing.weights.size() / num_experts);
+  const size_t sites = routing.weights.size() / num_experts;
   std::vector<float> means;
-  for (const double sum : sums) means.push_back(static_cast<float>(sum / sites));
+  for (const double sum : sums)
+    means.push_back(static_cast<float>(sum / static_cast<double>(sites)));
   return means;
 }
 
