@@ -5,7 +5,6 @@
 #include "arch/rope_rows.h"
 #include "arch/tensor_names.h"
 #include "base/error.h"
-#include "base/hash.h"
 
 namespace lmoe::arch {
 
@@ -43,20 +42,7 @@ int64_t BaseModel::parameter_count() const {
   return count;
 }
 
-std::string BaseModel::content_hash() const {
-  std::vector<std::string> names = source->names();
-  std::sort(names.begin(), names.end());
-  source->check_not_truncated();
-  std::string summary;
-  for (const std::string& name_in_file : names) {
-    const io::TensorView& view = *source->find(name_in_file);
-    const std::string_view bytes(reinterpret_cast<const char*>(view.bytes.data()),
-                                 view.bytes.size());
-    summary += concat(name_in_file, " ", io::dtype_name(view.dtype), " ", view.shape_text(), " ",
-                      sha256_hex(bytes), "\n");
-  }
-  return sha256_hex(summary + sha256_hex(text::tokenizer_to_json(*tokenizer)));
-}
+ContentHash BaseModel::content_hash() const { return {hash_weights(*source), hash_tokenizer()}; }
 
 std::string BaseModel::module_path(TensorRole role, int layer) {
   const char* projection = nullptr;

@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "arch/content_hash.h"
 #include "arch/model_config.h"
 #include "io/weight_source.h"
 #include "text/chat_template.h"
@@ -63,9 +64,8 @@ class BaseModel {
   int64_t parameter_count() const;
   /// Throws kCorruptData naming tensors nobody read.
   void check_all_read() const;
-  /// SHA-256 over names, shapes and bytes of the weights and of the tokenizer; cached beside
-  /// nothing, so it takes as long as reading the file once.
-  std::string content_hash() const;
+  /// Takes as long as reading the file once; nothing is kept.
+  ContentHash content_hash() const;
 
   /// The Hugging Face module path of a projection: "model.layers.3.self_attn.q_proj".
   static std::string module_path(TensorRole role, int layer);
@@ -73,6 +73,8 @@ class BaseModel {
   std::unique_ptr<io::WeightSource> source;
   /// File's tensor name of a role; empty when the family has none.
   std::function<std::string(TensorRole, int)> tensor_name;
+  /// SHA-256 of what the files say of the tokenizer.
+  std::function<std::string()> hash_tokenizer;
   bool rope_rows_interleaved = false;  ///< GGUF of the llama architecture
   bool norms_stored_plus_one = false;  ///< GGUF of Gemma
 };

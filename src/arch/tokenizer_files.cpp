@@ -3,7 +3,6 @@
 #include "arch/config_reader.h"
 #include "base/error.h"
 #include "base/files.h"
-#include "base/hash.h"
 #include "io/strict_json.h"
 
 namespace lmoe::arch {
@@ -102,12 +101,16 @@ void read_tokenizer_files(const fs::path& folder, BaseModel& model) {
              : "");
   }
   model.tokenizer = read_tokenizer(folder / "tokenizer.json", config_text);
+  model.hash_tokenizer = [tokenizer = model.tokenizer, config_text] {
+    return hash_json_tokenizer(text::tokenizer_to_json(*tokenizer), config_text);
+  };
   fill_special_tokens(model);
   check_vocabulary(model);
 }
 
 void read_gguf_tokenizer(const io::GgufFile& file, BaseModel& model) {
   model.tokenizer = text::tokenizer_from_gguf(read_vocabulary(file));
+  model.hash_tokenizer = [&file] { return hash_gguf_tokenizer(file); };
   const std::string source = file.get_string("tokenizer.chat_template", "");
   if (!source.empty()) model.chat_template = source;
   fill_special_tokens(model);

@@ -7,6 +7,8 @@
 #include <cmath>
 #include <cstdio>
 
+#include "base/duration.h"
+
 namespace lmoe::cli {
 namespace {
 
@@ -27,14 +29,6 @@ bool stdout_is_terminal() { return ::isatty(STDOUT_FILENO) == 1; }
 int terminal_width() {
   winsize size{};
   return ::ioctl(STDERR_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 0 ? size.ws_col : 80;
-}
-
-std::string duration_text(double seconds) {
-  const auto whole = static_cast<long long>(std::max(0.0, std::round(seconds)));
-  char text[32];
-  std::snprintf(text, sizeof text, "%02lld:%02lld:%02lld", whole / 3600, whole / 60 % 60,
-                whole % 60);
-  return text;
 }
 
 std::string bytes_text(double bytes) {

@@ -12,8 +12,7 @@ bool stdout_is_terminal();
 /// Columns of the terminal on stderr, 80 when unknown.
 int terminal_width();
 
-std::string duration_text(double seconds);  ///< "00:04:12"
-std::string bytes_text(double bytes);       ///< "1.42GB"
+std::string bytes_text(double bytes);  ///< "1.42GB"
 
 /// Text as a terminal may show it: control characters become spaces, so that model output cannot
 /// move the cursor.

@@ -6,17 +6,16 @@
 #include "base/files.h"
 #include "base/hash.h"
 #include "base/json.h"
+#include "base/log.h"
 #include "io/strict_json.h"
 
 namespace lmoe::io {
 namespace {
 
-constexpr const char* kManifest = "manifest.json";
-
 /// What keeps changing after a folder is complete.
 bool is_excluded(const fs::path& relative) {
   const std::string top = relative.begin()->string();
-  return top == kManifest || top == "log.jsonl" || top == "report.html" || top == "loss.svg" ||
+  return top == kManifestName || top == "log.jsonl" || top == "report.html" || top == "loss.svg" ||
          top == "eval.json" || top == "checkpoints";
 }
 
@@ -62,7 +61,7 @@ void write_manifest(const fs::path& folder) {
   for (const auto& [name, path] : files_of(folder))
     files[name] = {{"bytes", fs::file_size(path)}, {"sha256", sha256_file(path)}};
   try {
-    write_file_atomically(folder / kManifest, nlohmann::json{{"files", files}}.dump(1) + "\n");
+    write_file_atomically(folder / kManifestName, nlohmann::json{{"files", files}}.dump(1) + "\n");
   } catch (const nlohmann::json::type_error&) {
     fail(ErrorCode::kInvalidArgument, "[manifest] ", folder.string(),
          ": a file's name is not UTF-8");
@@ -70,9 +69,9 @@ void write_manifest(const fs::path& folder) {
 }
 
 void check_manifest(const fs::path& folder) {
-  LMOE_CHECK_DATA(fs::exists(folder / kManifest), "[manifest] ", folder.string(),
+  LMOE_CHECK_DATA(fs::exists(folder / kManifestName), "[manifest] ", folder.string(),
                   " has no manifest.json, so it is not complete");
-  const std::map<std::string, Listed> listed = read_manifest(folder / kManifest);
+  const std::map<std::string, Listed> listed = read_manifest(folder / kManifestName);
   const std::map<std::string, fs::path> files = files_of(folder);
   for (const auto& [name, entry] : listed) {
     const auto file = files.find(name);
@@ -84,9 +83,10 @@ void check_manifest(const fs::path& folder) {
     LMOE_CHECK_DATA(sha256_file(file->second) == entry.sha256, "[manifest] ", folder.string(),
                     ": file ", name, " has been changed (its SHA-256 differs)");
   }
-  for (const auto& [name, path] : files)
-    LMOE_CHECK_DATA(listed.count(name) != 0, "[manifest] ", folder.string(), ": file ", name,
-                    " is not listed");
+  for (const auto& [name, path] : files) {
+    if (listed.count(name) == 0)
+      log().warn("{}: file {} is not listed in {}", folder.string(), name, kManifestName);
+  }
 }
 
 }  // namespace lmoe::io

@@ -11,7 +11,7 @@
 #include "mixture/mixture.h"
 #include "mixture/run_folder.h"
 #include "mixture/site_bank.h"
-#include "mixture/tensor_bytes.h"
+#include "nn/tensor_bytes.h"
 
 namespace lmoe::mixture {
 namespace {
@@ -66,8 +66,8 @@ class ExpertLoader {
         const io::LoraPair& pair = *by_module_.at(target.module_path);
         const ExpertFactors factors = bank->bank().factors(t, expert);
         check_pair(pair, bank->bank(), factors);
-        copy_from_view(pair.a, factors.a);
-        copy_from_view(pair.b, factors.b);
+        nn::copy_from_view(pair.a, factors.a);
+        nn::copy_from_view(pair.b, factors.b);
       }
     }
   }
@@ -119,8 +119,8 @@ void load_router(const Mixture& mixture, const fs::path& path) {
       for (int64_t g = 0; g < stacked; ++g) {
         const std::string name =
             router_tensor(gate->sites()[static_cast<size_t>(g)].name, part.suffix);
-        copy_from_view(file->claim(name, {rows, part.tensor.size(1)}),
-                       part.tensor.narrow(/*dim=*/0, g * rows, rows));
+        nn::copy_from_view(file->claim(name, {rows, part.tensor.size(1)}),
+                           part.tensor.narrow(/*dim=*/0, g * rows, rows));
       }
     }
   }

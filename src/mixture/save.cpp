@@ -6,7 +6,7 @@
 #include "mixture/mixture.h"
 #include "mixture/run_folder.h"
 #include "mixture/site_bank.h"
-#include "mixture/tensor_bytes.h"
+#include "nn/tensor_bytes.h"
 
 namespace lmoe::mixture {
 namespace {
@@ -19,8 +19,8 @@ void save_router(const std::vector<std::shared_ptr<Gate>>& gates, const fs::path
       const int64_t rows = part.tensor.size(0) / stacked;
       for (int64_t g = 0; g < stacked; ++g) {
         views.push_back(
-            view_of(router_tensor(gate->sites()[static_cast<size_t>(g)].name, part.suffix),
-                    part.tensor.narrow(/*dim=*/0, g * rows, rows)));
+            nn::view_of(router_tensor(gate->sites()[static_cast<size_t>(g)].name, part.suffix),
+                        part.tensor.narrow(/*dim=*/0, g * rows, rows)));
       }
     }
   }
@@ -37,8 +37,8 @@ void save_expert(const std::vector<std::shared_ptr<SiteBank>>& banks,
     for (size_t t = 0; t < bank->bank().targets().size(); ++t) {
       const ExpertFactors factors = bank->bank().factors(t, expert);
       storage.push_back(factors.b.detach().contiguous());
-      pairs.push_back({bank->bank().targets()[t].module_path, view_of("lora_A", factors.a),
-                       view_of("lora_B", storage.back()), bank->bank().scaling()});
+      pairs.push_back({bank->bank().targets()[t].module_path, nn::view_of("lora_A", factors.a),
+                       nn::view_of("lora_B", storage.back()), bank->bank().scaling()});
     }
   }
   io::write_peft_folder(folder, config, pairs);

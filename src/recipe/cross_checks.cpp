@@ -53,7 +53,14 @@ void settle_batch(const ConfigNode& tree, BatchOptions& batch) {
 
 void settle_schedule(const ConfigNode& tree, Recipe& recipe) {
   refuse_both(tree, "warmup_ratio", "warmup_steps");
-  if (recipe.optimizer.warmup_steps) recipe.optimizer.warmup_ratio.reset();
+  // The default warm-up is for rates that fall again; a constant one asks for it.
+  const ConfigNode* scheduler = given(tree, "lr_scheduler");
+  const bool is_plain_constant = recipe.optimizer.lr_scheduler == LrScheduler::kConstant &&
+                                 scheduler != nullptr &&
+                                 scheduler->scalar != "constant_with_warmup";
+  const bool asks = given(tree, "warmup_ratio") != nullptr;
+  if (recipe.optimizer.warmup_steps || (is_plain_constant && !asks))
+    recipe.optimizer.warmup_ratio.reset();
 }
 
 void settle_run(const ConfigNode& tree, RunOptions& run) {

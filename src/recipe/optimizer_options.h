@@ -26,7 +26,7 @@ struct OptimizerOptions {
   double weight_decay = 0.0;
   double max_grad_norm = 1.0;
   LrScheduler lr_scheduler = LrScheduler::kCosine;
-  std::optional<double> warmup_ratio = 0.03;  ///< empty when warmup_steps is given
+  std::optional<double> warmup_ratio = 0.03;  ///< empty with warmup_steps, or `constant` alone
   std::optional<int64_t> warmup_steps;
 
   template <class Visitor>
@@ -57,7 +57,9 @@ struct OptimizerOptions {
                 "gradients of a step are scaled down to this length; 0: never")
               .section(section)
               .range(0.0));
-    visit(field("lr_scheduler", lr_scheduler, "learning rate after the warm-up")
+    visit(field("lr_scheduler", lr_scheduler,
+                "learning rate after the warm-up; constant warms up only where asked, "
+                "constant_with_warmup always")
               .section(section)
               .alias("lr_scheduler_type")
               .alias("lr_schedule"));

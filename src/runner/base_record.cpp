@@ -7,9 +7,14 @@ namespace lmoe::runner {
 
 namespace {
 
-constexpr const char* kHashKey = "content_hash";
+constexpr const char* kWeightsKey = "weights_sha256";
+constexpr const char* kTokenizerKey = "tokenizer_sha256";
 
-/// Everything but name and hash: cheap to compare, and what a message can explain.
+bool has_text(const Json& record, const char* key) {
+  return record.contains(key) && record[key].is_string();
+}
+
+/// Everything but name and hashes: cheap to compare, and what a message can explain.
 Json shapes_of(const arch::ModelConfig& config) {
   return {{"family", config.family},
           {"vocab_size", config.vocab_size},
@@ -24,7 +29,8 @@ Json shapes_of(const arch::ModelConfig& config) {
 }  // namespace
 
 Json describe_base(const arch::BaseModel& base) {
-  Json record = {{"name", base.name}, {kHashKey, base.content_hash()}};
+  const arch::ContentHash hash = base.content_hash();
+  Json record = {{"name", base.name}, {kWeightsKey, hash.weights}, {kTokenizerKey, hash.tokenizer}};
   record.update(shapes_of(base.config));
   return record;
 }
@@ -35,10 +41,10 @@ Json read_base_record(const fs::path& run) {
     fail(ErrorCode::kNotFound, "[load_run] ", run.string(),
          " has no base.json; expected the folder of a finished run or of a checkpoint");
   Json record = Json::parse(read_file(path), nullptr, /*allow_exceptions=*/false);
-  LMOE_CHECK_DATA(record.is_object() && record.contains("name") && record["name"].is_string() &&
-                      record.contains(kHashKey) && record[kHashKey].is_string(),
-                  "[load_run] ", path.string(),
-                  ": expected a JSON object with texts \"name\" and \"", kHashKey, "\"");
+  LMOE_CHECK_DATA(record.is_object() && has_text(record, "name") && has_text(record, kWeightsKey) &&
+                      has_text(record, kTokenizerKey),
+                  "[load_run] ", path.string(), ": expected a JSON object with texts \"name\", \"",
+                  kWeightsKey, "\" and \"", kTokenizerKey, "\"");
   return record;
 }
 
@@ -49,12 +55,11 @@ void check_same_base(const Json& record, const arch::BaseModel& base, const fs::
     LMOE_CHECK_ARG(!record.contains(key) || record[key] == value, "[load_run] ", run.string(),
                    " was trained on another base model (", trained_on, "): its ", key, " is ",
                    record[key].dump(), ", that of ", base.name, " is ", value.dump());
-  const std::string hash = base.content_hash();
-  LMOE_CHECK_ARG(record[kHashKey] == hash, "[load_run] ", run.string(),
-                 " was trained on other weights or another tokenizer than those of ", base.name,
-                 ": its base (", trained_on, ") has SHA-256 ",
-                 record[kHashKey].get<std::string>().substr(0, 12), "…, this one ",
-                 hash.substr(0, 12), "…");
+  const std::string other =
+      difference({record[kWeightsKey].get<std::string>(), record[kTokenizerKey].get<std::string>()},
+                 base.content_hash());
+  LMOE_CHECK_ARG(other.empty(), "[load_run] ", run.string(), " was trained on another base model (",
+                 trained_on, "): the SHA-256 of its ", other, " is not that of ", base.name);
 }
 
 }  // namespace lmoe::runner

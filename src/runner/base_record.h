@@ -8,7 +8,7 @@
 
 namespace lmoe::runner {
 
-/// Name, SHA-256 of the content, and the sizes that adapters depend on.
+/// Name, SHA-256 of weights and tokenizer, and the sizes that adapters depend on.
 Json describe_base(const arch::BaseModel& base);
 
 /// base.json of `run`. Throws kNotFound (no such file: not a run folder), kCorruptData.

@@ -24,18 +24,23 @@ struct LoadOptions {
   ComputeType dtype = ComputeType::kAuto;
 };
 
+/// "auto", "float32" (or "f32"), "bfloat16" (or "bf16"). Throws kInvalidArgument.
+ComputeType compute_type(const std::string& name);
+
 /// The type to compute in; `auto` takes bfloat16 only where the processor has instructions for it.
 at::ScalarType choose_dtype(ComputeType type);
 
 struct LoadedModel {
+  /// Where the mixture was read: the run, or its newest checkpoint while it is not finished.
+  std::optional<std::filesystem::path> run;
   std::unique_ptr<arch::BaseModel> base;
   std::unique_ptr<models::Decoder> decoder;
   std::unique_ptr<mixture::Mixture> mixture;  ///< null without a run; plugged in
   std::unique_ptr<TorchStepModel> steps;
 };
 
-/// Throws kNotFound, kCorruptData; kInvalidArgument naming the difference when base.json of the run
-/// describes another base.
+/// The manifest of the run is checked. Throws kNotFound, kCorruptData; kInvalidArgument naming the
+/// difference when base.json of the run describes another base.
 std::unique_ptr<LoadedModel> load_model(const LoadOptions& options);
 
 }  // namespace lmoe::runner

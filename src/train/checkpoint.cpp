@@ -1,38 +1,24 @@
 #include "train/checkpoint.h"
 
 #include <ATen/ATen.h>
-#include <c10/core/GradMode.h>
 
 #include <algorithm>
-#include <charconv>
-#include <cstdio>
 
 #include "base/error.h"
 #include "base/files.h"
+#include "base/log.h"
+#include "io/checkpoints.h"
 #include "io/manifest.h"
 #include "io/safetensors.h"
-#include "train/tensor_bytes.h"
+#include "nn/tensor_bytes.h"
 
 namespace lmoe::train {
 namespace {
 
-constexpr const char* kPrefix = "step-";
-
-/// -1 when the name is not one of a checkpoint.
-int64_t step_of(const fs::path& folder) {
-  const std::string name = folder.filename().string();
-  if (name.rfind(kPrefix, 0) != 0) return -1;
-  int64_t step = -1;
-  const char* begin = name.data() + std::string_view(kPrefix).size();
-  const char* end = name.data() + name.size();
-  const auto read = std::from_chars(begin, end, step);
-  return read.ec == std::errc{} && read.ptr == end ? step : -1;
-}
-
 void write_optimizer(const fs::path& path, const AdamW& optimizer) {
   std::vector<io::TensorView> views;
   for (const nn::NamedTensor& tensor : optimizer.state())
-    views.push_back(view_bytes(tensor.name, tensor.tensor));
+    views.push_back(nn::view_of(tensor.name, tensor.tensor));
   io::write_safetensors(path, views);
 }
 
@@ -58,29 +44,12 @@ Copies match_parameters(const std::vector<nn::NamedTensor>& loaded, const AdamW&
     LMOE_CHECK_DATA(loaded[i].tensor.sizes() == wanted[i].tensor.sizes(),
                     "[resume] trained tensor ", loaded[i].name, ": given ",
                     loaded[i].tensor.sizes(), ", expected ", wanted[i].tensor.sizes());
-    copies.emplace_back(view_bytes(loaded[i].name, loaded[i].tensor), wanted[i].tensor);
+    copies.emplace_back(nn::view_of(loaded[i].name, loaded[i].tensor), wanted[i].tensor);
   }
   return copies;
 }
 
 }  // namespace
-
-std::string checkpoint_name(int64_t step) {
-  char text[32];
-  std::snprintf(text, sizeof(text), "%s%06lld", kPrefix, static_cast<long long>(step));
-  return text;
-}
-
-std::vector<fs::path> list_checkpoints(const fs::path& folder) {
-  std::vector<fs::path> found;
-  std::error_code error;
-  for (const auto& entry : fs::directory_iterator(folder, error)) {
-    if (entry.is_directory(error) && step_of(entry.path()) >= 0) found.push_back(entry.path());
-  }
-  std::sort(found.begin(), found.end(),
-            [](const fs::path& a, const fs::path& b) { return step_of(a) > step_of(b); });
-  return found;
-}
 
 void write_mixture_files(const fs::path& folder,
                          const mixture::Mixture& mixture,
@@ -88,6 +57,39 @@ void write_mixture_files(const fs::path& folder,
                          const std::map<std::string, std::string>& side_files) {
   mixture.save(folder, base_name);
   for (const auto& [name, content] : side_files) write_file_atomically(folder / name, content);
+}
+
+void withdraw_results(const fs::path& run) {
+  std::error_code error;
+  const bool was_there = fs::remove(run / io::kManifestName, error);
+  if (error)
+    fail(ErrorCode::kIo, "[train] cannot remove ", (run / io::kManifestName).string(), ": ",
+         error.message());
+  if (was_there) sync_path(run);
+}
+
+void write_results(const fs::path& run,
+                   const mixture::Mixture& mixture,
+                   const std::string& base_name,
+                   const std::map<std::string, std::string>& side_files) {
+  // While there is no manifest the newest checkpoint stands for the run (io::complete_run).
+  withdraw_results(run);
+  write_mixture_files(run, mixture, base_name, side_files);
+  io::write_manifest(run);
+}
+
+bool is_finished(const fs::path& run) {
+  if (!fs::exists(run / io::kManifestName)) return false;
+  try {
+    io::check_manifest(run);
+    const auto newest = io::newest_complete_checkpoint(run / "checkpoints");
+    if (!newest) return false;
+    const TrainerState state = read_trainer_state(*newest);
+    return state.step == state.total_steps;
+  } catch (const Error& error) {
+    log().warn("{} is not whole: {}", run.string(), error.what());
+    return false;
+  }
 }
 
 void write_checkpoint(const fs::path& target,
@@ -112,13 +114,12 @@ void restore_tensors(const fs::path& checkpoint,
   const std::vector<nn::NamedTensor> parameters = loaded->parameters();
   const Copies parameter_copies = match_parameters(parameters, optimizer);
   const Copies moment_copies = match_optimizer(*file, optimizer);
-  const c10::NoGradGuard no_grad;
   for (const Copies* copies : {&parameter_copies, &moment_copies})
-    for (const auto& [view, tensor] : *copies) copy_bytes(view, tensor);
+    for (const auto& [view, tensor] : *copies) nn::copy_from_view(view, tensor);
 }
 
 void prune_checkpoints(const fs::path& folder, int64_t keep) {
-  const std::vector<fs::path> all = list_checkpoints(folder);
+  const std::vector<fs::path> all = io::list_checkpoints(folder);
   for (size_t i = static_cast<size_t>(keep); i < all.size(); ++i) {
     // Renamed first, so that a folder with a checkpoint's name is never half removed.
     const fs::path old = all[i].string() + ".old";

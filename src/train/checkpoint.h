@@ -16,17 +16,24 @@
 
 namespace lmoe::train {
 
-/// "step-000200"
-std::string checkpoint_name(int64_t step);
-
-/// Complete or not, newest first; other names are not checkpoints.
-std::vector<std::filesystem::path> list_checkpoints(const std::filesystem::path& folder);
-
 /// The mixture and the side files into an existing folder, without a manifest.
 void write_mixture_files(const std::filesystem::path& folder,
                          const mixture::Mixture& mixture,
                          const std::string& base_name,
                          const std::map<std::string, std::string>& side_files);
+
+/// Removes the manifest of a run, so that its newest checkpoint stands for it (io::complete_run).
+void withdraw_results(const std::filesystem::path& run);
+
+/// The files of `write_mixture_files` and the manifest, last. Cut off at any moment, the run is
+/// what it was before or its newest checkpoint, which must be complete and of this state.
+void write_results(const std::filesystem::path& run,
+                   const mixture::Mixture& mixture,
+                   const std::string& base_name,
+                   const std::map<std::string, std::string>& side_files);
+
+/// Whether the run's own files are whole and its newest checkpoint is that of the last step.
+bool is_finished(const std::filesystem::path& run);
 
 /// Replaces a checkpoint of that name. Throws kIo (disk full) and leaves what was there.
 void write_checkpoint(const std::filesystem::path& target,

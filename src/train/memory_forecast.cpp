@@ -14,8 +14,12 @@ constexpr double kGigabyte = 1e9;
 constexpr int64_t kFloat = 4;
 /// Rows of the lm_head worked on at once; the default of nn::labelled_cross_entropy_sum.
 constexpr int64_t kLossRows = 512;
-/// The program with LibTorch mapped, its thread pools and the data of a run.
-constexpr int64_t kRuntimeBytes = 350LL << 20;
+/// The program with LibTorch mapped, its thread pools, the file of a small base and the data of a
+/// run.
+constexpr int64_t kRuntimeBytes = 190'000'000;
+/// Activations of short life leave holes between those that are kept; measured at 256 to 2048
+/// tokens per micro-batch.
+constexpr double kHoles = 1.1;
 
 /// Widths a decoder's layer works with.
 struct Widths {
@@ -50,10 +54,13 @@ int64_t gate_parameters(const spec::GateSpec& gate, int64_t in, int64_t count) {
   return in * gate.hidden_size + gate.hidden_size * count;
 }
 
-/// Trained parameters of one layer, and the narrow activations per token that its experts keep.
+/// Trained parameters of one layer, and the narrow activations per token that its experts keep: in
+/// the type of the frozen model, and in float32.
 struct LayerAdapters {
   int64_t parameters = 0;
+  int64_t stacked = 0;  ///< of them those joined with gates for one product: a copy
   int64_t kept_per_token = 0;
+  int64_t kept_floats_per_token = 0;
 };
 
 LayerAdapters adapters_of(const spec::MixtureSpec& spec, const Widths& widths) {
@@ -63,14 +70,16 @@ LayerAdapters adapters_of(const spec::MixtureSpec& spec, const Widths& widths) {
   for (const Projection& p : projections(widths)) {
     if (!is_target(spec, p.name)) continue;
     adapters.parameters += stacked * (p.in + p.out);
-    adapters.kept_per_token += 2 * stacked;  // A x, and what M(x) makes of it
+    adapters.kept_per_token += stacked;  // A x
     if (!spec.has_gate()) continue;
+    adapters.stacked += stacked * p.in;
     bool& seen = std::string_view(p.name).size() == 6 ? has_attention_gate : has_mlp_gate;
     if (spec.gate.share == spec::GateShare::kBlock && seen) continue;
     seen = true;
     const int64_t in = spec.gate.source == spec::GateSource::kBlockInput ? widths.hidden : p.in;
     adapters.parameters += gate_parameters(spec.gate, in, spec.experts.count);
-    adapters.kept_per_token += 4 * spec.experts.count;  // logits, probabilities, weights, their log
+    adapters.kept_floats_per_token +=
+        4 * spec.experts.count;  // logits, probabilities, weights, their log
   }
   return adapters;
 }
@@ -102,6 +111,34 @@ std::string gigabytes(int64_t bytes) {
   return text;
 }
 
+/// The largest micro-batch that fits, or else the longest rows of one.
+std::string what_fits(recipe::Recipe recipe,
+                      const arch::ModelConfig& config,
+                      int64_t dtype_bytes,
+                      int64_t available) {
+  const auto needed = [&] { return forecast_memory(recipe, config, dtype_bytes).total(); };
+  int64_t& rows = recipe.batch.micro_batch_size;
+  int64_t& length = recipe.data.sequence_len;
+  constexpr int64_t kShortest = 32;
+  int64_t fitting = 0;
+  for (int64_t too_many = rows; too_many - fitting > 1;) {
+    rows = fitting + (too_many - fitting) / 2;
+    (needed() <= available ? fitting : too_many) = rows;
+  }
+  if (fitting > 0) {
+    rows = fitting;
+    return concat("micro_batch_size=", rows, " needs ", gigabytes(needed()), " GB");
+  }
+  rows = 1;
+  for (length /= 2; length >= kShortest; length /= 2) {
+    if (const int64_t bytes = needed(); bytes <= available)
+      return concat("micro_batch_size=1 with sequence_len=", length, " needs ", gigabytes(bytes),
+                    " GB");
+  }
+  return dtype_bytes > 2 ? "bf16=true, fewer experts, a smaller rank or a smaller base_model"
+                         : "fewer experts, a smaller rank or a smaller base_model";
+}
+
 }  // namespace
 
 int64_t MemoryForecast::total() const {
@@ -125,36 +162,39 @@ MemoryForecast forecast_memory(const recipe::Recipe& recipe,
   MemoryForecast forecast;
   forecast.trained_parameters = config.num_hidden_layers * adapters.parameters;
   forecast.base_bytes = frozen_parameters(config, widths) * dtype_bytes;
-  forecast.adapter_bytes = 2 * forecast.trained_parameters * kFloat;
+  forecast.adapter_bytes = 2 * forecast.trained_parameters * kFloat +
+                           config.num_hidden_layers * adapters.stacked * dtype_bytes +
+                           (dtype_bytes < kFloat ? forecast.trained_parameters * dtype_bytes : 0);
   forecast.optimizer_bytes = 2 * forecast.trained_parameters * kFloat;
+  const int64_t kept =
+      (kept_per_token(widths) + kept_by_dropout(recipe.mixture, widths) + adapters.kept_per_token) *
+          dtype_bytes +
+      adapters.kept_floats_per_token * kFloat;
   forecast.activation_bytes =
-      config.num_hidden_layers * tokens *
-      ((kept_per_token(widths) + kept_by_dropout(recipe.mixture, widths)) * dtype_bytes +
-       adapters.kept_per_token * kFloat);
+      static_cast<int64_t>(kHoles * static_cast<double>(config.num_hidden_layers * tokens * kept));
   const int64_t loss_rows = std::min(tokens, kLossRows);
-  forecast.loss_bytes = 2 * loss_rows * config.vocab_size * dtype_bytes +
+  forecast.loss_bytes = loss_rows * config.vocab_size * dtype_bytes +
                         4 * tokens * (widths.hidden + widths.inner) * dtype_bytes;
   forecast.runtime_bytes = kRuntimeBytes;
   return forecast;
+}
+
+std::string memory_shortage(const recipe::Recipe& recipe,
+                            const arch::ModelConfig& config,
+                            int64_t dtype_bytes,
+                            int64_t available) {
+  const MemoryForecast forecast = forecast_memory(recipe, config, dtype_bytes);
+  if (available == 0 || forecast.total() <= available) return "";
+  return concat("needs ", forecast.text(), ", ", gigabytes(available),
+                " GB free; hint: ", what_fits(recipe, config, dtype_bytes, available));
 }
 
 void check_memory(const recipe::Recipe& recipe,
                   const arch::ModelConfig& config,
                   int64_t dtype_bytes,
                   int64_t available) {
-  const MemoryForecast forecast = forecast_memory(recipe, config, dtype_bytes);
-  if (available == 0 || forecast.total() <= available) return;
-  recipe::Recipe smaller = recipe;
-  int64_t& rows = smaller.batch.micro_batch_size;
-  std::string hint = "a shorter sequence_len, fewer experts or a smaller base_model";
-  for (--rows; rows > 0; --rows) {
-    const MemoryForecast fits = forecast_memory(smaller, config, dtype_bytes);
-    if (fits.total() > available) continue;
-    hint = concat("micro_batch_size=", rows, " needs ", gigabytes(fits.total()), " GB");
-    break;
-  }
-  fail(ErrorCode::kOutOfMemory, "[train] needs ", forecast.text(), ", ", gigabytes(available),
-       " GB free; hint: ", hint);
+  const std::string shortage = memory_shortage(recipe, config, dtype_bytes, available);
+  if (!shortage.empty()) fail(ErrorCode::kOutOfMemory, "[train] ", shortage);
 }
 
 }  // namespace lmoe::train

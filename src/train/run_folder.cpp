@@ -13,9 +13,8 @@
 
 #include "base/error.h"
 #include "base/files.h"
-#include "base/log.h"
+#include "io/checkpoints.h"
 #include "io/manifest.h"
-#include "train/checkpoint.h"
 
 namespace lmoe::train {
 namespace {
@@ -35,8 +34,9 @@ constexpr std::array<std::string_view, 15> kRunEntries = {"mixture.yaml",
                                                           "eval.json",
                                                           "report.json",
                                                           "samples.json"};
-/// Present before the first step; a folder with nothing else holds no run.
-constexpr std::array<std::string_view, 2> kBeginnings = {"checkpoints", "config_effective.json"};
+/// Present before the first checkpoint; a folder with nothing else holds no run.
+constexpr std::array<std::string_view, 3> kBeginnings = {"checkpoints", "config_effective.json",
+                                                         "log.jsonl"};
 
 bool is_one_of(const auto& names, const fs::path& path) {
   return std::find(names.begin(), names.end(), path.filename().string()) != names.end();
@@ -51,7 +51,7 @@ std::vector<fs::path> entries_of(const fs::path& folder) {
 
 bool holds_run(const fs::path& folder) {
   const std::vector<fs::path> entries = entries_of(folder);
-  return !list_checkpoints(folder / "checkpoints").empty() ||
+  return !io::list_checkpoints(folder / "checkpoints").empty() ||
          std::any_of(entries.begin(), entries.end(),
                      [](const fs::path& path) { return !is_one_of(kBeginnings, path); });
 }
@@ -64,6 +64,14 @@ void refuse_foreign_entries(const fs::path& folder) {
   }
 }
 
+/// Beginning anew must not write over what no checkpoint can go on from.
+void check_nothing_is_lost(const fs::path& folder) {
+  refuse_foreign_entries(folder);
+  LMOE_CHECK_ARG(!holds_run(folder), "[resume] ", folder.string(),
+                 " holds a run, but no complete checkpoint to go on from; hint: "
+                 "overwrite_output_dir=true starts anew");
+}
+
 void remove_old_run(const fs::path& folder) {
   refuse_foreign_entries(folder);
   for (const fs::path& path : entries_of(folder)) {
@@ -74,6 +82,24 @@ void remove_old_run(const fs::path& folder) {
   }
 }
 
+/// What a killed process left of files of the run itself.
+void remove_partial_results(const fs::path& run) {
+  constexpr std::string_view kMark = ".partial-";
+  for (const fs::path& path : entries_of(run)) {
+    const std::string name = path.filename().string();
+    const size_t mark = name.find(kMark);
+    if (mark != std::string::npos && is_one_of(kRunEntries, name.substr(0, mark)))
+      fs::remove_all(path);
+  }
+  if (!fs::is_directory(run / "experts")) return;
+  std::vector<fs::path> partial;
+  for (const auto& entry : fs::recursive_directory_iterator(run / "experts")) {
+    if (entry.path().filename().string().find(kMark) != std::string::npos)
+      partial.push_back(entry.path());
+  }
+  for (const fs::path& path : partial) fs::remove_all(path);
+}
+
 /// What a killed process left of a save.
 void remove_partial_saves(const fs::path& checkpoints) {
   for (const fs::path& path : entries_of(checkpoints)) {
@@ -82,19 +108,6 @@ void remove_partial_saves(const fs::path& checkpoints) {
         name.find(".partial-") != std::string::npos || name.find(".old") != std::string::npos;
     if (is_partial) fs::remove_all(path);
   }
-}
-
-std::optional<fs::path> newest_complete(const fs::path& checkpoints) {
-  for (const fs::path& path : list_checkpoints(checkpoints)) {
-    try {
-      io::check_manifest(path);
-      return path;
-    } catch (const Error& error) {
-      log().warn("{} is not complete, looking for an older checkpoint: {}", path.string(),
-                 error.what());
-    }
-  }
-  return std::nullopt;
 }
 
 fs::path checked_checkpoint(const fs::path& path) {
@@ -116,8 +129,9 @@ RunFolder::RunFolder(const recipe::RunOptions& options) : path_(options.output_d
     fail(ErrorCode::kIo, "[train] cannot make ", checkpoints().string(), ": ", error.message());
   lock();
   try {
-    if (options.overwrite_output_dir) remove_old_run(path_);
     remove_partial_saves(checkpoints());
+    remove_partial_results(path_);
+    if (options.overwrite_output_dir) remove_old_run(path_);
     if (options.resume_from_checkpoint) {
       const fs::path chosen = *options.resume_from_checkpoint;
       resume_from_ = checked_checkpoint(chosen);
@@ -125,8 +139,8 @@ RunFolder::RunFolder(const recipe::RunOptions& options) : path_(options.output_d
       LMOE_CHECK_ARG(is_own || !holds_run(path_), "[resume] output_dir ", path_.string(),
                      " holds another run than ", chosen.string());
     } else if (options.auto_resume_from_checkpoints) {
-      resume_from_ = newest_complete(checkpoints());
-      if (!resume_from_) refuse_foreign_entries(path_);
+      resume_from_ = io::newest_complete_checkpoint(checkpoints());
+      if (!resume_from_) check_nothing_is_lost(path_);
     } else {
       LMOE_CHECK_ARG(!holds_run(path_), "[train] output_dir ", path_.string(),
                      " is not empty; hint: auto_resume_from_checkpoints=true goes on, "

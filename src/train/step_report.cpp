@@ -1,10 +1,10 @@
 #include "train/step_report.h"
 
 #include <algorithm>
-#include <cmath>
-#include <cstdio>
 #include <fstream>
 #include <numeric>
+
+#include "base/duration.h"
 
 namespace lmoe::train {
 namespace {
@@ -51,8 +51,8 @@ Json StepReport::json() const {
   line["lr"] = lr;
   line["epoch"] = epoch;
   line["percentage"] = percentage();
-  line["elapsed_time"] = clock_text(elapsed_seconds);
-  line["remaining_time"] = clock_text(remaining_seconds);
+  line["elapsed_time"] = duration_text(elapsed_seconds);
+  line["remaining_time"] = duration_text(remaining_seconds);
   line["throughput"] = tokens_per_second;
   line["total_tokens"] = total_tokens;
   line["labelled_tokens"] = labelled_tokens;
@@ -63,14 +63,6 @@ Json StepReport::json() const {
   if (!balance.empty()) line["balance"] = balance;
   line["peak_memory_bytes"] = peak_memory_bytes;
   return line;
-}
-
-std::string clock_text(double seconds) {
-  const auto whole = static_cast<int64_t>(std::llround(std::max(seconds, 0.0)));
-  char text[32];
-  std::snprintf(text, sizeof(text), "%02lld:%02lld:%02lld", static_cast<long long>(whole / 3600),
-                static_cast<long long>(whole / 60 % 60), static_cast<long long>(whole % 60));
-  return text;
 }
 
 int64_t peak_memory_bytes() { return kilobytes_line("/proc/self/status", "VmHWM"); }

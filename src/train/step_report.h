@@ -40,9 +40,6 @@ struct StepReport {
   Json json() const;
 };
 
-/// "00:47:12"
-std::string clock_text(double seconds);
-
 /// The most this process has had in memory so far, from /proc/self/status; 0 where there is none.
 int64_t peak_memory_bytes();
 /// What can still be had without swapping, from /proc/meminfo; 0 where there is none.

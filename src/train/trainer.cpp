@@ -8,7 +8,7 @@
 
 #include "base/error.h"
 #include "base/files.h"
-#include "io/manifest.h"
+#include "io/checkpoints.h"
 #include "train/adamw.h"
 #include "train/cadence.h"
 #include "train/checkpoint.h"
@@ -42,7 +42,7 @@ class Trainer {
                    "[train] eval_steps cannot act: there is no held-out data; hint: val_set_size");
     state_.total_steps = cadence_.total_steps;
     state_.base_name = job.base.name;
-    state_.base_hash = job.base.content_hash;
+    state_.base_hash = job.base.hash;
     state_.dtype = at::toString(job.decoder.dtype());
     state_.threads = at::get_num_threads();
     state_.config = recipe::effective_config(job.recipe);
@@ -60,13 +60,14 @@ class Trainer {
       after_step();
     }
     if (saved_step_ != state_.step) save();
-    write_results();
+    write_results(job_.folder.path(), job_.mixture, job_.base.name, job_.side_files);
     return finish();
   }
 
  private:
   void begin() {
     if (job_.folder.resume_from()) resume(*job_.folder.resume_from());
+    withdraw_results(job_.folder.path());
     write_file_atomically(job_.folder.path() / "config_effective.json", config_text());
     begin_log(job_.folder.log_path(), state_.step);
     started_ = logged_at_ = std::chrono::steady_clock::now();
@@ -189,7 +190,8 @@ class Trainer {
   }
 
   void save() {
-    const std::filesystem::path target = job_.folder.checkpoints() / checkpoint_name(state_.step);
+    const std::filesystem::path target =
+        job_.folder.checkpoints() / io::checkpoint_name(state_.step);
     emit(TrainEvent::Kind::kSaving, target);
     TrainerState state = state_;
     state.elapsed_seconds += seconds_since(started_);
@@ -200,14 +202,6 @@ class Trainer {
     result_.last_checkpoint = target;
     prune_checkpoints(job_.folder.checkpoints(), job_.recipe.run.save_total_limit);
     emit(TrainEvent::Kind::kSaved, target);
-  }
-
-  void write_results() {
-    const std::filesystem::path& folder = job_.folder.path();
-    // Without a manifest a folder is not complete, so it goes first and comes back last.
-    std::filesystem::remove(folder / "manifest.json");
-    write_mixture_files(folder, job_.mixture, job_.base.name, job_.side_files);
-    io::write_manifest(folder);
   }
 
   TrainResult finish() {

@@ -22,6 +22,7 @@
 #include <optional>
 #include <string>
 
+#include "arch/content_hash.h"
 #include "data/row_stream.h"
 #include "mixture/mixture.h"
 #include "models/decoder.h"
@@ -33,8 +34,8 @@ namespace lmoe::train {
 
 /// The frozen model a run belongs to.
 struct BaseIdentity {
-  std::string name;          ///< as the recipe has it
-  std::string content_hash;  ///< SHA-256; resuming on another one is refused
+  std::string name;        ///< as the recipe has it
+  arch::ContentHash hash;  ///< resuming on another one is refused
 };
 
 struct TrainJob {

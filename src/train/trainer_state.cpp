@@ -12,7 +12,7 @@
 namespace lmoe::train {
 namespace {
 
-constexpr int kFormat = 1;
+constexpr int kFormat = 2;
 
 /// Keys that say where, how often and how results are kept, or that another check covers; all
 /// others decide what is learned.
@@ -99,7 +99,8 @@ Json write_trainer_state(const TrainerState& state) {
           {"dropout_rng", rng},
           {"data", state.data},
           {"base_name", state.base_name},
-          {"base_hash", state.base_hash},
+          {"base_weights", state.base_hash.weights},
+          {"base_tokenizer", state.base_hash.tokenizer},
           {"dtype", state.dtype},
           {"threads", state.threads},
           {"config", state.config}};
@@ -120,7 +121,8 @@ TrainerState read_trainer_state(const std::filesystem::path& checkpoint) {
     json.at("watchdog_count").get_to(state.watchdog_count);
     json.at("elapsed_seconds").get_to(state.elapsed_seconds);
     json.at("base_name").get_to(state.base_name);
-    json.at("base_hash").get_to(state.base_hash);
+    json.at("base_weights").get_to(state.base_hash.weights);
+    json.at("base_tokenizer").get_to(state.base_hash.tokenizer);
     json.at("dtype").get_to(state.dtype);
     json.at("threads").get_to(state.threads);
     state.data = json.at("data");
@@ -140,9 +142,9 @@ TrainerState read_trainer_state(const std::filesystem::path& checkpoint) {
 }
 
 void check_same_run(const TrainerState& saved, const TrainerState& now) {
-  LMOE_CHECK_ARG(saved.base_hash == now.base_hash, "[resume] base model differs: checkpoint ",
-                 saved.base_name, " has sha256 ", saved.base_hash.substr(0, 12), "…, given ",
-                 now.base_name, " with ", now.base_hash.substr(0, 12), "…");
+  const std::string other = difference(saved.base_hash, now.base_hash);
+  LMOE_CHECK_ARG(other.empty(), "[resume] base model differs: the SHA-256 of the ", other, " of ",
+                 now.base_name, " is not that of the checkpoint's base, ", saved.base_name);
   LMOE_CHECK_ARG(saved.dtype == now.dtype, "[resume] type of the frozen model differs: checkpoint ",
                  saved.dtype, ", given ", now.dtype, "; hint: set bf16");
   const std::string key = first_difference(saved.config, now.config, "");

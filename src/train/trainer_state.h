@@ -5,6 +5,7 @@
 #include <filesystem>
 #include <string>
 
+#include "arch/content_hash.h"
 #include "base/json.h"
 #include "base/rng.h"
 #include "recipe/recipe.h"
@@ -21,7 +22,8 @@ struct TrainerState {
   Rng::State dropout_rng{};
   Json data;    ///< RowStream::state
   Json config;  ///< effective_config
-  std::string base_name, base_hash;
+  std::string base_name;
+  arch::ContentHash base_hash;
   std::string dtype;    ///< of the frozen model
   int64_t threads = 0;  ///< another number may change the last bits of sums
 };

@@ -87,10 +87,20 @@ TEST_P(BothFormats, HaveTheSameTokenizerAndTemplate) {
 }
 
 TEST_P(BothFormats, HashFollowsContent) {
-  EXPECT_EQ(folder_->content_hash(),
-            open_base_model((kModels / GetParam()).string())->content_hash());
-  EXPECT_NE(folder_->content_hash(), gguf_->content_hash()) << "other names, other bytes";
-  EXPECT_EQ(folder_->content_hash().size(), 64U);
+  const ContentHash folder = folder_->content_hash();
+  EXPECT_EQ(folder, open_base_model((kModels / GetParam()).string())->content_hash());
+  EXPECT_EQ(difference(folder, gguf_->content_hash()), "weights and tokenizer");
+}
+
+// content_hash.py derives these from the written form alone.
+TEST(ContentHash, IsWhatTheWrittenFormSays) {
+  const Json golden = Json::parse(read_file(kModels.parent_path() / "content_hash.json"));
+  ASSERT_EQ(golden.size(), 4U);
+  for (const auto& [name, expected] : golden.items()) {
+    const ContentHash hash = open_base_model((kModels / name).string())->content_hash();
+    EXPECT_EQ(hash.weights, expected["weights"]) << name;
+    EXPECT_EQ(hash.tokenizer, expected["tokenizer"]) << name;
+  }
 }
 
 INSTANTIATE_TEST_SUITE_P(Families,
@@ -135,6 +145,42 @@ class ModelFolder : public ::testing::Test {
   }
   test::TempFolder folder_;
 };
+
+TEST_F(ModelFolder, TheTokenizersHashFollowsWhatDecidesIds) {
+  const ContentHash before = open()->content_hash();
+  edit_config([](Json& json) { json["truncation"] = {{"max_length", 9}}; }, "tokenizer.json");
+  edit_config([](Json& json) { json["chat_template"] = "other"; }, "tokenizer_config.json");
+  EXPECT_EQ(open()->content_hash(), before) << "spacing, truncation and template decide no id";
+  const std::vector<std::function<void(Json&)>> edits = {
+      [](Json& json) { json["model"]["merges"].erase(json["model"]["merges"].size() - 1); },
+      [](Json& json) { json["model"]["vocab"]["new"] = 1; },
+      [](Json& json) { json["added_tokens"][0]["lstrip"] = true; },
+      [](Json& json) {
+        json["normalizer"] = {{"type", "NFC"}};
+      }};
+  for (size_t i = 0; i < edits.size(); ++i) {
+    copy("qwen2");
+    edit_config(edits[i], "tokenizer.json");
+    const std::string text = read_file(path("tokenizer.json"));
+    const ContentHash after = {before.weights,
+                               hash_json_tokenizer(text, read_file(path("tokenizer_config.json")))};
+    EXPECT_EQ(difference(after, before), "tokenizer") << i;
+  }
+  copy("qwen2");
+  edit_config([](Json& json) { json["add_bos_token"] = true; }, "tokenizer_config.json");
+  EXPECT_EQ(difference(open()->content_hash(), before), "tokenizer");
+}
+
+TEST_F(ModelFolder, TheWeightsHashFollowsBytes) {
+  const ContentHash before = open()->content_hash();
+  std::vector<std::byte> bytes;
+  edit_tensors([&](auto& tensors) {
+    bytes.assign(tensors[0].bytes.begin(), tensors[0].bytes.end());
+    bytes[0] ^= std::byte{1};
+    tensors[0].bytes = bytes;
+  });
+  EXPECT_EQ(difference(open()->content_hash(), before), "weights");
+}
 
 TEST_F(ModelFolder, TensorsThatNobodyKnowsAreNamed) {
   edit_tensors([](auto& tensors) {

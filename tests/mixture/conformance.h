@@ -9,9 +9,9 @@
 #include <string>
 
 #include "base/error.h"
-#include "gradient_check.h"
 #include "reference.h"
 #include "spec/method_info.h"
+#include "support/gradient_check.h"
 #include "support/temp_folder.h"
 #include "tiny_model.h"
 

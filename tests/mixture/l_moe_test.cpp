@@ -6,9 +6,9 @@
 #include <cmath>
 #include <numeric>
 
-#include "gradient_check.h"
 #include "mixture/site_bank.h"
 #include "spec/method_info.h"
+#include "support/gradient_check.h"
 #include "tiny_model.h"
 
 namespace lmoe::test {

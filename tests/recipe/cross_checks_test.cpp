@@ -46,6 +46,21 @@ TEST(CrossChecks, OneOfAPairReplacesTheOthersDefault) {
   EXPECT_FALSE(recipe.run.evals_per_epoch);
 }
 
+TEST(CrossChecks, AConstantRateWarmsUpOnlyWhereAsked) {
+  EXPECT_FALSE(read_text("lr_scheduler: constant\n").optimizer.warmup_ratio);
+  EXPECT_FALSE(
+      read_text("lr_scheduler: cosine\n", {"lr_scheduler=constant"}).optimizer.warmup_ratio);
+  EXPECT_EQ(read_text("lr_scheduler: constant\nwarmup_ratio: 0.1\n").optimizer.warmup_ratio, 0.1);
+  EXPECT_EQ(read_text("lr_scheduler: constant\nwarmup_steps: 4\n").optimizer.warmup_steps, 4);
+  EXPECT_EQ(read_text("lr_scheduler: linear\n").optimizer.warmup_ratio, 0.03);
+  // What is written down reads as the same again.
+  for (const char* text : {"lr_scheduler: constant\n", "lr_scheduler: constant_with_warmup\n"}) {
+    const Recipe recipe = read_text(text);
+    const Recipe again = read_text(effective_config(recipe).dump());
+    EXPECT_EQ(again.optimizer.warmup_ratio, recipe.optimizer.warmup_ratio) << text;
+  }
+}
+
 TEST(CrossChecks, KeysThatCannotActAreErrors) {
   EXPECT_THAT(message_of("loss_watchdog_patience: 5\n"), HasSubstr("cannot act"));
   EXPECT_EQ(message_of("loss_watchdog_patience: 5\nloss_watchdog_threshold: 9\n"), "no error");

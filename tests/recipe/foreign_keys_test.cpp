@@ -72,6 +72,7 @@ TEST(ForeignKeys, APathIsADataSet) {
 TEST(ForeignKeys, ConstantWithWarmup) {
   EXPECT_EQ(read_text("lr_scheduler_type: constant_with_warmup\n").optimizer.lr_scheduler,
             LrScheduler::kConstant);
+  EXPECT_EQ(read_text("lr_scheduler_type: constant_with_warmup\n").optimizer.warmup_ratio, 0.03);
   EXPECT_THAT(message_of("lr_scheduler: polynomial\n"), HasSubstr("expected one of cosine"));
 }
 

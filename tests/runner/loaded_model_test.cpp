@@ -8,6 +8,7 @@
 
 #include "base/error.h"
 #include "base/files.h"
+#include "io/manifest.h"
 #include "runner/base_record.h"
 #include "support/temp_folder.h"
 
@@ -33,6 +34,7 @@ std::vector<float> make_run(const fs::path& folder, const std::string& name) {
   }
   mixture.save(folder, model->base->name);
   write_file_atomically(folder / "base.json", describe_base(*model->base).dump());
+  io::write_manifest(folder);
   mixture.plug(model->decoder->projection_groups());
   return model->steps->score(std::vector<std::vector<int32_t>>{{5, 9, 20, 3, 7}})[0].logprobs;
 }
@@ -66,7 +68,7 @@ TEST(LoadModel, a_run_of_another_base_is_refused_with_the_difference) {
   using testing::HasSubstr;
   // Same shapes, other weights; then other shapes.
   EXPECT_THAT(message_of({.base = fixture("llama_linear"), .run = folder.path()}),
-              HasSubstr("SHA-256"));
+              HasSubstr("the SHA-256 of its weights is not that of"));
   EXPECT_THAT(message_of({.base = fixture("smollm2"), .run = folder.path()}),
               HasSubstr("hidden_size is 32"));
 }
@@ -75,13 +77,44 @@ TEST(LoadModel, folders_that_are_no_runs_are_refused) {
   const test::TempFolder folder;
   using testing::HasSubstr;
   EXPECT_THAT(message_of({.base = fixture("llama3"), .run = folder.path()}),
+              HasSubstr("has neither manifest.json nor a complete checkpoint"));
+  io::write_manifest(folder.path());
+  EXPECT_THAT(message_of({.base = fixture("llama3"), .run = folder.path()}),
               HasSubstr("has no base.json"));
   for (const char* content : {"{", "[]", "{\"name\": 3}"}) {
     write_file_atomically(folder.path() / "base.json", content);
+    io::write_manifest(folder.path());
     EXPECT_THAT(message_of({.base = fixture("llama3"), .run = folder.path()}),
                 HasSubstr("base.json: expected a JSON object"));
   }
   EXPECT_THAT(message_of({}), HasSubstr("no model named"));
+}
+
+TEST(LoadModel, a_changed_file_of_a_run_is_named_and_one_of_the_users_is_not) {
+  const test::TempFolder folder;
+  make_run(folder.path(), "llama3");
+  write_file_atomically(folder.path() / "notes.txt", "mine");
+  EXPECT_EQ(message_of({.run = folder.path()}), "no error");
+  write_file_atomically(folder.path() / "mixture.yaml",
+                        read_file(folder.path() / "mixture.yaml") + "\n");
+  EXPECT_THAT(message_of({.run = folder.path()}), testing::HasSubstr("file mixture.yaml: given"));
+}
+
+TEST(LoadModel, an_unfinished_run_is_its_newest_checkpoint) {
+  const test::TempFolder folder;
+  const fs::path checkpoint = folder.path() / "checkpoints" / "step-000003";
+  const std::vector<float> expected = make_run(checkpoint, "llama3");
+  const auto model = load_model({.run = folder.path(), .dtype = ComputeType::kF32});
+  EXPECT_EQ(model->run, checkpoint);
+  EXPECT_EQ(model->steps->score(std::vector<std::vector<int32_t>>{{5, 9, 20, 3, 7}})[0].logprobs,
+            expected);
+}
+
+TEST(ComputeType, has_the_names_people_use) {
+  EXPECT_EQ(compute_type("auto"), ComputeType::kAuto);
+  for (const char* name : {"f32", "float32"}) EXPECT_EQ(compute_type(name), ComputeType::kF32);
+  for (const char* name : {"bf16", "bfloat16"}) EXPECT_EQ(compute_type(name), ComputeType::kBf16);
+  EXPECT_THROW(compute_type("float16"), Error);
 }
 
 TEST(ComputeType, explicit_choices_are_kept) {

@@ -30,8 +30,15 @@ void randomise(TinyRun& run) {
     at::Tensor(parameter.tensor).detach().normal_(0.0, 0.1);
 }
 
-TEST(Accumulation, ManyMicroBatchesEqualOneLargeBatch) {
-  recipe::Recipe recipe = tiny_recipe("unused");
+class Accumulation : public ::testing::TestWithParam<const char*> {};
+
+INSTANTIATE_TEST_SUITE_P(All,
+                         Accumulation,
+                         ::testing::Values("lora", "l-moe", "top-k", "factors"),
+                         variant_name);
+
+TEST_P(Accumulation, ManyMicroBatchesEqualOneLargeBatch) {
+  recipe::Recipe recipe = variant_recipe("unused", GetParam());
   recipe.mixture.experts.dropout = 0.0;
   recipe.mixture.losses.clear();
   TinyRun run(recipe);
@@ -56,7 +63,7 @@ TEST(Accumulation, ManyMicroBatchesEqualOneLargeBatch) {
   }
 }
 
-TEST(Accumulation, BalanceLossesAreWeightedByTokens) {
+TEST(BalanceLosses, AreWeightedByTokens) {
   recipe::Recipe recipe = tiny_recipe("unused");
   recipe.mixture.experts.dropout = 0.0;
   TinyRun run(recipe);

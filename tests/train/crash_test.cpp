@@ -10,9 +10,10 @@
 #include <unistd.h>
 
 #include <cerrno>
-
+#include <cmath>
 #include <functional>
 
+#include "io/checkpoints.h"
 #include "io/manifest.h"
 #include "train/checkpoint.h"
 #include "train/tiny_run.h"
@@ -48,6 +49,16 @@ int rename(const char* from, const char* to) {
   return static_cast<int>(::syscall(SYS_rename, from, to));
 }
 
+int unlink(const char* path) {
+  count_call();
+  return static_cast<int>(::syscall(SYS_unlink, path));
+}
+int remove(const char* path) {
+  count_call();
+  const long done = ::syscall(SYS_unlink, path);
+  return static_cast<int>(done != 0 && errno == EISDIR ? ::syscall(SYS_rmdir, path) : done);
+}
+
 }  // extern "C"
 
 namespace lmoe::train {
@@ -78,7 +89,7 @@ class CrashTest : public ::testing::Test {
   }
 
   fs::path checkpoints() const { return folder_.path() / "run" / "checkpoints"; }
-  fs::path checkpoint(int64_t step) const { return checkpoints() / checkpoint_name(step); }
+  fs::path checkpoint(int64_t step) const { return checkpoints() / io::checkpoint_name(step); }
 
   void save(int64_t step) {
     TrainerState state;
@@ -113,6 +124,56 @@ TEST_F(CrashTest, KilledAtAnyCallACompleteCheckpointIsFound) {
   EXPECT_GT(first_found, 20);  // killed while it wrote
   EXPECT_GE(second_found, 2);  // killed after the rename, and not killed
   EXPECT_FALSE(fs::exists(checkpoint(1)));
+}
+
+/// The run's own files after two steps of different values, of which the second may be cut off.
+class FinalWrite : public CrashTest {
+ protected:
+  FinalWrite() {
+    finish();
+    old_ = first_value(run_folder());
+    for (const nn::NamedTensor& parameter : run_.mixture->parameters())
+      at::Tensor(parameter.tensor).detach().add_(1.0);
+    save(2);
+  }
+  fs::path run_folder() const { return folder_.path() / "run"; }
+  void finish() { write_results(run_folder(), *run_.mixture, "tiny", {{"base.json", "{}"}}); }
+  /// What someone who loads the run gets.
+  double first_value(const fs::path& run) {
+    const auto mixture =
+        mixture::Mixture::load(io::complete_run(run), run_.decoder->projection_groups());
+    return mixture->parameters().front().tensor.flatten()[0].item<double>();
+  }
+  double old_ = 0.0;
+};
+
+TEST_F(FinalWrite, KilledAtAnyCallTheRunIsTheOldOrTheNewOne) {
+  const fs::path kept = folder_.path() / "kept";
+  fs::copy(run_folder(), kept, fs::copy_options::recursive);
+  int64_t old_found = 0, checkpoint_found = 0, new_found = 0;
+  for (int64_t calls = 1; calls < 1000; ++calls) {
+    fs::remove_all(run_folder());
+    fs::copy(kept, run_folder(), fs::copy_options::recursive);
+    const int status = run_in_child([&] {
+      g_calls_left = calls;
+      finish();
+    });
+    const double value = first_value(run_folder());
+    const bool is_old = std::abs(value - old_) < 1e-6;
+    EXPECT_NEAR(value, is_old ? old_ : old_ + 1.0, 1e-6) << "killed at call " << calls;
+    ++(is_old                                           ? old_found
+       : io::complete_run(run_folder()) == run_folder() ? new_found
+                                                        : checkpoint_found);
+    { const RunFolder resumed(run_.recipe.run); }  // removes what was cut off
+    EXPECT_NO_THROW(finish());
+    EXPECT_EQ(io::complete_run(run_folder()), run_folder());
+    EXPECT_EQ(read_file(run_folder() / "manifest.json").find("partial"), std::string::npos);
+    if (WIFEXITED(status)) break;
+    ASSERT_EQ(WTERMSIG(status), SIGKILL);
+  }
+  EXPECT_GE(old_found, 1);          // killed as it removed the manifest
+  EXPECT_GT(checkpoint_found, 20);  // killed while it wrote
+  EXPECT_GE(new_found, 2);          // killed after the manifest, and not killed
 }
 
 TEST_F(CrashTest, AFullDiskIsAClearErrorAndTheOldCheckpointStays) {

@@ -17,10 +17,10 @@ TrainCallbacks stop_at_question(int64_t n) {
   return callbacks;
 }
 
-class ResumeTest : public ::testing::Test {
+class ResumeTest : public ::testing::TestWithParam<const char*> {
  protected:
   recipe::Recipe recipe(const std::string& name) const {
-    return tiny_recipe(folder_.path() / name);
+    return variant_recipe(folder_.path() / name, variant_);
   }
   recipe::Recipe resuming(const std::string& name) const {
     recipe::Recipe resumed = recipe(name);
@@ -32,9 +32,17 @@ class ResumeTest : public ::testing::Test {
                      "optimizer.safetensors");
   }
   test::TempFolder folder_;
+  std::string variant_ = "l-moe";
 };
 
-TEST_F(ResumeTest, HalfAndHalfEqualsTheWholeBitForBit) {
+class ResumeVariants : public ResumeTest {
+ protected:
+  ResumeVariants() { variant_ = GetParam(); }
+};
+
+INSTANTIATE_TEST_SUITE_P(All, ResumeVariants, all_variants(), variant_name);
+
+TEST_P(ResumeVariants, HalfAndHalfEqualsTheWholeBitForBit) {
   TinyRun whole(recipe("whole"));
   whole.start();
   // Questions 9 and 10 are asked within step 5: at its beginning, and in the middle of its
@@ -108,8 +116,9 @@ TEST_F(ResumeTest, AnotherRunIsRefusedByName) {
   changed.batch.max_steps = 9;
   EXPECT_THAT(TinyRun(changed).error_of_start().what(), HasSubstr("number of steps differs"));
   TinyRun other_base(resuming("run"));
-  other_base.base.content_hash = std::string(64, 'b');
-  EXPECT_THAT(other_base.error_of_start().what(), HasSubstr("base model differs"));
+  other_base.base.hash.tokenizer = std::string(64, 'b');
+  EXPECT_THAT(other_base.error_of_start().what(),
+              HasSubstr("base model differs: the SHA-256 of the tokenizer of tiny"));
   TinyRun other_data(resuming("run"), {counting_dataset(60, 4)});
   EXPECT_EQ(other_data.error_of_start().code(), ErrorCode::kInvalidArgument);
 }

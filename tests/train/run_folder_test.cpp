@@ -42,7 +42,11 @@ class RunFolderTest : public ::testing::Test {
 
 TEST_F(RunFolderTest, MakesTheFolderAndAcceptsAnEarlyEnd) {
   EXPECT_EQ(error_text(), "no error");
-  write_file_atomically(fs::path(options_.output_dir) / "config_effective.json", "{}");
+  // As a run leaves it that fails before its first checkpoint.
+  for (const char* name : {"config_effective.json", "log.jsonl", "mixture.yaml.partial-77"})
+    write_file_atomically(fs::path(options_.output_dir) / name, "{}");
+  EXPECT_EQ(error_text(), "no error");
+  options_.auto_resume_from_checkpoints = true;
   EXPECT_EQ(error_text(), "no error");
 }
 
@@ -83,6 +87,16 @@ TEST_F(RunFolderTest, AutoResumeTakesTheNewestCompleteOne) {
   fs::create_directories(first.parent_path() / "step-000003.partial-77");
   { EXPECT_EQ(RunFolder(options_).resume_from(), first); }
   EXPECT_FALSE(fs::exists(first.parent_path() / "step-000003.partial-77"));
+}
+
+TEST_F(RunFolderTest, AutoResumeNeverWritesOverARunThatCannotGoOn) {
+  options_.auto_resume_from_checkpoints = true;
+  const fs::path checkpoint = make_checkpoint(1);
+  write_file_atomically(checkpoint / "trainer_state.json", "{ }");
+  EXPECT_THAT(error_text(), HasSubstr("holds a run, but no complete checkpoint to go on from"));
+  fs::remove_all(checkpoint);
+  write_file_atomically(fs::path(options_.output_dir) / "mixture.yaml", "");
+  EXPECT_THAT(error_text(), HasSubstr("holds a run, but no complete checkpoint to go on from"));
 }
 
 TEST_F(RunFolderTest, ANamedCheckpointMustBeCompleteAndOfThisRun) {

@@ -3,6 +3,7 @@
 
 #include <ATen/ATen.h>
 #include <ATen/Parallel.h>
+#include <gtest/gtest.h>
 
 #include <memory>
 #include <string>
@@ -57,6 +58,32 @@ inline recipe::Recipe tiny_recipe(const fs::path& output_dir, const std::string&
   return recipe;
 }
 
+/// What is trained in the loop's tests: "lora", "l-moe", "top-k", "factors"; with "/bf16" on a
+/// frozen model in bfloat16.
+inline recipe::Recipe variant_recipe(const fs::path& output_dir, const std::string& variant) {
+  const std::string kind = variant.substr(0, variant.find('/'));
+  recipe::Recipe recipe = tiny_recipe(output_dir, kind == "lora" ? "lora" : "l-moe");
+  if (kind == "top-k") {
+    recipe.mixture.select = {spec::SelectKind::kTopK, 2};
+    recipe.mixture.normalize = spec::Normalize::kRenormalize;
+  }
+  if (kind == "factors") recipe.mixture.apply = spec::Apply::kFactors;
+  if (variant != kind) recipe.batch.bf16 = recipe::Bf16::kTrue;
+  return recipe;
+}
+
+/// The variant as the name of a test.
+inline std::string variant_name(const ::testing::TestParamInfo<const char*>& info) {
+  std::string name = info.param;
+  for (char& c : name) c = c == '-' || c == '/' ? '_' : c;
+  return name;
+}
+
+inline auto all_variants() {
+  return ::testing::Values("lora", "l-moe", "top-k", "factors", "lora/bf16", "l-moe/bf16",
+                           "top-k/bf16", "factors/bf16");
+}
+
 /// Everything a job needs; `recipe` may be changed before `start`.
 class TinyRun {
  public:
@@ -64,7 +91,8 @@ class TinyRun {
                    std::vector<data::EncodedDataset> data = {counting_dataset()})
       : recipe(std::move(run_recipe)), datasets(std::move(data)) {
     at::set_num_threads(1);  // threads that wait for each other cost more than such small tensors
-    decoder = test::tiny_decoder();
+    decoder = test::tiny_decoder(
+        test::tiny_config(), recipe.batch.bf16 == recipe::Bf16::kTrue ? at::kBFloat16 : at::kFloat);
     mixture = std::make_unique<mixture::Mixture>(recipe.mixture, decoder->projection_groups(),
                                                  static_cast<uint64_t>(recipe.batch.seed));
     mixture->plug(decoder->projection_groups());
@@ -102,7 +130,7 @@ class TinyRun {
   std::unique_ptr<models::Decoder> decoder;
   std::unique_ptr<mixture::Mixture> mixture;
   std::unique_ptr<data::RowStream> rows;
-  BaseIdentity base = {"tiny", std::string(64, 'a')};
+  BaseIdentity base = {"tiny", {std::string(64, 'a'), std::string(64, 'c')}};
 };
 
 inline bool same_bits(const std::vector<at::Tensor>& a, const std::vector<at::Tensor>& b) {

@@ -23,7 +23,7 @@ TrainerState sample() {
   state.config = {
       {"learning_rate", 0.1}, {"output_dir", "a"}, {"mixture", {{"experts", {{"rank", 8}}}}}};
   state.base_name = "b";
-  state.base_hash = std::string(64, 'f');
+  state.base_hash = {std::string(64, 'f'), std::string(64, 'e')};
   state.dtype = "Float";
   state.threads = 2;
   return state;
@@ -56,12 +56,12 @@ TEST(TrainerState, BrokenFilesAreErrors) {
     write_file_atomically(folder.path() / "trainer_state.json", json.dump());
   };
   for (const auto& [key, value] :
-       std::vector<std::pair<const char*, Json>>{{"format", 2},
+       std::vector<std::pair<const char*, Json>>{{"format", 1},
                                                  {"step", 99},
                                                  {"step", "x"},
                                                  {"dropout_rng", {"zz", "0", "0", "0"}},
                                                  {"dropout_rng", {1, 2}},
-                                                 {"base_hash", 7}}) {
+                                                 {"base_weights", 7}}) {
     with(key, value);
     EXPECT_THROW(read_trainer_state(folder.path()), Error) << key << " " << value;
   }
@@ -72,8 +72,10 @@ TEST(TrainerState, BrokenFilesAreErrors) {
 TEST(CheckSameRun, NamesWhatDiffers) {
   EXPECT_EQ(refusal(sample()), "no error");
   TrainerState other = sample();
-  other.base_hash = std::string(64, '0');
-  EXPECT_THAT(refusal(other), HasSubstr("base model differs"));
+  other.base_hash.weights = std::string(64, '0');
+  EXPECT_THAT(refusal(other), HasSubstr("base model differs: the SHA-256 of the weights of b"));
+  other.base_hash.tokenizer = std::string(64, '0');
+  EXPECT_THAT(refusal(other), HasSubstr("of the weights and tokenizer of b"));
   other = sample();
   other.dtype = "BFloat16";
   EXPECT_THAT(refusal(other), HasSubstr("type of the frozen model differs"));

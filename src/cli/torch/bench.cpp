@@ -43,12 +43,6 @@ std::vector<data::PackedRow> random_rows(const BenchOptions& options, int64_t vo
   return rows;
 }
 
-runner::ComputeType compute_type(const std::string& name) {
-  if (name == "f32") return runner::ComputeType::kF32;
-  if (name == "bf16") return runner::ComputeType::kBf16;
-  return runner::ComputeType::kAuto;
-}
-
 /// Seconds of each step after one that warms up.
 std::vector<double> time_steps(const BenchOptions& options,
                                const models::Decoder& decoder,
@@ -104,9 +98,7 @@ int run_bench(const std::vector<std::string>& arguments) {
   app.add_option("--labelled", options.labelled, "share of positions with loss")
       ->check(CLI::Range(0.0, 1.0))
       ->capture_default_str();
-  app.add_option("--dtype", options.dtype, "auto, f32 or bf16")
-      ->check(CLI::IsMember({"auto", "f32", "bf16"}))
-      ->capture_default_str();
+  app.add_option("--dtype", options.dtype, "auto, float32 or bfloat16")->capture_default_str();
   app.add_flag("--json", as_json, "one line of JSON");
   std::vector<std::string> overrides;
   if (const ParseOutcome outcome = parse_arguments(app, arguments, &overrides); outcome.finished)
@@ -115,7 +107,7 @@ int run_bench(const std::vector<std::string>& arguments) {
   ReadReport report;
   const recipe::Recipe recipe = recipe::read_recipe("", overrides, report);
   const auto base = arch::open_base_model(recipe.base_model);
-  const at::ScalarType dtype = runner::choose_dtype(compute_type(options.dtype));
+  const at::ScalarType dtype = runner::choose_dtype(runner::compute_type(options.dtype));
   const auto decoder = models::Decoder::load(*base, {.dtype = dtype});
   mixture::Mixture mixture(recipe.mixture, decoder->projection_groups(), 42);
   mixture.plug(decoder->projection_groups());

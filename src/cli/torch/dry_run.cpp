@@ -4,6 +4,7 @@
 #include <map>
 
 #include "base/config_node.h"
+#include "base/log.h"
 #include "cli/terminal.h"
 #include "cli/torch/run_setup.h"
 #include "data/preview.h"
@@ -35,12 +36,23 @@ std::string targets_text(const std::vector<std::string>& paths) {
   return text;
 }
 
+void print_memory(const recipe::Recipe& recipe, const arch::ModelConfig& config) {
+  const int64_t bytes = element_bytes(recipe), available = train::available_memory_bytes();
+  std::printf("\nexpected peak memory: %s; available now: %s\n",
+              train::forecast_memory(recipe, config, bytes).text().c_str(),
+              bytes_text(static_cast<double>(available)).c_str());
+  if (const std::string shortage = train::memory_shortage(recipe, config, bytes, available);
+      !shortage.empty())
+    log().warn("training would be refused: it {}", shortage);
+}
+
 }  // namespace
 
 int print_dry_run(const recipe::Recipe& recipe) {
   std::printf("recipe\n%s", yaml_from_json(recipe::effective_config(recipe)).c_str());
   const DataSetup data = prepare_data(recipe);
   print_sample(data);
+  print_memory(recipe, data.base->config);
   const ModelSetup model = prepare_model(recipe, *data.base);
   std::printf("\ntargets hit: %s\n", targets_text(model.mixture->target_paths()).c_str());
   std::printf("parameters: %lld trained, %lld frozen\n",
@@ -49,10 +61,6 @@ int print_dry_run(const recipe::Recipe& recipe) {
   std::printf("rows per epoch: %lld, optimizer steps: %lld\n",
               static_cast<long long>(data.rows->rows_in_epoch(0)),
               static_cast<long long>(train::plan_cadence(recipe, *data.rows).total_steps));
-  const train::MemoryForecast forecast =
-      train::forecast_memory(recipe, data.base->config, element_bytes(recipe));
-  std::printf("expected peak memory: %s; available now: %s\n", forecast.text().c_str(),
-              bytes_text(static_cast<double>(train::available_memory_bytes())).c_str());
   return 0;
 }
 

@@ -10,14 +10,6 @@
 namespace lmoe::cli {
 namespace {
 
-runner::ComputeType compute_type(const std::string& name) {
-  if (name == "auto") return runner::ComputeType::kAuto;
-  if (name == "f32" || name == "float32") return runner::ComputeType::kF32;
-  if (name == "bf16" || name == "bfloat16") return runner::ComputeType::kBf16;
-  fail(ErrorCode::kInvalidArgument, "[arguments] unknown --dtype: given \"", name,
-       "\", expected auto, float32 or bfloat16");
-}
-
 /// A file of the run; for a checkpoint also of the run it belongs to. Empty when there is none.
 fs::path find_file(const fs::path& run, const char* name) {
   for (const fs::path& folder : {run, run.parent_path().parent_path()}) {
@@ -73,7 +65,7 @@ ChosenModel open_model(const ModelChoice& choice) {
   LMOE_CHECK_ARG(!choice.run.empty() || !choice.base.empty(),
                  "[arguments] no model: give a run folder, or a base model with --base");
   ChosenModel model;
-  runner::LoadOptions options{.base = choice.base, .dtype = compute_type(choice.dtype)};
+  runner::LoadOptions options{.base = choice.base, .dtype = runner::compute_type(choice.dtype)};
   if (!choice.run.empty()) {
     model.run = run_folder(choice.run);
     model.recipe = recipe_of(model.run);
@@ -82,7 +74,7 @@ ChosenModel open_model(const ModelChoice& choice) {
   model.name = model.run.empty() ? choice.base : model.run.lexically_normal().string();
   Progress progress("reading " + model.name);
   model.loaded = runner::load_model(options);
-  model.chat = make_chat(*model.loaded->base, model.run);
+  model.chat = make_chat(*model.loaded->base, model.loaded->run.value_or(fs::path()));
   model.renderer = std::make_unique<data::Renderer>(model.loaded->base->tokenizer, model.chat,
                                                     model.recipe.data);
   progress.finish();

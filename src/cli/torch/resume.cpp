@@ -15,7 +15,8 @@ namespace lmoe::cli {
 int run_resume(const std::vector<std::string>& arguments) {
   CLI::App app{
       "Continues an interrupted run, bit for bit, from its newest "
-      "complete checkpoint.",
+      "complete checkpoint; without one it starts from the beginning. "
+      "A finished run stays as it is.",
       "lmoe resume"};
   app.footer("examples:\n  lmoe resume runs/l-moe");
   std::string run;
@@ -33,7 +34,7 @@ int run_resume(const std::vector<std::string>& arguments) {
       config,
       {"output_dir=" + run, "auto_resume_from_checkpoints=true", "overwrite_output_dir=false"},
       report);
-  return train_run(recipe);
+  return resume_run(recipe);
 }
 
 }  // namespace lmoe::cli

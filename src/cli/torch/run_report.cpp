@@ -7,37 +7,33 @@
 #include "cli/interrupt.h"
 #include "cli/report_data.h"
 #include "cli/terminal.h"
-#include "data/record.h"
 #include "eval/evaluate.h"
 #include "runner/torch_step_model.h"
 
 namespace lmoe::cli {
 namespace {
 
-/// Enough for a first look; `lmoe eval` scores all records.
-constexpr int64_t kRecordsPerTask = 32;
+/// Where an eval.json says that it is only a first look, which a later one may replace.
+constexpr const char* kFirstLook = "first_look";
 
-std::vector<eval::EvalTask> quick_tasks(const recipe::Recipe& recipe,
-                                        const data::Renderer& renderer) {
-  std::vector<eval::EvalTask> tasks;
-  for (const data::DatasetOptions& source :
-       recipe.eval_datasets.empty() ? recipe.data.datasets : recipe.eval_datasets) {
-    const data::Dataset dataset = data::read_dataset(source, data::Purpose::kEvaluation);
-    tasks.push_back(
-        first_items(make_task(dataset, renderer, eval::Metric::kAuto), kRecordsPerTask));
-  }
-  return tasks;
+bool holds_fuller_results(const fs::path& path) {
+  if (!fs::exists(path)) return false;
+  const Json json = Json::parse(read_file(path), nullptr, /*allow_exceptions=*/false);
+  return !json.is_object() || !json.contains(kFirstLook);
 }
 
 }  // namespace
 
-void write_run_report(const recipe::Recipe& recipe,
-                      const fs::path& run,
-                      const DataSetup& data,
-                      ModelSetup& model) {
-  const std::vector<eval::EvalTask> tasks = quick_tasks(recipe, *data.renderer);
+void write_run_report(const fs::path& run, const DataSetup& data, ModelSetup& model) {
+  const fs::path path = run / "eval.json";
+  if (data.first_look.empty()) return;
+  if (holds_fuller_results(path)) {
+    log().warn("{} is kept as it is, also if it is of an earlier state; `lmoe eval {}` scores anew",
+               path.string(), run.string());
+    return;
+  }
   runner::TorchStepModel steps(*model.decoder, model.mixture.get());
-  Progress progress("a first look at " + std::to_string(kRecordsPerTask) + " records per task");
+  Progress progress("a first look at a few records per task");
   eval::EvalOptions options;
   options.ablation_records = 0;
   eval::EvalHooks hooks;
@@ -45,13 +41,12 @@ void write_run_report(const recipe::Recipe& recipe,
     progress.update(p.done, p.total, p.task + " " + p.phase);
   };
   hooks.is_cancelled = [] { return interrupted(); };
-  const eval::EvalResult result =
-      eval::evaluate(steps, *data.base->tokenizer, tasks, options, hooks, run.filename().string());
+  const eval::EvalResult result = eval::evaluate(steps, *data.base->tokenizer, data.first_look,
+                                                 options, hooks, run.filename().string());
   progress.finish();
-  Json evaluation = Json::object();
-  evaluation["results"] = Json::array();
+  Json evaluation = {{kFirstLook, true}, {"results", Json::array()}};
   evaluation["results"].push_back(eval::result_json(result));
-  write_file_atomically(run / "eval.json", evaluation.dump(1) + "\n");
+  write_file_atomically(path, evaluation.dump(1) + "\n");
   std::printf("%s", eval::result_table(result).c_str());
   std::printf("report: %s\n", write_report(run).c_str());
 }

@@ -4,15 +4,11 @@
 #include <filesystem>
 
 #include "cli/torch/run_setup.h"
-#include "recipe/recipe.h"
 
 namespace lmoe::cli {
 
-/// Scores a few records of `eval_datasets` (or, without those, of the training data), watches the
-/// router, keeps sample answers, writes eval.json and report.html, and says where.
-void write_run_report(const recipe::Recipe& recipe,
-                      const std::filesystem::path& run,
-                      const DataSetup& data,
-                      ModelSetup& model);
+/// Scores `data.first_look`, watches the router, keeps sample answers, writes eval.json and
+/// report.html, and says where. What `lmoe eval` wrote into eval.json is kept. Throws kInterrupted.
+void write_run_report(const std::filesystem::path& run, const DataSetup& data, ModelSetup& model);
 
 }  // namespace lmoe::cli

@@ -1,9 +1,11 @@
 #include "cli/torch/run_setup.h"
 
+#include "base/error.h"
 #include "base/files.h"
 #include "base/log.h"
 #include "cli/terminal.h"
 #include "data/chat_encoder.h"
+#include "data/record.h"
 #include "runner/base_record.h"
 #include "runner/loaded_model.h"
 #include "text/tokenizer.h"
@@ -23,15 +25,10 @@ std::unique_ptr<data::Renderer> make_renderer(const recipe::Recipe& recipe,
 }
 
 at::ScalarType dtype_of(const recipe::Recipe& recipe) {
-  switch (recipe.batch.bf16) {
-    case recipe::Bf16::kTrue:
-      return runner::choose_dtype(runner::ComputeType::kBf16);
-    case recipe::Bf16::kFalse:
-      return runner::choose_dtype(runner::ComputeType::kF32);
-    case recipe::Bf16::kAuto:
-      return runner::choose_dtype(runner::ComputeType::kAuto);
-  }
-  return at::kFloat;
+  const recipe::Bf16 wanted = recipe.batch.bf16;
+  return runner::choose_dtype(wanted == recipe::Bf16::kTrue    ? runner::ComputeType::kBf16
+                              : wanted == recipe::Bf16::kFalse ? runner::ComputeType::kF32
+                                                               : runner::ComputeType::kAuto);
 }
 
 void describe(const data::TrainingData& training) {
@@ -43,6 +40,32 @@ void describe(const data::TrainingData& training) {
       for (const std::string& key : set.extra_keys) keys += (keys.empty() ? "" : ", ") + key;
       log().info("  keys not used: {}", keys);
     }
+  }
+}
+
+/// Enough for a first look; `lmoe eval` scores all records.
+constexpr int64_t kRecordsPerTask = 32;
+
+std::vector<eval::EvalTask> make_tasks(const std::vector<data::DatasetOptions>& sources,
+                                       const data::Renderer& renderer) {
+  std::vector<eval::EvalTask> tasks;
+  for (const data::DatasetOptions& source : sources) {
+    const data::Dataset dataset = data::read_dataset(source, data::Purpose::kEvaluation);
+    tasks.push_back(eval::first_items(eval::make_task(dataset, renderer, eval::Metric::kAuto),
+                                      kRecordsPerTask));
+  }
+  return tasks;
+}
+
+std::vector<eval::EvalTask> first_look(const recipe::Recipe& recipe,
+                                       const data::Renderer& renderer) {
+  if (!recipe.eval_datasets.empty()) return make_tasks(recipe.eval_datasets, renderer);
+  try {
+    return make_tasks(recipe.data.datasets, renderer);
+  } catch (const Error& error) {
+    log().warn("the training data cannot be scored, so there will be no first look: {}",
+               error.what());
+    return {};
   }
 }
 
@@ -61,6 +84,7 @@ DataSetup prepare_data(const recipe::Recipe& recipe) {
   const auto seed = static_cast<uint64_t>(recipe.batch.seed);
   setup.training = data::load_training_data(*setup.renderer, seed);
   describe(setup.training);
+  setup.first_look = first_look(recipe, *setup.renderer);
   const data::StreamOptions options = {.sequence_len = recipe.data.sequence_len,
                                        .sample_packing = recipe.data.sample_packing,
                                        .seed = seed};

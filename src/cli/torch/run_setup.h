@@ -12,6 +12,7 @@
 #include "data/packing.h"
 #include "data/render.h"
 #include "data/row_stream.h"
+#include "eval/eval_task.h"
 #include "mixture/mixture.h"
 #include "models/decoder.h"
 #include "recipe/recipe.h"
@@ -25,10 +26,11 @@ struct DataSetup {
   data::TrainingData training;
   std::unique_ptr<data::RowStream> rows;
   std::vector<data::PackedRow> validation_rows;
+  std::vector<eval::EvalTask> first_look;  ///< what is scored right after training
 };
 
-/// Opens the base, renders and packs the data, and says on stderr what it
-/// found. Throws as the rooms do.
+/// Opens the base, renders and packs the data, opens eval_datasets too, and
+/// says on stderr what it found. Throws as the rooms do.
 DataSetup prepare_data(const recipe::Recipe& recipe);
 
 /// The frozen decoder with a fresh mixture plugged in.

@@ -22,8 +22,9 @@ int run_train(const std::vector<std::string>& arguments) {
       "learning_rate=1e-3 output_dir=runs/four\n"
       "  lmoe train recipes/l-moe.yaml --dry-run     # one masked "
       "sample, targets, parameters, memory\n"
-      "Every key: lmoe schema. Ctrl-C saves a checkpoint; `lmoe resume "
-      "RUN` goes on from it.");
+      "Every key: lmoe schema. Ctrl-C saves a checkpoint and ends with "
+      "exit code 130; `lmoe resume RUN` goes on from it. In the first look "
+      "after training the run is complete already: Ctrl-C there ends with 0.");
   std::string path;
   bool dry_run = false;
   app.add_option("recipe", path, "the recipe file")->required();

@@ -2,6 +2,8 @@
 
 #include <cstdio>
 
+#include "base/duration.h"
+#include "base/error.h"
 #include "base/files.h"
 #include "base/log.h"
 #include "cli/interrupt.h"
@@ -10,6 +12,7 @@
 #include "cli/torch/run_report.h"
 #include "cli/torch/run_setup.h"
 #include "cli/torch/train_progress.h"
+#include "train/checkpoint.h"
 #include "train/memory_forecast.h"
 #include "train/trainer.h"
 #include "train/validation.h"
@@ -26,15 +29,44 @@ void say_result(const train::TrainResult& result, const fs::path& folder) {
       bytes_text(static_cast<double>(result.peak_memory_bytes)).c_str(), folder.c_str());
 }
 
+void say_already_complete(const fs::path& run) {
+  std::printf("already complete: all steps are done\nrun: %s\nscore it with: lmoe eval %s\n",
+              run.c_str(), run.c_str());
+}
+
+/// The run is complete whatever becomes of this.
+void look_at(const fs::path& run, const DataSetup& data, ModelSetup& model) {
+  write_report(run);  // the curves at least, should the look at the router be cut short
+  try {
+    write_run_report(run, data, model);
+  } catch (const Error& error) {
+    std::fprintf(stderr, "the run is complete: %s; only the first look at it %s\n", run.c_str(),
+                 error.code() == ErrorCode::kInterrupted ? "was interrupted" : "failed");
+    if (error.code() != ErrorCode::kInterrupted) throw;
+    std::fprintf(stderr, "score it with: lmoe eval %s\n", run.c_str());
+  }
+}
+
 }  // namespace
+
+int resume_run(const recipe::Recipe& recipe) {
+  if (train::is_finished(recipe.run.output_dir)) {
+    say_already_complete(recipe.run.output_dir);
+    return 0;
+  }
+  return train_run(recipe);
+}
 
 int train_run(const recipe::Recipe& recipe) {
   catch_interrupts();
   const train::RunFolder folder(recipe.run);
-  DataSetup data = prepare_data(recipe);
+  if (recipe.run.auto_resume_from_checkpoints && !folder.resume_from())
+    log().info("{} has no checkpoint: starting from the beginning", folder.path().string());
+  const bool was_finished = folder.resume_from() && train::is_finished(folder.path());
+  const DataSetup data = prepare_data(recipe);
   train::check_memory(recipe, data.base->config, element_bytes(recipe),
                       train::available_memory_bytes());
-  const std::string content_hash = data.base->content_hash();
+  const arch::ContentHash content_hash = data.base->content_hash();
   ModelSetup model = prepare_model(recipe, *data.base);
   log().info("training {} parameters in {} projections, {} frozen",
              model.mixture->parameter_count(), model.mixture->target_paths().size(),
@@ -57,15 +89,16 @@ int train_run(const recipe::Recipe& recipe) {
                             {data.base->name, content_hash},
                             side_files(recipe, *data.base)};
   const train::TrainResult result = train::train(job, callbacks);
+  if (was_finished) {
+    say_already_complete(folder.path());
+    return 0;
+  }
   say_result(result, folder.path());
   if (result.interrupted) {
     std::fprintf(stderr, "interrupted; go on with: lmoe resume %s\n", folder.path().c_str());
     return 130;
   }
-  if (recipe.run.plot_loss) {
-    write_report(folder.path());  // the curves at least, should the look at the router be cut short
-    write_run_report(recipe, folder.path(), data, model);
-  }
+  if (recipe.run.plot_loss) look_at(folder.path(), data, model);
   return 0;
 }
 

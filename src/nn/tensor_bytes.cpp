@@ -1,4 +1,4 @@
-#include "mixture/tensor_bytes.h"
+#include "nn/tensor_bytes.h"
 
 #include <ATen/ATen.h>
 #include <c10/core/GradMode.h>
@@ -7,7 +7,7 @@
 
 #include "base/error.h"
 
-namespace lmoe::mixture {
+namespace lmoe::nn {
 
 io::TensorView view_of(const std::string& name, const at::Tensor& tensor) {
   LMOE_ASSERT(tensor.is_contiguous());
@@ -33,4 +33,4 @@ void copy_from_view(const io::TensorView& view, const at::Tensor& target) {
   at::Tensor(target).copy_(values);
 }
 
-}  // namespace lmoe::mixture
+}  // namespace lmoe::nn
