@@ -35,13 +35,14 @@ Widths widths_of(const arch::ModelConfig& config) {
 struct Projection {
   const char* name;
   int64_t in, out;
+  int group;  ///< projections of a group share their input
 };
 
 std::vector<Projection> projections(const Widths& w) {
-  return {{"q_proj", w.hidden, w.queries},  {"k_proj", w.hidden, w.keys},
-          {"v_proj", w.hidden, w.keys},     {"o_proj", w.queries, w.hidden},
-          {"gate_proj", w.hidden, w.inner}, {"up_proj", w.hidden, w.inner},
-          {"down_proj", w.inner, w.hidden}};
+  return {{"q_proj", w.hidden, w.queries, 0},  {"k_proj", w.hidden, w.keys, 0},
+          {"v_proj", w.hidden, w.keys, 0},     {"o_proj", w.queries, w.hidden, 1},
+          {"gate_proj", w.hidden, w.inner, 2}, {"up_proj", w.hidden, w.inner, 2},
+          {"down_proj", w.inner, w.hidden, 3}};
 }
 
 bool is_target(const spec::MixtureSpec& spec, const std::string& name) {
@@ -63,21 +64,29 @@ struct LayerAdapters {
   int64_t kept_floats_per_token = 0;
 };
 
-LayerAdapters adapters_of(const spec::MixtureSpec& spec, const Widths& widths) {
+LayerAdapters adapters_of(const spec::MixtureSpec& spec,
+                          const Widths& widths,
+                          int64_t dtype_bytes) {
   const int64_t stacked = spec.experts.count * spec.experts.rank;
   LayerAdapters adapters;
   bool has_attention_gate = false, has_mlp_gate = false;
+  int last_group = -1;
   for (const Projection& p : projections(widths)) {
     if (!is_target(spec, p.name)) continue;
     adapters.parameters += stacked * (p.in + p.out);
     adapters.kept_per_token += stacked;  // A x
     if (!spec.has_gate()) continue;
-    adapters.stacked += stacked * p.in;
+    // Gates work in float32: they share the product of A where the model does too, and keep a wide
+    // copy of their input where it does not.
+    const bool is_wide = dtype_bytes == kFloat;
+    if (is_wide) adapters.stacked += stacked * p.in;
     bool& seen = std::string_view(p.name).size() == 6 ? has_attention_gate : has_mlp_gate;
     if (spec.gate.share == spec::GateShare::kBlock && seen) continue;
     seen = true;
     const int64_t in = spec.gate.source == spec::GateSource::kBlockInput ? widths.hidden : p.in;
     adapters.parameters += gate_parameters(spec.gate, in, spec.experts.count);
+    if (!is_wide && p.group != last_group) adapters.kept_floats_per_token += in;
+    last_group = p.group;
     adapters.kept_floats_per_token +=
         4 * spec.experts.count;  // logits, probabilities, weights, their log
   }
@@ -157,7 +166,7 @@ MemoryForecast forecast_memory(const recipe::Recipe& recipe,
                                const arch::ModelConfig& config,
                                int64_t dtype_bytes) {
   const Widths widths = widths_of(config);
-  const LayerAdapters adapters = adapters_of(recipe.mixture, widths);
+  const LayerAdapters adapters = adapters_of(recipe.mixture, widths, dtype_bytes);
   const int64_t tokens = recipe.batch.micro_batch_size * recipe.data.sequence_len;
   MemoryForecast forecast;
   forecast.trained_parameters = config.num_hidden_layers * adapters.parameters;

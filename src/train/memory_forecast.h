@@ -1,5 +1,5 @@
 // Peak memory of a training run, before it starts. On SmolLM2-135M (LoRA r=64 and L-MoE 8x8, 1x256
-// to 4x512 tokens, float32 and bfloat16) within 3 % of what was measured.
+// to 4x512 tokens, float32 and bfloat16) within 6 % of what was measured.
 //
 //   forecast_memory(recipe, config, 4).text()                          for --dry-run
 //   check_memory(recipe, config, 4, available_memory_bytes());         refuses early

@@ -50,6 +50,43 @@ TEST(MemoryForecast, GrowsWithRowsAndTokens) {
               2.0 * static_cast<double>(small.activation_bytes), 2.0);
 }
 
+struct Measured {
+  const char* method;
+  int64_t dtype_bytes, rows, length;
+  double peak;  ///< GB
+};
+
+/// Peak resident memory of `lmoe bench train` on SmolLM2-135M, one thread: LoRA of rank 64, L-MoE
+/// of 8 experts of rank 8.
+constexpr Measured kMeasured[] = {{"lora", 4, 1, 256, 1.398},  {"lora", 4, 4, 256, 2.368},
+                                  {"lora", 4, 4, 512, 3.601},  {"l-moe", 4, 1, 256, 1.438},
+                                  {"l-moe", 4, 4, 256, 2.472}, {"l-moe", 4, 4, 512, 3.742},
+                                  {"lora", 2, 1, 256, 0.980},  {"lora", 2, 4, 256, 1.451},
+                                  {"l-moe", 2, 4, 256, 1.901}, {"l-moe", 2, 4, 512, 2.915}};
+
+TEST(MemoryForecast, IsCloseToWhatWasMeasured) {
+  arch::ModelConfig config = test::tiny_config();
+  config.vocab_size = 49152;
+  config.hidden_size = 576;
+  config.intermediate_size = 1536;
+  config.num_hidden_layers = 30;
+  config.num_attention_heads = 9;
+  config.num_key_value_heads = 3;
+  config.head_dim = 64;
+  for (const Measured& measured : kMeasured) {
+    recipe::Recipe recipe = tiny_recipe("unused", measured.method);
+    recipe.mixture = spec::find_method(measured.method).preset();
+    recipe.mixture.experts.count = recipe.mixture.has_gate() ? 8 : 1;
+    recipe.mixture.experts.rank = recipe.mixture.has_gate() ? 8 : 64;
+    recipe.batch.micro_batch_size = measured.rows;
+    recipe.data.sequence_len = measured.length;
+    const int64_t total = forecast_memory(recipe, config, measured.dtype_bytes).total();
+    EXPECT_NEAR(static_cast<double>(total) / 1e9, measured.peak, 0.08 * measured.peak)
+        << measured.method << " " << measured.dtype_bytes << " " << measured.rows << "x"
+        << measured.length;
+  }
+}
+
 TEST(MemoryForecast, RefusesEarlyWithWhatWouldFit) {
   recipe::Recipe recipe = tiny_recipe("unused");
   const arch::ModelConfig config = test::tiny_config();
