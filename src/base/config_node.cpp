@@ -77,6 +77,10 @@ void set_override(ConfigNode& root, std::string_view assignment) {
   ConfigNode* node = &root;
   for (const std::string& part : split_path(assignment.substr(0, equals)))
     node = &descend(*node, part, assignment);
+  const bool is_second = node->where.file == value.where.file && node->where.line == 0;
+  LMOE_CHECK_ARG(!is_second, "[config] command line: ", assignment.substr(0, equals),
+                 " is given twice: the second time ", assignment.substr(equals + 1),
+                 ", expected one value; hint: a list is written key=[a, b]");
   *node = std::move(value);
 }
 

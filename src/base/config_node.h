@@ -69,7 +69,7 @@ std::string yaml_from_json(const Json& json);
 
 /// `set_override(root, "mixture.losses.0.coef=0.001")`: the path is made where it is missing, list
 /// items by number (one past the end appends), the value is parsed as YAML. Hyphens in the path's
-/// keys are read as underscores. Throws kInvalidArgument.
+/// keys are read as underscores. Throws kInvalidArgument, also for a path overridden before.
 void set_override(ConfigNode& root, std::string_view assignment);
 
 }  // namespace lmoe

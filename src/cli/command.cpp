@@ -44,7 +44,8 @@ std::vector<std::string> overrides_from_extras(const std::vector<std::string>& e
     if (text.find('=') != std::string::npos) {
       overrides.push_back(without_dashes(text));
     } else {
-      LMOE_CHECK_ARG(i + 1 < extras.size(), "[arguments] ", text, " needs a value; see --help");
+      LMOE_CHECK_ARG(i + 1 < extras.size(), "[arguments] ", text,
+                     " has no value: given nothing after it, expected one; see --help");
       overrides.push_back(without_dashes(text) + "=" + extras[++i]);
     }
   }

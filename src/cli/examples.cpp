@@ -7,7 +7,7 @@
 
 #include "base/error.h"
 #include "base/files.h"
-#include "base/nearest.h"
+#include "cli/known_names.h"
 #include "cli/torch_free_commands.h"
 
 namespace lmoe::cli {
@@ -61,9 +61,8 @@ int run_examples(const std::vector<std::string>& arguments) {
   if (found == recipes.end()) {
     std::vector<std::string> names;
     for (const auto& [key, path] : recipes) names.push_back(key);
-    const std::string nearest = nearest_name(name, names);
-    fail(ErrorCode::kNotFound, "[examples] no recipe \"", name, "\"",
-         nearest.empty() ? "; see `lmoe examples`" : "; nearest is \"" + nearest + "\"");
+    fail(ErrorCode::kNotFound, "[examples] unknown recipe: given \"", name, "\", expected one of ",
+         one_of(name, names));
   }
   std::fputs(read_file(found->second).c_str(), stdout);
   return 0;

@@ -1,6 +1,7 @@
 #include "cli/inspection.h"
 
 #include <algorithm>
+#include <cstring>
 #include <map>
 #include <sstream>
 
@@ -117,6 +118,24 @@ Json describe_tensor_file(const fs::path& path, bool with_tensors) {
   return out;
 }
 
+/// A file or folder of another kind; names and paths that do not exist are the model's to refuse.
+void check_is_model(const fs::path& path) {
+  std::error_code ignored;
+  constexpr std::string_view kMagic = "GGUF";
+  bool known = !fs::exists(path, ignored);
+  if (fs::is_directory(path, ignored)) {
+    known = fs::exists(path / "config.json", ignored);
+  } else if (!known) {
+    const MappedFile file(path);
+    known = file.bytes().size() >= kMagic.size() &&
+            std::memcmp(file.bytes().data(), kMagic.data(), kMagic.size()) == 0;
+  }
+  LMOE_CHECK_DATA(known, "[inspect] ", path.string(), " is nothing known: given a ",
+                  fs::is_directory(path, ignored) ? "folder" : "file",
+                  ", expected a GGUF or .safetensors file, or a folder with config.json (base "
+                  "model), adapter_config.json (adapter) or mixture.yaml (run)");
+}
+
 void append_line(std::ostringstream& out,
                  const std::string& key,
                  const Json& value,
@@ -151,6 +170,7 @@ Json inspect(const std::string& path, bool with_tensors) {
   if (fs::is_regular_file(folder, ignored) && folder.extension() == ".safetensors") {
     return describe_tensor_file(folder, with_tensors);
   }
+  check_is_model(folder);
   return describe_base(path, with_tensors);
 }
 

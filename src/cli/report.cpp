@@ -19,7 +19,7 @@ int run_report(const std::vector<std::string>& arguments) {
   }
   if (!fs::exists(fs::path(run) / "log.jsonl")) {
     fail(ErrorCode::kNotFound, "[report] ", run,
-         " has no log.jsonl; hint: give the output_dir of a run");
+         " is no run: given a path without log.jsonl, expected the output_dir of a run");
   }
   std::printf("report: %s\n", write_report(run).c_str());
   return 0;

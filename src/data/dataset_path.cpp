@@ -56,7 +56,9 @@ ResolvedPath resolve_dataset(const DatasetOptions& options) {
                                ? std::min(resolved.max_samples, options.max_samples)
                                : options.max_samples;
   }
-  if (!fs::exists(path)) fail(ErrorCode::kNotFound, "[data] ", path, ": no such file or folder");
+  if (!fs::exists(path))
+    fail(ErrorCode::kNotFound, "[data] no such file or folder: given ", path,
+         ", expected JSON lines, a JSON list, or a folder with train.jsonl");
   resolved.file = fs::is_directory(path) ? file_in(path, options.split) : fs::path(path);
   resolved.name = options.name.empty() ? name_of(resolved.file) : options.name;
   return resolved;

@@ -93,16 +93,18 @@ EncodedDataset encode_dataset(const Dataset& dataset, const Renderer& renderer, 
         continue;
       }
       LMOE_CHECK_ARG(options.excess_length_strategy == ExcessLength::kTruncate, "[data] ",
-                     dataset.file, ":", record.line, ": given ", example.length(),
+                     dataset.file, ":", record.line, ": too long: given ", example.length(),
                      " tokens, expected at most sequence_len ", options.sequence_len,
-                     " (excess_length_strategy: raise)");
+                     "; hint: excess_length_strategy=truncate or drop");
       cut(example, options, dataset.file);
     }
     encoded.examples.push_back(std::move(example));
   }
-  LMOE_CHECK_ARG(!encoded.examples.empty(), "[data] ", dataset.file, ": all ",
-                 dataset.records.size(), " records are longer than sequence_len ",
-                 options.sequence_len, " and were dropped");
+  LMOE_CHECK_ARG(!encoded.examples.empty(), "[data] ", dataset.file, ": nothing is left: given ",
+                 dataset.records.size(), " records that are all too long, expected at most ",
+                 options.sequence_len,
+                 " tokens; hint: raise sequence_len, or "
+                 "excess_length_strategy=truncate");
   refresh(encoded);
   return encoded;
 }
@@ -110,7 +112,7 @@ EncodedDataset encode_dataset(const Dataset& dataset, const Renderer& renderer, 
 TrainingData load_training_data(const Renderer& renderer, uint64_t seed) {
   const DataOptions& options = renderer.options();
   LMOE_CHECK_ARG(!options.datasets.empty(),
-                 "[data] no data to train on; expected `datasets` with at least one path");
+                 "[data] no data to train on: given no `datasets`, expected at least one path");
   const bool whole =
       options.val_set_size < 1.0 || options.val_set_size == std::floor(options.val_set_size);
   LMOE_CHECK_ARG(whole && options.val_set_size >= 0.0, "[data] val_set_size: given ",

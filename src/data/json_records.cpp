@@ -38,14 +38,16 @@ bool too_deep(std::string_view text) {
 }
 
 Json parse(std::string_view text, const fs::path& file, int64_t line) {
-  LMOE_CHECK_DATA(!too_deep(text), at(file, line), "nested more than ", kMaxNesting, " deep");
+  LMOE_CHECK_DATA(!too_deep(text), at(file, line), "too deep: given brackets in more than ",
+                  kMaxNesting, " levels, expected a record");
   try {
     return Json::parse(text);
   } catch (const Json::parse_error& error) {
     std::string_view what = error.what();
     if (const size_t column = what.find("column "); column != std::string_view::npos)
       what.remove_prefix(column);
-    fail(ErrorCode::kCorruptData, at(file, line), "no valid JSON: ", what.substr(0, 200));
+    fail(ErrorCode::kCorruptData, at(file, line), "no valid JSON at ", what.substr(0, 200),
+         "; expected one object per line");
   }
 }
 
@@ -64,8 +66,9 @@ void read_json_records(const fs::path& file,
   if (text.starts_with("\xEF\xBB\xBF")) text.remove_prefix(3);
   const size_t first = text.find_first_not_of(kSpace);
   if (first != std::string_view::npos && text[first] == '[') {
-    LMOE_CHECK_DATA(text.size() <= kMaxListBytes, "[data] ", file.string(), ": a JSON list of ",
-                    text.size(), " bytes; hint: write it as JSON lines");
+    LMOE_CHECK_DATA(text.size() <= kMaxListBytes, "[data] ", file.string(),
+                    ": the JSON list is too long: given ", text.size(), " bytes, expected at most ",
+                    kMaxListBytes, "; hint: write it as JSON lines");
     const Json list = parse(text, file, 1);
     int64_t item = 0;
     for (const Json& object : list) {

@@ -42,9 +42,10 @@ class DatasetReader {
       set_.type = found;
       first_line_ = line;
     }
-    LMOE_CHECK_DATA(found == set_.type, "[data] ", set_.file, ":", line, ": a record of shape ",
-                    enum_name(found), ", but line ", first_line_, " has shape ",
-                    enum_name(set_.type), "; hint: one shape per file, or give `type`");
+    LMOE_CHECK_DATA(found == set_.type, "[data] ", set_.file, ":", line,
+                    ": two shapes in one file: given ", enum_name(found), ", expected ",
+                    enum_name(set_.type), " as in line ", first_line_,
+                    "; hint: one shape per file, or give `type`");
   }
 
   RecordType detected(const Json& object, int64_t line) const {

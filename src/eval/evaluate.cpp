@@ -27,11 +27,14 @@ EvalResult evaluate(decode::StepModel& model,
                     const EvalOptions& options,
                     const EvalHooks& hooks,
                     const std::string& model_name) {
-  LMOE_CHECK_ARG(!tasks.empty(), "[eval] there is nothing to evaluate: no tasks");
+  LMOE_CHECK_ARG(!tasks.empty(),
+                 "[eval] nothing to evaluate: given no tasks, expected at least one");
   std::set<std::string> names;
   for (const EvalTask& task : tasks)
-    LMOE_CHECK_ARG(names.insert(task.name).second, "[eval] two tasks have the name ", task.name,
-                   "; give one of them another with `name`");
+    LMOE_CHECK_ARG(names.insert(task.name).second, "[eval] two tasks have one name: given ",
+                   task.name,
+                   " twice, expected names that differ; hint: `name` of an entry of "
+                   "eval_datasets");
   EvalResult result;
   result.model = model_name;
   result.confidence = options.confidence;

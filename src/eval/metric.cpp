@@ -28,7 +28,8 @@ double score_of(Metric metric, std::span<const Outcome> outcomes) {
     value += outcome.value;
     weight += outcome.weight;
   }
-  LMOE_CHECK_ARG(weight > 0.0, "[eval] nothing to score: no record has a scored token");
+  LMOE_CHECK_ARG(weight > 0.0,
+                 "[eval] nothing to score: given records without a scored token, expected answers");
   return metric == Metric::kPerplexity ? std::exp(value / weight) : value / weight;
 }
 

@@ -23,8 +23,10 @@ void check_sample_options(const SampleOptions& options) { check_ranges(options);
 void check_generate_options(const GenerateOptions& options) {
   check_ranges(options);
   for (const std::string& stop : options.stop)
-    LMOE_CHECK_ARG(!stop.empty(),
-                   "[generate] a stop text is empty: every answer would end at once");
+    LMOE_CHECK_ARG(
+        !stop.empty(),
+        "[generate] a stop text is empty: given \"\", expected text; every answer would end at "
+        "once");
 }
 
 }  // namespace lmoe::generate

@@ -21,8 +21,10 @@ struct Match {
 
 StopMatcher::StopMatcher(std::vector<std::string> stop) : stop_(std::move(stop)) {
   for (const std::string& text : stop_) {
-    LMOE_CHECK_ARG(!text.empty(),
-                   "[generate] a stop text is empty: every answer would end at once");
+    LMOE_CHECK_ARG(
+        !text.empty(),
+        "[generate] a stop text is empty: given \"\", expected text; every answer would end at "
+        "once");
   }
 }
 

@@ -1,9 +1,11 @@
 #include "io/gguf_tensors.h"
 
 #include <algorithm>
+#include <limits>
 #include <map>
 
-#include "base/checked.h"
+#include "base/error.h"
+#include "io/byte_size.h"
 
 namespace lmoe::io {
 namespace {
@@ -80,9 +82,7 @@ void place(Described& tensor,
            const std::string& file) {
   TensorView& view = tensor.view;
   const std::string where = "[gguf] " + file + ": tensor \"" + view.name + "\": ";
-  const auto blocks = static_cast<uint64_t>(view.elements() / block_elements(view.dtype));
-  const uint64_t size =
-      checked_mul(blocks, static_cast<uint64_t>(block_bytes(view.dtype)), "size of a tensor");
+  const uint64_t size = byte_size(view, where);
   LMOE_CHECK_DATA(tensor.offset % alignment == 0, where, "offset ", tensor.offset,
                   " is not a multiple of ", alignment);
   LMOE_CHECK_DATA(tensor.offset <= data.size() && size <= data.size() - tensor.offset, where, size,

@@ -4,9 +4,10 @@
 #include <optional>
 #include <unordered_set>
 
-#include "base/checked.h"
+#include "base/error.h"
 #include "base/json.h"
 #include "io/byte_reader.h"
+#include "io/byte_size.h"
 #include "io/strict_json.h"
 
 namespace lmoe::io {
@@ -143,12 +144,12 @@ TensorView make_view(const Entry& entry,
   const uint64_t begin = entry.offsets->at(0), end = entry.offsets->at(1);
   LMOE_CHECK_DATA(begin <= end && end <= data.size(), where, "data_offsets: given [", begin, ", ",
                   end, "], expected a range inside the ", data.size(), " bytes of data");
-  uint64_t size = 1;
   for (const uint64_t dimension : *entry.shape) {
-    size = checked_mul(size, dimension, "number of elements");
-    view.shape.push_back(checked_cast<int64_t>(dimension, "dimension"));
+    LMOE_CHECK_DATA(dimension <= static_cast<uint64_t>(INT64_MAX), where, "shape: given ",
+                    dimension, ", expected at most ", INT64_MAX);
+    view.shape.push_back(static_cast<int64_t>(dimension));
   }
-  size = checked_mul(size, static_cast<uint64_t>(block_bytes(view.dtype)), "size of a tensor");
+  const uint64_t size = byte_size(view, where);
   LMOE_CHECK_DATA(size == end - begin, where, "shape ", view.shape_text(), " of ", *entry.dtype,
                   " needs ", size, " bytes, data_offsets span ", end - begin);
   view.bytes = data.subspan(begin, size);

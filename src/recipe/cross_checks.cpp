@@ -27,20 +27,21 @@ void settle_batch(const ConfigNode& tree, BatchOptions& batch) {
   int64_t& steps = batch.gradient_accumulation_steps;
   if (batch.batch_size) {
     const int64_t rows = *batch.batch_size;
-    const std::string opening =
-        concat("[config] ", place_of(tree, "batch_size"), ": batch_size ", rows);
-    LMOE_CHECK_ARG(has_micro || has_steps, opening,
-                   " is rows per optimizer step here and rows per forward elsewhere; hint: give "
-                   "micro_batch_size and gradient_accumulation_steps instead");
+    const std::string where = concat("[config] ", place_of(tree, "batch_size"), ": batch_size");
+    LMOE_CHECK_ARG(has_micro || has_steps, where,
+                   " is rows per optimizer step here and rows per forward elsewhere: given ", rows,
+                   " alone, expected micro_batch_size or gradient_accumulation_steps with it; "
+                   "hint: micro_batch_size=4 batch_size=16");
     if (has_micro != has_steps) {
       const int64_t divisor = has_micro ? micro : steps;
-      LMOE_CHECK_ARG(rows % divisor == 0, opening, " is no multiple of ",
+      LMOE_CHECK_ARG(rows % divisor == 0, where, " cannot be split: given ", rows,
+                     ", expected a multiple of ",
                      has_micro ? "micro_batch_size " : "gradient_accumulation_steps ", divisor);
       (has_micro ? steps : micro) = rows / divisor;
     }
-    LMOE_CHECK_ARG(rows == micro * steps, opening,
-                   " must be micro_batch_size x gradient_accumulation_steps: given ", micro, " x ",
-                   steps, " = ", micro * steps);
+    LMOE_CHECK_ARG(rows == micro * steps, where, " contradicts other keys: given ", rows,
+                   ", expected micro_batch_size x gradient_accumulation_steps = ", micro, " x ",
+                   steps, " = ", micro * steps, "; hint: leave one of the three out");
   }
   batch.batch_size = micro * steps;
   if (const ConfigNode* iters = tree.find("iters")) {

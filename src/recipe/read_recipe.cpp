@@ -21,6 +21,23 @@ ConfigNode read_tree(const std::filesystem::path& path, const std::vector<std::s
   return tree;
 }
 
+/// Keys are refused by readers that other things use too; that `lmoe schema` lists a recipe's is
+/// known here.
+[[noreturn]] void refuse(const Error& error) {
+  const bool is_key = std::string_view(error.what()).find(": unknown key ") != std::string::npos;
+  fail(error.code(), error.what(), is_key ? "; hint: `lmoe schema` lists all keys" : "");
+}
+
+void read_sections(const ConfigNode& tree, Recipe& recipe, ReadReport& report) {
+  const ConfigNode section = mixture_section(tree, report);
+  RecipeFile file;
+  ConfigNode flat = tree;
+  flat.erase("mixture");
+  OptionReader(report).read(flat, file);
+  recipe = std::move(file.recipe);
+  recipe.mixture = spec::read_mixture(section, report);
+}
+
 }  // namespace
 
 Recipe read_recipe(const std::filesystem::path& path,
@@ -31,14 +48,12 @@ Recipe read_recipe(const std::filesystem::path& path,
   refuse_foreign_keys(tree);
   rewrite_foreign_keys(tree, report);
   rewrite_targets(tree);
-  const ConfigNode section = mixture_section(tree, report);
-
-  RecipeFile file;
-  ConfigNode flat = tree;
-  flat.erase("mixture");
-  OptionReader(report).read(flat, file);
-  Recipe recipe = std::move(file.recipe);
-  recipe.mixture = spec::read_mixture(section, report);
+  Recipe recipe;
+  try {
+    read_sections(tree, recipe, report);
+  } catch (const Error& error) {
+    refuse(error);
+  }
   settle(tree, recipe);
   if (recipe.run.output_dir.empty())
     recipe.run.output_dir =

@@ -54,6 +54,23 @@ TEST(ConfigNode, OverridesReachIntoMapsAndLists) {
   EXPECT_THROW(set_override(root, "nothing"), Error);
 }
 
+TEST(ConfigNode, AnOverrideGivenTwiceIsRefused) {
+  ConfigNode root = parse_config("seed: 1\n", "r.yaml");
+  set_override(root, "seed=2");
+  set_override(root, "optimizer={lr: 1}");
+  set_override(root, "optimizer.lr=2");
+  set_override(root, "optimizer.eps=3");
+  for (const char* again : {"seed=3", "seed=2", "optimizer.lr=4", "optimizer={}"}) {
+    try {
+      set_override(root, again);
+      ADD_FAILURE() << again;
+    } catch (const Error& error) {
+      EXPECT_EQ(error.code(), ErrorCode::kInvalidArgument);
+      EXPECT_NE(std::string(error.what()).find("is given twice"), std::string::npos);
+    }
+  }
+}
+
 TEST(ConfigNode, YamlRoundTrip) {
   const Json json = Json::parse(
       R"({"a":"true","b":true,"c":1e-4,"d":["x","1","~"],"e":{"f":null,"g":"a: b # c"},"h":""})");

@@ -4,6 +4,8 @@
 
 #include <gtest/gtest.h>
 
+#include "cli/known_names.h"
+
 namespace lmoe::cli {
 namespace {
 
@@ -32,6 +34,14 @@ TEST(ParseArguments, MistakesEndWithCodeTwo) {
   app.add_option("--prompt", prompt)->required();
   EXPECT_EQ(parse_arguments(app, {}).exit_code, 2);
   EXPECT_TRUE(parse_arguments(app, {"--prompt"}).finished);
+}
+
+TEST(KnownNames, AreListedWithTheNearest) {
+  const std::vector<std::string> known = {"arc", "boolq", "scan"};
+  EXPECT_EQ(one_of("scam", known), "arc, boolq, scan; nearest is \"scan\"");
+  EXPECT_EQ(one_of("zzzzzz", known), "arc, boolq, scan");
+  EXPECT_EQ(one_of("x", {}), "nothing");
+  EXPECT_TRUE(one_of("x", std::vector<std::string>(21, "name")).ends_with("name, …"));
 }
 
 }  // namespace

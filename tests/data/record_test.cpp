@@ -126,7 +126,7 @@ TEST(Records, BadFilesAreRefusedWithFileAndLine) {
       {"[1]", ErrorCode::kCorruptData, ":1: given number"},
       {"{\"a\": 1, \"b\": 2}", ErrorCode::kInvalidArgument, "given the keys a, b"},
       {"{\"text\": \"a\"}\n{\"prompt\": \"a\", \"response\": \"b\"}", ErrorCode::kCorruptData,
-       ":2: a record of shape prompt_completion, but line 1 has shape text"},
+       ":2: two shapes in one file: given prompt_completion, expected text as in line 1"},
       {"{\"text\": null}", ErrorCode::kCorruptData, ":1: the field \"text\" is missing or null"},
       {"{\"text\": 5}", ErrorCode::kCorruptData, "\"text\": given number, expected text"},
       {"{\"prompt\": \"a\", \"response\": null}", ErrorCode::kCorruptData, "\"completion\""},

@@ -93,6 +93,18 @@ TEST_F(GgufHostile, Dimensions) {
   EXPECT_THROW(open(described({32}, /*type=*/12)), Error) << "half a block of q4_K";
 }
 
+TEST_F(GgufHostile, TooLargeShapesNameFileAndTensor) {
+  try {
+    open(described({uint64_t{1} << 32, uint64_t{1} << 32}));
+    ADD_FAILURE();
+  } catch (const Error& error) {
+    const std::string message = error.what();
+    EXPECT_NE(message.find(".gguf: tensor \"a\": given shape [4294967296, 4294967296] of F32"),
+              std::string::npos)
+        << message;
+  }
+}
+
 TEST_F(GgufHostile, TensorTypes) {
   for (const uint32_t type : {4U, 5U, 31U, 100U, UINT32_MAX})
     EXPECT_THROW(open(described({256}, type)), Error) << type;

@@ -16,10 +16,12 @@ TEST(CrossChecks, BatchSizeIsRowsPerStep) {
             3);
   EXPECT_EQ(read_text("batch_size: 12\ngradient_accumulation_steps: 2\n").batch.micro_batch_size,
             6);
-  EXPECT_THAT(message_of("batch_size: 12\n"), HasSubstr("rows per optimizer step here"));
-  EXPECT_THAT(message_of("batch_size: 10\nmicro_batch_size: 4\n"), HasSubstr("no multiple of"));
+  EXPECT_THAT(message_of("batch_size: 12\n"),
+              HasSubstr("given 12 alone, expected micro_batch_size or"));
+  EXPECT_THAT(message_of("batch_size: 10\nmicro_batch_size: 4\n"),
+              HasSubstr("given 10, expected a multiple of micro_batch_size 4"));
   EXPECT_THAT(message_of("micro_batch_size: 4\ngradient_accumulation_steps: 3\nbatch_size: 10\n"),
-              HasSubstr("r.yaml:3: batch_size 10 must be"));
+              HasSubstr("r.yaml:3: batch_size contradicts other keys: given 10, expected"));
 }
 
 TEST(CrossChecks, ItersOnlyWithoutAccumulation) {

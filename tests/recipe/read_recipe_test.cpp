@@ -36,6 +36,8 @@ TEST(ReadRecipe, RefusesUnknownKeysWithLineAndSection) {
                         "(section optimizer)"));
   EXPECT_THAT(message_of("num-epochs: 2\n"),
               HasSubstr("unknown key \"num-epochs\"; nearest is \"num_epochs\""));
+  EXPECT_THAT(message_of("zzz: 1\n"), HasSubstr("\"zzz\"; hint: `lmoe schema` lists all keys"));
+  EXPECT_THAT(message_of("mixture:\n  zzz: 1\n"), HasSubstr("; hint: `lmoe schema`"));
   EXPECT_THAT(message_of("mixture: {num_expert: 2}\n"), HasSubstr("mixture.num_experts"));
   EXPECT_THAT(message_of("[1, 2]\n"), HasSubstr("a recipe is a mapping of keys"));
 }

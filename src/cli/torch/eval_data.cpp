@@ -3,8 +3,8 @@
 #include <algorithm>
 
 #include "base/error.h"
-#include "base/nearest.h"
 #include "cli/interrupt.h"
+#include "cli/known_names.h"
 
 namespace lmoe::cli {
 namespace {
@@ -14,8 +14,10 @@ std::vector<data::DatasetOptions> sources(const std::vector<std::string>& paths,
   std::vector<data::DatasetOptions> result;
   for (const std::string& path : paths) result.push_back({.path = path, .split = "test"});
   if (result.empty()) result = recipe.eval_datasets;
-  LMOE_CHECK_ARG(!result.empty(),
-                 "[eval] nothing to evaluate: give --data FILE…, or eval_datasets in the recipe");
+  LMOE_CHECK_ARG(
+      !result.empty(),
+      "[eval] nothing to evaluate: given neither, expected --data FILE… or eval_datasets in "
+      "the run's recipe");
   return result;
 }
 
@@ -49,9 +51,8 @@ std::vector<data::Dataset> eval_datasets(const std::vector<std::string>& paths,
     if (found == datasets.end()) {
       std::vector<std::string> names;
       for (const data::Dataset& dataset : datasets) names.push_back(dataset.name);
-      const std::string nearest = nearest_name(name, names);
-      fail(ErrorCode::kNotFound, "[eval] there is no task \"", name, "\"",
-           nearest.empty() ? "" : "; nearest is \"" + nearest + "\"");
+      fail(ErrorCode::kNotFound, "[eval] unknown task: given \"", name, "\", expected one of ",
+           one_of(name, names));
     }
     chosen.push_back(*found);
   }
