@@ -60,6 +60,10 @@ class BaseModel {
   bool has(TensorRole role, int layer) const;
   /// float32 values in row-major order, claimed. Throws kCorruptData (missing, other shape).
   void read(TensorRole role, int layer, const std::vector<int64_t>& shape, std::span<float> out);
+  /// Ids that end an answer or a turn, each once: the tokenizer's EOS first, then those of the
+  /// configuration, then special tokens that chat models end turns with ("<|im_end|>",
+  /// "<|eot_id|>", "<end_of_turn>", …), as far as the vocabulary has them.
+  std::vector<text::TokenId> end_tokens() const;
   /// Elements of all tensors; tied ones count once.
   int64_t parameter_count() const;
   /// Throws kCorruptData naming tensors nobody read.

@@ -115,7 +115,8 @@ ModelConfig read_common(const GgufConfig& config, const char* family) {
   model.o_bias = has("blk.0.attn_output.bias");
   model.mlp_bias = has("blk.0.ffn_gate.bias");
   model.has_qk_norm = has("blk.0.attn_q_norm.weight");
-  for (const char* key : {"tokenizer.ggml.eos_token_id", "tokenizer.ggml.eot_token_id"}) {
+  for (const char* key : {"tokenizer.ggml.eos_token_id", "tokenizer.ggml.eot_token_id",
+                          "tokenizer.ggml.eom_token_id"}) {
     if (!config.file().has(key)) continue;
     const int64_t id = check_range(config.file().get_int(key, 0), {0, model.vocab_size - 1},
                                    "[load_base] " + config.file().description() + ": " + key);

@@ -57,7 +57,7 @@ struct ModelConfig {
   std::optional<double> attn_logit_softcapping;   ///< Gemma 2
   std::optional<double> final_logit_softcapping;  ///< Gemma 2
   std::vector<int64_t> sliding_window;  ///< per layer; 0 = full attention, w = the last w positions
-  std::vector<int64_t> eos_token_ids;
+  std::vector<int64_t> eos_token_ids;   ///< as files name them; BaseModel::end_tokens adds to them
 };
 
 }  // namespace lmoe::arch

@@ -4,6 +4,7 @@
 #include <ostream>
 
 #include "base/error.h"
+#include "cli/input_text.h"
 #include "cli/router_view.h"
 #include "cli/terminal.h"
 #include "eval/samples.h"
@@ -16,7 +17,6 @@ ChatSession::ChatSession(decode::StepModel& model,
                          ChatSetup setup,
                          std::ostream& out)
     : model_(model), tokenizer_(tokenizer), setup_(std::move(setup)), out_(out), cache_(model) {
-  if (setup_.options.eos_token_id.empty()) setup_.options.eos_token_id = chat_end_tokens(tokenizer);
   reset();
 }
 
@@ -91,6 +91,7 @@ std::vector<text::TokenId> ChatSession::prompt_that_fits() {
 }
 
 void ChatSession::answer(const std::string& message) {
+  check_utf8(message, "the message");
   if (!setup_.remembers) reset();
   const Json before = messages_;
   messages_.push_back({{"role", "user"}, {"content", message}});
@@ -121,18 +122,6 @@ void ChatSession::answer(const std::string& message) {
     default:
       break;
   }
-}
-
-std::vector<text::TokenId> chat_end_tokens(const text::Tokenizer& tokenizer) {
-  std::vector<text::TokenId> ids;
-  if (const auto eos = tokenizer.special_tokens().eos) ids.push_back(*eos);
-  for (const char* name :
-       {"<|im_end|>", "<|eot_id|>", "<|end_of_turn|>", "<end_of_turn>", "<|endoftext|>", "</s>"}) {
-    const auto id = tokenizer.token_to_id(name);
-    if (id && tokenizer.is_special(*id) && std::find(ids.begin(), ids.end(), *id) == ids.end())
-      ids.push_back(*id);
-  }
-  return ids;
 }
 
 }  // namespace lmoe::cli

@@ -57,8 +57,4 @@ class ChatSession {
   generate::Generation last_;
 };
 
-/// The tokenizer's EOS and the ends of turns that chat models use beside it ("<|im_end|>",
-/// "<|eot_id|>", "<end_of_turn>", …), as far as the vocabulary has them.
-std::vector<text::TokenId> chat_end_tokens(const text::Tokenizer& tokenizer);
-
 }  // namespace lmoe::cli

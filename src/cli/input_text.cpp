@@ -1,5 +1,7 @@
 #include "cli/input_text.h"
 
+#include <algorithm>
+#include <cstdio>
 #include <iostream>
 #include <iterator>
 
@@ -8,24 +10,23 @@
 #include "text/utf8.h"
 
 namespace lmoe::cli {
-namespace {
 
-void check_utf8(const std::string& text, const std::string& path) {
-  const std::string_view bytes = text;
-  for (size_t at = 0; at < bytes.size();) {
-    const text::Utf8Step step = text::utf8_step(bytes.substr(at));
-    LMOE_CHECK_DATA(step.valid, "[input] ", path == "-" ? "standard input" : path,
-                    " is not UTF-8: no character begins at byte ", at);
+void check_utf8(std::string_view text, const std::string& source) {
+  if (text::is_valid_utf8(text)) return;
+  size_t at = 0;
+  for (text::Utf8Step step; (step = text::utf8_step(text.substr(at))).valid;)
     at += static_cast<size_t>(step.length);
-  }
+  const auto line = 1 + std::count(text.begin(), text.begin() + static_cast<ptrdiff_t>(at), '\n');
+  char byte[8];
+  std::snprintf(byte, sizeof byte, "0x%02X", static_cast<unsigned char>(text[at]));
+  fail(ErrorCode::kInvalidArgument, "[input] ", source, ":", line, ": given byte ", byte, " (the ",
+       at + 1, ". of the text), expected UTF-8; hint: iconv -t UTF-8 converts text");
 }
-
-}  // namespace
 
 std::string input_text(const std::string& path) {
   std::string text =
       path == "-" ? std::string(std::istreambuf_iterator<char>(std::cin), {}) : read_file(path);
-  check_utf8(text, path);
+  check_utf8(text, path == "-" ? "standard input" : path);
   return text;
 }
 

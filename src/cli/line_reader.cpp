@@ -23,6 +23,9 @@ LineReader::Status LineReader::read(std::string& line) {
     std::array<char, 4096> chunk{};
     const ssize_t count = ::read(descriptor_, chunk.data(), chunk.size());
     if (count < 0 && errno == EINTR) return Status::kInterrupted;
+    LMOE_CHECK_ARG(
+        count >= 0 || errno != EISDIR,
+        "[input] cannot read lines: given a folder, expected a file, a pipe or a terminal");
     if (count < 0) fail(ErrorCode::kIo, "[input] cannot read: ", std::strerror(errno));
     at_end_ = count == 0;
     buffer_.append(chunk.data(), static_cast<size_t>(count));

@@ -18,6 +18,16 @@ void append(Example& example, const std::vector<TokenId>& ids, bool labelled) {
   }
 }
 
+/// Whether a turn holds more than its role.
+bool says(const Json& message) {
+  for (const auto& [key, value] : message.items()) {
+    const bool is_empty = value.is_null() || (value.is_string() && value == "") ||
+                          (value.is_structured() && value.empty());
+    if (key != "role" && !is_empty) return true;
+  }
+  return false;
+}
+
 }  // namespace
 
 int64_t Example::labelled() const {
@@ -27,14 +37,42 @@ int64_t Example::labelled() const {
 
 Renderer::Renderer(std::shared_ptr<const text::Tokenizer> tokenizer,
                    std::shared_ptr<const ChatEncoder> chat,
-                   DataOptions options)
-    : tokenizer_(std::move(tokenizer)), chat_(std::move(chat)), options_(std::move(options)) {}
+                   DataOptions options,
+                   std::vector<TokenId> end_tokens)
+    : tokenizer_(std::move(tokenizer)),
+      chat_(std::move(chat)),
+      options_(std::move(options)),
+      end_tokens_(std::move(end_tokens)) {
+  const auto eos = tokenizer_->special_tokens().eos;
+  if (end_tokens_.empty() && eos) end_tokens_ = {*eos};
+}
+
+/// Without this a record would teach to end at once.
+void Renderer::check_answered(const Record& record, const std::string& file) const {
+  bool has_answer = false;
+  if (record.is_chat()) {
+    for (const Json& message : record.messages)
+      has_answer =
+          has_answer || ((options_.train_on_inputs || is_trained(message)) && says(message));
+  } else {
+    has_answer = !record.response.empty() || !record.text.empty() ||
+                 (options_.train_on_inputs && !record.prompt.empty());
+  }
+  LMOE_CHECK_ARG(has_answer, "[data] ", file, ":", record.line,
+                 ": the record has no token to learn: given ",
+                 record.is_chat() ? "no text in a turn" : "an empty text",
+                 ", expected an answer, or a turn of ",
+                 options_.roles_to_train.empty() ? "some role" : options_.roles_to_train[0],
+                 " that says something; hint: leave the record out, or set roles_to_train or "
+                 "train_on_inputs");
+}
 
 Example Renderer::render(const Record& record, const std::string& file) const {
+  check_answered(record, file);
   Example example;
   if (record.is_chat()) {
     example = render_chat(record, file);
-  } else if (!record.text.empty() || (record.prompt.empty() && record.response.empty())) {
+  } else if (!record.text.empty()) {
     example = render_text(record);
   } else {
     example = render_pair(record);
@@ -43,9 +81,8 @@ Example Renderer::render(const Record& record, const std::string& file) const {
   // Nothing stands before the first token that could predict it.
   if (!example.labels.empty()) example.labels[0] = kIgnoreLabel;
   LMOE_CHECK_ARG(example.labelled() > 0, "[data] ", file, ":", record.line,
-                 ": the record has no token to learn; expected an answer, or a turn of ",
-                 options_.roles_to_train.empty() ? "some role" : options_.roles_to_train[0],
-                 "; hint: roles_to_train, train_on_inputs");
+                 ": the record has no token to learn: given ", example.length(),
+                 " tokens, expected an answer after the first; hint: leave the record out");
   return example;
 }
 
@@ -145,11 +182,10 @@ Example Renderer::render_turns(const Record& record) const {
 void Renderer::append_turn(Example& example, const std::string& marked, bool at_start) const {
   const size_t begin = example.ids.size();
   append(example, chat_->encode_marked(marked, at_start), true);
-  const auto eos = tokenizer_->special_tokens().eos;
-  if (!eos) return;
   // What a template writes behind the end of the turn is not the model's to say.
   const auto ids = std::span(example.ids).subspan(begin);
-  const auto last = std::find(ids.rbegin(), ids.rend(), *eos);
+  const auto last =
+      std::find_first_of(ids.rbegin(), ids.rend(), end_tokens_.begin(), end_tokens_.end());
   if (last == ids.rend()) return;
   std::fill(example.labels.end() - (last - ids.rbegin()), example.labels.end(), kIgnoreLabel);
 }

@@ -37,12 +37,15 @@ struct Example {
 class Renderer {
  public:
   /// `chat` may be null when the base has no template: records with turns are then refused.
+  /// `end_tokens` are those that end a turn or an answer; empty: the tokenizer's EOS alone.
   Renderer(std::shared_ptr<const text::Tokenizer> tokenizer,
            std::shared_ptr<const ChatEncoder> chat,
-           DataOptions options);
+           DataOptions options,
+           std::vector<TokenId> end_tokens = {});
 
-  /// Not cut to sequence_len. Throws kInvalidArgument with file and line: no labelled token, no
-  /// template, a template that does not render turns as a prefix of the conversation.
+  /// Not cut to sequence_len. Throws kInvalidArgument with file and line: no labelled token or only
+  /// that of the end (an empty answer), no template, a template that does not render turns as a
+  /// prefix of the conversation.
   Example render(const Record& record, const std::string& file) const;
 
   /// What generation starts from: everything before the (last) answer. For text: BOS or nothing.
@@ -54,8 +57,10 @@ class Renderer {
 
   const text::Tokenizer& tokenizer() const { return *tokenizer_; }
   const DataOptions& options() const { return options_; }
+  const std::vector<TokenId>& end_tokens() const { return end_tokens_; }
 
  private:
+  void check_answered(const Record& record, const std::string& file) const;
   Example render_pair(const Record& record) const;
   Example render_text(const Record& record) const;
   Example render_chat(const Record& record, const std::string& file) const;
@@ -67,6 +72,7 @@ class Renderer {
   std::shared_ptr<const text::Tokenizer> tokenizer_;
   std::shared_ptr<const ChatEncoder> chat_;
   DataOptions options_;
+  std::vector<TokenId> end_tokens_;
 };
 
 }  // namespace lmoe::data

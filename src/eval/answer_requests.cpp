@@ -29,6 +29,7 @@ AnswerRequests answer_requests(const EvalContext& context, const EvalTask& task)
   for (const EvalItem& item : task.items) {
     generate::GenerateRequest request{.prompt = item.prompt};
     request.options.max_new_tokens = answer_limit(context, item);
+    request.options.eos_token_id = task.end_tokens;
     if (task.stops_at_line_break) request.options.stop = {"\n"};
     const bool is_cut =
         fit_prompt(request.prompt, request.options.max_new_tokens, context.model.max_positions());

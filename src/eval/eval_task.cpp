@@ -17,9 +17,10 @@ std::string expected_answer(const data::Dataset& dataset,
   const bool is_answer =
       last.value("role", "") == "assistant" && content != last.end() && content->is_string();
   if (is_answer) return content->get<std::string>();
-  LMOE_CHECK_ARG(metric != Metric::kExactMatch, "[eval] ", dataset.file, ":", record.line,
-                 ": exact_match needs an answer to compare with: the conversation does not end "
-                 "with a turn of assistant");
+  LMOE_CHECK_ARG(
+      metric != Metric::kExactMatch, "[eval] ", dataset.file, ":", record.line,
+      ": exact_match needs an answer to compare with: given a conversation that does not "
+      "end with a turn of assistant, expected one; hint: metric=perplexity");
   return {};
 }
 
@@ -35,10 +36,10 @@ void check_metric(const data::Dataset& dataset, Metric metric) {
   const bool is_text = dataset.type == data::RecordType::kText;
   LMOE_CHECK_ARG(metric != Metric::kExactMatch || !is_text, "[eval] ", dataset.file,
                  ": exact_match needs answers: given plain text, expected prompt and response; "
-                 "use metric perplexity");
+                 "hint: metric=perplexity");
   LMOE_CHECK_ARG(metric != Metric::kChoice || dataset.type == data::RecordType::kChoice, "[eval] ",
                  dataset.file, ": metric choice needs records with choices and label: given ",
-                 enum_name(dataset.type));
+                 enum_name(dataset.type), ", expected choice");
 }
 
 EvalItem make_item(const data::Dataset& dataset,
@@ -57,14 +58,17 @@ EvalItem make_item(const data::Dataset& dataset,
 
   item.prompt = renderer.prompt(record);
   LMOE_CHECK_ARG(!item.prompt.empty() || metric == Metric::kPerplexity, "[eval] ", dataset.file,
-                 ":", record.line, ": the prompt has no tokens");
+                 ":", record.line,
+                 ": the prompt has no tokens: given an empty prompt, expected text before the "
+                 "answer");
   item.expected = expected_answer(dataset, record, metric);
   item.label = record.label;
   for (const std::string& choice : record.choices) {
     item.choices.push_back(renderer.answer(record, choice));
     item.choice_bytes.push_back(static_cast<int64_t>(choice.size()));
     LMOE_CHECK_ARG(!item.choices.back().empty(), "[eval] ", dataset.file, ":", record.line,
-                   ": choice ", item.choices.size() - 1, " has no tokens");
+                   ": choice ", item.choices.size() - 1, " has no tokens: given \"", choice,
+                   "\", expected text");
   }
   return item;
 }
@@ -76,8 +80,10 @@ EvalTask make_task(const data::Dataset& dataset, const data::Renderer& renderer,
   task.name = dataset.name;
   task.metric = resolve_metric(metric, dataset.type);
   task.has_answers = dataset.type != data::RecordType::kText;
+  task.end_tokens = renderer.end_tokens();
   check_metric(dataset, task.metric);
-  LMOE_CHECK_ARG(!dataset.records.empty(), "[eval] ", dataset.file, ": no records");
+  LMOE_CHECK_ARG(!dataset.records.empty(), "[eval] ", dataset.file,
+                 ": nothing to score: given no records, expected at least one");
   task.items.reserve(dataset.records.size());
   for (const data::Record& record : dataset.records)
     task.items.push_back(make_item(dataset, record, renderer, task.metric));

@@ -32,6 +32,7 @@ struct EvalTask {
   bool has_answers = true;  ///< false for plain text
   /// False where an expected answer has several lines.
   bool stops_at_line_break = true;
+  std::vector<text::TokenId> end_tokens;  ///< end an answer; empty: the tokenizer's EOS
 };
 
 /// Throws kInvalidArgument: a metric the records do not allow (exact_match of plain text, choice
@@ -40,7 +41,8 @@ EvalTask make_task(const data::Dataset& dataset, const data::Renderer& renderer,
 
 /// The first `count` items; all when there are fewer.
 inline EvalTask first_items(const EvalTask& task, int64_t count) {
-  EvalTask part{task.name, task.metric, {}, task.has_answers, task.stops_at_line_break};
+  EvalTask part{task.name,      task.metric, {}, task.has_answers, task.stops_at_line_break,
+                task.end_tokens};
   const int64_t size = std::min(std::ssize(task.items), static_cast<ptrdiff_t>(count));
   part.items.assign(task.items.begin(), task.items.begin() + size);
   return part;

@@ -15,8 +15,9 @@ struct GenerateOptions {
   SampleOptions sampling;
   int64_t max_new_tokens = 256;
   std::vector<std::string> stop;
-  /// Ids that end an answer. Empty: the tokenizer's EOS. Chat models often have several
-  /// ("<|im_end|>", "<|endoftext|>").
+  /// Ids that end an answer. Empty: the tokenizer's EOS alone; the programs put
+  /// arch::BaseModel::end_tokens there, since chat models often have several ("<|im_end|>",
+  /// "<|endoftext|>").
   std::vector<text::TokenId> eos_token_id;
   bool ignore_eos = false;
 
@@ -31,7 +32,7 @@ struct GenerateOptions {
     visit(field("stop", stop, "texts that end the answer; they are not part of it")
               .section(section)
               .alias("stop_strings"));
-    visit(field("eos_token_id", eos_token_id, "ids that end the answer; default: the tokenizer's")
+    visit(field("eos_token_id", eos_token_id, "ids that end the answer; default: all the model has")
               .section(section));
     visit(field("ignore_eos", ignore_eos, "go on after an end token; for measuring speed")
               .section(section));

@@ -102,7 +102,8 @@ void Generator::check(std::span<const GenerateRequest> requests) const {
     const GenerateRequest& request = requests[i];
     check_generate_options(request.options);
     const auto length = static_cast<int64_t>(request.prompt.size());
-    LMOE_CHECK_ARG(length > 0, "[generate] the prompt of request ", i, " has no tokens");
+    LMOE_CHECK_ARG(length > 0, "[generate] the prompt of request ", i,
+                   " has no tokens: given an empty text, expected at least one token");
     LMOE_CHECK_ARG(length <= model_.max_positions(), "[generate] the prompt of request ", i,
                    " is too long: given ", length, " tokens, expected at most ",
                    model_.max_positions(), " (the model's positions)");
@@ -110,6 +111,10 @@ void Generator::check(std::span<const GenerateRequest> requests) const {
       LMOE_CHECK_ARG(id >= 0 && id < model_.vocab_size(), "[generate] the prompt of request ", i,
                      " has an id outside the vocabulary: given ", id, ", expected 0 to ",
                      model_.vocab_size() - 1);
+    for (const text::TokenId id : request.options.eos_token_id)
+      LMOE_CHECK_ARG(id >= 0 && id < model_.vocab_size(),
+                     "[generate] eos_token_id is outside the vocabulary: given ", id,
+                     ", expected 0 to ", model_.vocab_size() - 1);
     LMOE_CHECK_ARG(request.cache == nullptr || caches.insert(request.cache).second,
                    "[generate] request ", i, " shares its sequence with another of the batch");
   }

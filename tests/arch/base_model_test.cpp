@@ -285,6 +285,22 @@ TEST_F(ModelFolder, EndOfSequenceIdsOfTheGenerationConfigCount) {
   EXPECT_NE(error().find("generation_config.json: eos_token_id"), std::string::npos) << error();
 }
 
+TEST_F(ModelFolder, AnswersEndAtTheIdsOfAllFiles) {
+  edit_config([](Json& config) { config["eos_token_id"] = {7, 1}; }, "generation_config.json");
+  EXPECT_EQ(open()->end_tokens(), (std::vector<text::TokenId>{1, 7}));
+}
+
+TEST_F(ModelFolder, AnswersEndAtTheEndOfATurnThatNoFileNames) {
+  for (const char* name : {"tokenizer.json", "tokenizer_config.json"}) {
+    std::string text = read_file(path(name));
+    const std::string from = "\"<s>\"", to = "\"<end_of_turn>\"";
+    for (size_t at = 0; (at = text.find(from, at)) != std::string::npos; at += to.size())
+      text.replace(at, from.size(), to);
+    write(name, text);
+  }
+  EXPECT_EQ(open()->end_tokens(), (std::vector<text::TokenId>{1, 0}));
+}
+
 TEST_F(ModelFolder, ChatTemplatesInEveryPlace) {
   fs::remove(path("chat_template.jinja"));
   EXPECT_FALSE(open()->chat_template);

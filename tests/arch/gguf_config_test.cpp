@@ -133,6 +133,21 @@ TEST_F(GgufModel, AGoodFileOpens) {
   EXPECT_FALSE(open()->config.tie_word_embeddings);
 }
 
+TEST_F(GgufModel, EndsOfTurnsAndMessagesEndAnswersToo) {
+  keys_["tokenizer.ggml.eot_token_id"] = u32(259);
+  keys_["tokenizer.ggml.eom_token_id"] = u32(260);
+  EXPECT_EQ(open()->end_tokens(), (std::vector<text::TokenId>{2, 259, 260}));
+}
+
+TEST_F(GgufModel, TheSpaceBeforeATextIsLeftOutWhereTheFileSaysSo) {
+  const text::TokenId a = 259;
+  EXPECT_NE(open()->tokenizer->encode("a"), (std::vector<text::TokenId>{1, a}));
+  keys_["tokenizer.ggml.add_space_prefix"] = [](GgufBuilder& file, const std::string& key) {
+    file.boolean(key, false);
+  };
+  EXPECT_EQ(open()->tokenizer->encode("a"), (std::vector<text::TokenId>{1, a}));
+}
+
 TEST_F(GgufModel, SizesAreRequiredAndChecked) {
   for (const char* key :
        {"block_count", "context_length", "embedding_length", "feed_forward_length",

@@ -6,11 +6,15 @@
 
 #include <gtest/gtest.h>
 
+#include "base/error.h"
+#include "base/files.h"
+#include "cli/input_text.h"
 #include "cli/line_reader.h"
 #include "cli/option_arguments.h"
 #include "cli/router_view.h"
 #include "support/fake_step_model.h"
 #include "support/fake_tokenizer.h"
+#include "support/temp_folder.h"
 
 namespace lmoe::cli {
 namespace {
@@ -49,6 +53,7 @@ struct Chat {
   explicit Chat(ChatSetup setup = {}, int64_t max_positions = 64)
       : model(4, counts_questions, max_positions) {
     if (!setup.encode) setup.encode = encode_all;
+    setup.options.eos_token_id = {3};
     session.emplace(model, tokenizer(), std::move(setup), out);
   }
   std::string say(const std::string& line) {
@@ -154,10 +159,27 @@ TEST(RouterView, ColoursAndControlCharacters) {
   EXPECT_NE(view.find("\033[38;5;32mx [2J\033[0m"), std::string::npos) << view;
 }
 
-TEST(ChatEndTokens, FindsWhatTheVocabularyHas) {
-  EXPECT_EQ(chat_end_tokens(tokenizer()), std::vector<text::TokenId>{3});
-  EXPECT_EQ(chat_end_tokens(FakeTokenizer({"<eos>", "<end_of_turn>", "x"})),
-            (std::vector<text::TokenId>{0, 1}));
+TEST(ChatSession, LinesThatAreNoUtf8AreSaidAndForgotten) {
+  Chat chat;
+  EXPECT_NE(chat.say("?\xE9").find("the message:1: given byte 0xE9"), std::string::npos);
+  EXPECT_EQ(chat.say("?"), "ab\n");
+}
+
+TEST(InputText, NamesTheFirstByteThatIsNoUtf8) {
+  const test::TempFolder folder;
+  const fs::path path = folder.path() / "latin1.txt";
+  write_file_atomically(path, "caf\u00E9\nna\xEFve\n");
+  try {
+    input_text(path.string());
+    ADD_FAILURE() << "accepted";
+  } catch (const Error& error) {
+    EXPECT_EQ(error.code(), ErrorCode::kInvalidArgument);
+    EXPECT_NE(std::string(error.what()).find("latin1.txt:2: given byte 0xEF (the 9. of the text)"),
+              std::string::npos)
+        << error.what();
+  }
+  write_file_atomically(path, "caf\u00E9");
+  EXPECT_EQ(input_text(path.string()), "caf\u00E9");
 }
 
 TEST(LineReader, GivesLinesAndTheRest) {

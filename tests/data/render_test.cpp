@@ -112,6 +112,40 @@ TEST(Render, OnlyAnswersOfAConversationAreLearned) {
   EXPECT_EQ(prompt.size() + ids_of("two</s>\n").size(), example.ids.size());
 }
 
+TEST(Render, ATurnMayEndWithAnotherTokenThanTheTokenizersEos) {
+  // As Gemma has it: the tokenizer's EOS is one token, the template ends turns with another.
+  const auto tokenizer = std::make_shared<ByteTokenizer>();
+  const char* source =
+      "{% for m in messages %}<|start|>{{ m.role }}\n{{ m.content }}<|end|>\n{% endfor %}";
+  const Renderer r(tokenizer, std::make_shared<ChatEncoder>(tokenizer, source), {},
+                   {ByteTokenizer::kEos, ByteTokenizer::kEnd});
+  const Record record = chat(R"([{"role": "user", "content": "hi"},
+      {"role": "assistant", "content": "one"}])");
+  const std::string text = learned(r.render(record, "f"));
+  EXPECT_EQ(text.substr(text.find_first_not_of('_')), "<|start|>assistant\none<|end|>_");
+}
+
+TEST(Render, RecordsThatTeachOnlyTheEndAreRefused) {
+  const auto refused = [](const Record& record, DataOptions options = {}) {
+    expect_error(ErrorCode::kInvalidArgument, "f.jsonl:17: the record has no token to learn",
+                 [&] { renderer(options).render(record, "f.jsonl"); });
+  };
+  refused(pair("in:", ""));
+  refused(pair("", ""));
+  refused(chat(R"([{"role": "user", "content": "hi"}, {"role": "assistant", "content": ""}])"));
+  refused(chat(R"([{"role": "user", "content": "hi"}, {"role": "assistant", "content": null}])"));
+  DataOptions all;
+  all.train_on_inputs = true;
+  EXPECT_EQ(learned(renderer(all).render(pair("in:", ""), "f")), "_n: </s>");
+  refused(pair("", ""), all);
+  const Record calls = chat(R"([{"role": "user", "content": "hi"},
+      {"role": "assistant", "content": "", "tool_calls": [{"function": {"name": "f"}}]}])");
+  EXPECT_GT(renderer().render(calls, "f").labelled(), 0);
+  const Record one_of_two = chat(R"([{"role": "assistant", "content": ""},
+      {"role": "user", "content": "hi"}, {"role": "assistant", "content": "yes"}])");
+  EXPECT_GT(renderer().render(one_of_two, "f").labelled(), 0);
+}
+
 TEST(Render, RolesToTrain) {
   const Record record = chat(R"([{"role": "user", "content": "hi"},
       {"role": "assistant", "content": "one"}])");

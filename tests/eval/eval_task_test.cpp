@@ -66,6 +66,14 @@ TEST_F(EvalTaskTest, PromptsWithAnswers) {
   EXPECT_EQ(first_items(task, 9).items.size(), 2U);
 }
 
+TEST_F(EvalTaskTest, AnswersEndAtAllEndTokensOfTheModel) {
+  const data::Renderer renderer(tokenizer_, chat_, {}, {5, 2});
+  const auto dataset = read(R"({"prompt": "ab", "response": "b"})");
+  const EvalTask task = make_task(dataset, renderer, Metric::kAuto);
+  EXPECT_EQ(task.end_tokens, (std::vector<text::TokenId>{5, 2}));
+  EXPECT_EQ(first_items(task, 1).end_tokens, task.end_tokens);
+}
+
 TEST_F(EvalTaskTest, AnswersWithSeveralLines) {
   EXPECT_FALSE(make(R"({"prompt": "ab", "response": "c\na"})").stops_at_line_break);
   EXPECT_TRUE(make(R"({"prompt": "ab", "response": "c\n"})").stops_at_line_break);

@@ -58,6 +58,15 @@ TEST(ExactMatch, EndsAtALineBreakUnlessAnswersHaveLines) {
   EXPECT_EQ(values(measure_exact_match(context, task, "x")), (std::vector<double>{0, 1}));
 }
 
+TEST(ExactMatch, EndsAtEveryEndTokenOfTheModel) {
+  FakeStepModel model(kSmallVocab, always_says(" acb"));
+  EvalTask task = task_of(Metric::kExactMatch, {answer_item("a", "a")});
+  const EvalContext context{model, small_tokenizer(), kOptions, kNoHooks};
+  EXPECT_EQ(values(measure_exact_match(context, task, "x")), std::vector<double>{0});
+  task.end_tokens = {small_tokenizer().id("<eos>"), small_tokenizer().id("c")};
+  EXPECT_EQ(values(measure_exact_match(context, task, "x")), std::vector<double>{1});
+}
+
 TEST(ExactMatch, RamblingIsCut) {
   FakeStepModel model(
       kSmallVocab, [](FakeStepModel::History) { return test::one_hot_logits(kSmallVocab, 0); },

@@ -282,6 +282,7 @@ TEST(Generator, BadRequestsAreRefusedBeforeTheFirstStep) {
   refused({.prompt = {-1}}, "given -1");
   refused({.prompt = {0}, .options = {.stop = {""}}}, "stop text is empty");
   refused({.prompt = {0}, .options = {.max_new_tokens = 0}}, "max_new_tokens");
+  refused({.prompt = {0}, .options = {.eos_token_id = {5}}}, "eos_token_id is outside");
   refused({.prompt = {0}, .cache = &cache}, "shares its sequence");
   EXPECT_TRUE(model.steps.empty());
   EXPECT_THROW(Generator(model, letters(), {.max_sequences = 0}), Error);

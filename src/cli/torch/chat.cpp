@@ -7,6 +7,7 @@
 
 #include "cli/chat_session.h"
 #include "cli/command.h"
+#include "cli/input_text.h"
 #include "cli/interrupt.h"
 #include "cli/line_reader.h"
 #include "cli/option_arguments.h"
@@ -37,7 +38,9 @@ bool learned_plain_prompts(const recipe::Recipe& recipe) {
 
 bool uses_template(Style style, const ChosenModel& model) {
   if (style == Style::kTemplate) {
-    LMOE_CHECK_ARG(model.chat != nullptr, "[chat] ", model.name, " has no chat template");
+    LMOE_CHECK_ARG(model.chat != nullptr, "[chat] ", model.name,
+                   " has no chat template: given --template, expected a model with one; hint: "
+                   "--plain");
     return true;
   }
   if (style == Style::kPlain || model.chat == nullptr) return false;
@@ -120,12 +123,14 @@ int run_chat(const std::vector<std::string>& arguments) {
   if (const ParseOutcome outcome = parse_arguments(app, arguments, &overrides); outcome.finished)
     return outcome.exit_code;
 
+  check_utf8(system, "--system");
   generate::GenerateOptions options;
   read_overrides(overrides, options);
   ChosenModel model = open_model(choice);
   const Style style = templated ? Style::kTemplate : plain ? Style::kPlain : Style::kAuto;
   ChatSetup setup = make_setup(model, uses_template(style, model));
   setup.options = options;
+  if (options.eos_token_id.empty()) setup.options.eos_token_id = model.renderer->end_tokens();
   setup.system = system;
   catch_interrupts();
   ChatSession session(model.steps(), model.tokenizer(), std::move(setup), std::cout);

@@ -2,7 +2,6 @@
 #include <CLI/CLI.hpp>
 #include <cstdio>
 
-#include "cli/chat_session.h"
 #include "cli/command.h"
 #include "cli/input_text.h"
 #include "cli/interrupt.h"
@@ -30,19 +29,21 @@ generate::GenerateRequest make_request(const GenerateArguments& arguments,
                                        const ChosenModel& model,
                                        const std::string& prompt) {
   generate::GenerateRequest request{.options = arguments.options};
+  if (request.options.eos_token_id.empty())
+    request.options.eos_token_id = model.renderer->end_tokens();
   request.want_routing = arguments.show_router || arguments.as_json;
   if (!arguments.as_chat) {
     request.prompt = model.renderer->prompt(prompt);
     return request;
   }
-  LMOE_CHECK_ARG(model.chat != nullptr, "[generate] ", model.name, " has no chat template");
+  LMOE_CHECK_ARG(model.chat != nullptr, "[generate] ", model.name,
+                 " has no chat template: given --chat, expected a model with one; hint: leave "
+                 "--chat out");
   Json messages = Json::array();
   if (!arguments.system.empty())
     messages.push_back({{"role", "system"}, {"content", arguments.system}});
   messages.push_back({{"role", "user"}, {"content", prompt}});
   request.prompt = model.chat->encode(messages);
-  if (request.options.eos_token_id.empty())
-    request.options.eos_token_id = chat_end_tokens(model.tokenizer());
   return request;
 }
 
@@ -113,7 +114,9 @@ int run_generate(const std::vector<std::string>& arguments) {
   if (const ParseOutcome outcome = parse_arguments(app, arguments, &overrides); outcome.finished)
     return outcome.exit_code;
   LMOE_CHECK_ARG(!given.prompt.empty() || !given.prompt_file.empty(),
-                 "[arguments] no prompt: give --prompt TEXT or --prompt-file FILE");
+                 "[arguments] no prompt: given none, expected --prompt TEXT or --prompt-file FILE");
+  check_utf8(given.prompt, "--prompt");
+  check_utf8(given.system, "--system");
   read_overrides(overrides, given.options);
   return answer(given);
 }

@@ -51,19 +51,22 @@ fs::path run_folder(const std::string& run) {
     ReadReport report;
     fs::path output = recipe::read_recipe(path, {}, report).run.output_dir;
     if (!fs::is_directory(output))
-      fail(ErrorCode::kNotFound, "[load] ", run, " was not trained yet: there is no folder ",
-           output.string(), "; hint: lmoe train ", run);
+      fail(ErrorCode::kNotFound, "[load] ", run,
+           " was not trained yet: given a recipe, expected its run in ", output.string(),
+           "; hint: lmoe train ", run);
     return output;
   }
   if (!fs::is_directory(path))
-    fail(ErrorCode::kNotFound, "[load] there is no run ", run,
-         "; hint: a base model is named with --base");
+    fail(ErrorCode::kNotFound, "[load] no such run: given \"", run,
+         "\", expected a run folder, a checkpoint of it or its recipe; hint: a base model is named "
+         "with --base");
   return path;
 }
 
 ChosenModel open_model(const ModelChoice& choice) {
-  LMOE_CHECK_ARG(!choice.run.empty() || !choice.base.empty(),
-                 "[arguments] no model: give a run folder, or a base model with --base");
+  LMOE_CHECK_ARG(
+      !choice.run.empty() || !choice.base.empty(),
+      "[arguments] no model: given none, expected a run folder, or a base model with --base");
   ChosenModel model;
   runner::LoadOptions options{.base = choice.base, .dtype = runner::compute_type(choice.dtype)};
   if (!choice.run.empty()) {
@@ -74,9 +77,10 @@ ChosenModel open_model(const ModelChoice& choice) {
   model.name = model.run.empty() ? choice.base : model.run.lexically_normal().string();
   Progress progress("reading " + model.name);
   model.loaded = runner::load_model(options);
-  model.chat = make_chat(*model.loaded->base, model.loaded->run.value_or(fs::path()));
-  model.renderer = std::make_unique<data::Renderer>(model.loaded->base->tokenizer, model.chat,
-                                                    model.recipe.data);
+  const arch::BaseModel& base = *model.loaded->base;
+  model.chat = make_chat(base, model.loaded->run.value_or(fs::path()));
+  model.renderer = std::make_unique<data::Renderer>(base.tokenizer, model.chat, model.recipe.data,
+                                                    base.end_tokens());
   progress.finish();
   return model;
 }

@@ -21,7 +21,7 @@ std::unique_ptr<data::Renderer> make_renderer(const recipe::Recipe& recipe,
     const Json globals = {{"bos_token", base.bos_token}, {"eos_token", base.eos_token}};
     chat = std::make_shared<data::ChatEncoder>(base.tokenizer, source, globals);
   }
-  return std::make_unique<data::Renderer>(base.tokenizer, chat, recipe.data);
+  return std::make_unique<data::Renderer>(base.tokenizer, chat, recipe.data, base.end_tokens());
 }
 
 at::ScalarType dtype_of(const recipe::Recipe& recipe) {
