@@ -46,6 +46,8 @@ Json parse(std::string_view text, const fs::path& file, int64_t line) {
     std::string_view what = error.what();
     if (const size_t column = what.find("column "); column != std::string_view::npos)
       what.remove_prefix(column);
+    // What was read last may be no text at all.
+    what = what.substr(0, what.find("; last read"));
     fail(ErrorCode::kCorruptData, at(file, line), "no valid JSON at ", what.substr(0, 200),
          "; expected one object per line");
   }

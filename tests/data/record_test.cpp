@@ -120,7 +120,8 @@ TEST(Records, BadFilesAreRefusedWithFileAndLine) {
       {"", ErrorCode::kInvalidArgument, "no records"},
       {"\n\n", ErrorCode::kInvalidArgument, "no records"},
       {"{\"text\": \"a\"}\n{\"text\": }\n", ErrorCode::kCorruptData, ":2: no valid JSON"},
-      {"{\"text\": \"a\"}\n{\"text\": \"\xFF\"}\n", ErrorCode::kCorruptData, ":2: no valid JSON"},
+      {"{\"text\": \"a\"}\n{\"text\": \"\xFF\"}\n", ErrorCode::kCorruptData,
+       "ill-formed UTF-8 byte; expected one object per line"},
       {"{\"text\": \"a\"} {\"text\": \"b\"}", ErrorCode::kCorruptData, ":1: no valid JSON"},
       {"\"text\"", ErrorCode::kCorruptData, ":1: given string"},
       {"[1]", ErrorCode::kCorruptData, ":1: given number"},
@@ -161,7 +162,7 @@ TEST(Records, BadFilesAreRefusedWithFileAndLine) {
     expect_error(file.code, file.message, [&] { read(path); });
     expect_error(file.code, "bad.jsonl", [&] { read(path); });
   }
-  expect_error(ErrorCode::kCorruptData, "nested", [&] {
+  expect_error(ErrorCode::kCorruptData, "too deep: given brackets", [&] {
     read(write(folder, "deep.jsonl", "{\"text\": " + std::string(100000, '[')));
   });
 }

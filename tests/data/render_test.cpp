@@ -237,14 +237,14 @@ TEST(EncodeDataset, CutsDropsOrRefusesLongExamples) {
   EXPECT_EQ(encoded.statistics.dropped, 1);
   EXPECT_THAT(encoded.statistics.text(), testing::HasSubstr("1 too long and dropped"));
   options.excess_length_strategy = ExcessLength::kRaise;
-  expect_error(ErrorCode::kInvalidArgument, "x.jsonl:17: given 13 tokens",
+  expect_error(ErrorCode::kInvalidArgument, "x.jsonl:17: too long: given 13 tokens",
                [&] { encode_dataset(set, renderer(options)); });
   options.excess_length_strategy = ExcessLength::kTruncate;
   set.records = {pair("a long prompt", "x")};
   expect_error(ErrorCode::kInvalidArgument, "x.jsonl:17: no labelled token is left: given 16",
                [&] { encode_dataset(set, renderer(options)); });
   options.excess_length_strategy = ExcessLength::kDrop;
-  expect_error(ErrorCode::kInvalidArgument, "all 1 records are longer",
+  expect_error(ErrorCode::kInvalidArgument, "given 1 records that are all too long",
                [&] { encode_dataset(set, renderer(options)); });
 }
 
