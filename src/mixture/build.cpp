@@ -2,6 +2,7 @@
 
 #include <ATen/ATen.h>
 
+#include <algorithm>
 #include <map>
 #include <set>
 
@@ -40,7 +41,9 @@ class Builder {
           const std::vector<nn::ProjectionGroup*>& groups,
           uint64_t seed,
           at::ScalarType dtype)
-      : spec_(spec), groups_(groups), seed_(seed), dtype_(dtype) {}
+      : spec_(spec), groups_(groups), seed_(seed), dtype_(dtype) {
+    for (const nn::ProjectionGroup* group : groups) layers_ = std::max(layers_, group->layer() + 1);
+  }
 
   std::vector<std::shared_ptr<SiteBank>> build() {
     check_all_hit(spec_, groups_);
@@ -51,9 +54,9 @@ class Builder {
       const int64_t in = groups_[g]->linears()[targets.front().linear].weight.size(1);
       std::shared_ptr<Gate> gate = gate_of(g, targets, in);
       Rng rng(seed_, /*stream=*/2 * g);
+      const BankShape shape = {in, spec_.experts.count_at(groups_[g]->layer(), layers_), dtype_};
       banks.push_back(std::make_shared<SiteBank>(
-          spec_, g, ExpertBank(spec_.experts, std::move(targets), in, dtype_, rng),
-          std::move(gate)));
+          spec_, g, make_expert_bank(spec_, std::move(targets), shape, rng), std::move(gate)));
     }
     return banks;
   }
@@ -85,13 +88,26 @@ class Builder {
     }
     std::vector<SiteInfo> sites;
     for (const BankTarget& target : targets) sites.push_back({target.site, group.layer()});
-    const bool reads_x = spec_.gate.source == spec::GateSource::kInput;
-    return make_gate(g, std::move(sites), reads_x ? in : block_width(group));
+    return make_gate(g, std::move(sites), input_width(group, in));
   }
 
   std::shared_ptr<Gate> make_gate(size_t g, std::vector<SiteInfo> sites, int64_t width) const {
     Rng rng(seed_, /*stream=*/2 * g + 1);
-    return std::make_shared<Gate>(spec_, std::move(sites), width, dtype_, rng);
+    const int64_t experts = spec_.experts.count_at(groups_[g]->layer(), layers_);
+    return std::make_shared<Gate>(spec_, std::move(sites), experts, width, dtype_, rng);
+  }
+
+  int64_t input_width(const nn::ProjectionGroup& group, int64_t in) const {
+    switch (spec_.gate.source) {
+      case spec::GateSource::kBlockInput:
+        return block_width(group);
+      case spec::GateSource::kRankActivation:
+        return spec_.experts.rank;
+      case spec::GateSource::kInput:
+      case spec::GateSource::kConstant:
+        return in;
+    }
+    return in;
   }
 
   /// The first group of a block (q,k,v or gate,up) reads the block's own input.
@@ -107,6 +123,7 @@ class Builder {
   const std::vector<nn::ProjectionGroup*>& groups_;
   uint64_t seed_;
   at::ScalarType dtype_;
+  int layers_ = 0;
   std::map<std::string, std::shared_ptr<Gate>> block_gates_;
 };
 

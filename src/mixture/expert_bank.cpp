@@ -9,26 +9,26 @@
 
 namespace lmoe::mixture {
 
-ExpertBank::ExpertBank(const spec::ExpertsSpec& spec,
+ExpertBank::ExpertBank(const spec::MixtureSpec& spec,
                        std::vector<BankTarget> targets,
-                       int64_t in,
-                       at::ScalarType dtype,
+                       const BankShape& shape,
+                       int64_t rows,
+                       int64_t columns,
                        Rng& rng)
     : targets_(std::move(targets)),
-      in_(in),
-      experts_(spec.count),
-      rank_(spec.rank),
+      in_(shape.in),
+      experts_(shape.experts),
       scaling_(spec.scaling()),
-      a_(zero_parameter({static_cast<int64_t>(targets_.size()) * experts_ * rank_, in}, dtype)) {
-  fill_uniform(a_.detach(), 1.0 / std::sqrt(static_cast<double>(in)), rng);
+      a_(zero_parameter({rows, shape.in}, shape.dtype)) {
+  fill_uniform(a_.detach(), 1.0 / std::sqrt(static_cast<double>(shape.in)), rng);
   for (const BankTarget& target : targets_)
-    b_.push_back(zero_parameter({target.out, experts_ * rank_}, dtype));
+    b_.push_back(zero_parameter({target.out, columns}, shape.dtype));
 }
 
-ExpertFactors ExpertBank::factors(size_t target, int64_t expert) const {
-  const int64_t first_row = (static_cast<int64_t>(target) * experts_ + expert) * rank_;
-  return {a_.narrow(/*dim=*/0, first_row, rank_),
-          b_[target].narrow(/*dim=*/1, expert * rank_, rank_)};
+std::vector<at::Tensor> ExpertBank::ups(at::ScalarType dtype) const {
+  std::vector<at::Tensor> converted;
+  for (const at::Tensor& b : b_) converted.push_back(b.to(dtype));
+  return converted;
 }
 
 std::vector<nn::NamedTensor> ExpertBank::parameters() const {
@@ -37,7 +37,25 @@ std::vector<nn::NamedTensor> ExpertBank::parameters() const {
   std::vector<nn::NamedTensor> named = {{join_sites(names) + ".lora_A", a_}};
   for (size_t i = 0; i < targets_.size(); ++i)
     named.push_back({targets_[i].site + ".lora_B", b_[i]});
+  for (const StackedTensor& other : other_tensors())
+    named.push_back({join_sites(names) + "." + other.suffix, other.tensor});
   return named;
+}
+
+std::unique_ptr<ExpertBank> make_expert_bank(const spec::MixtureSpec& spec,
+                                             std::vector<BankTarget> targets,
+                                             const BankShape& shape,
+                                             Rng& rng) {
+  switch (spec.experts.kind) {
+    case spec::ExpertKind::kLora:
+    case spec::ExpertKind::kRankOne:
+      return make_lora_bank(spec, std::move(targets), shape, rng);
+    case spec::ExpertKind::kSharedA:
+      return make_shared_a_bank(spec, std::move(targets), shape, rng);
+    case spec::ExpertKind::kCore:
+      return make_core_bank(spec, std::move(targets), shape, rng);
+  }
+  return nullptr;
 }
 
 }  // namespace lmoe::mixture

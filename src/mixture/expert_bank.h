@@ -1,15 +1,18 @@
-// The LoRA experts of projections that read the same x, stacked for two GEMMs per projection.
+// The experts of projections that read the same x: values of `experts.kind`.
 //
-// Legend: P projections, E experts, R rank. Rows of A run over projection, expert, rank; columns of
-// each B over expert, rank.
+//   y_p += scaling * B_p * v_p        v from u = A x and the routing weights, by kind
+//
+// Legend: N tokens, P projections, E experts, R rank, D rows of A of all projections.
 #pragma once
 
 #include <ATen/core/Tensor.h>
 
+#include <memory>
 #include <string>
 #include <vector>
 
 #include "base/rng.h"
+#include "mixture/stacked_tensor.h"
 #include "nn/projection.h"
 #include "spec/mixture_spec.h"
 
@@ -23,36 +26,78 @@ struct BankTarget {
   int64_t out = 0;
 };
 
-/// A_i [R, in] and B_i [out, R] of one expert, views of the parameters.
+/// A [R, in] and B [out, R] of one adapter, views of the parameters.
 struct ExpertFactors {
   at::Tensor a, b;
 };
 
+struct BankShape {
+  int64_t in = 0, experts = 1;
+  at::ScalarType dtype = at::kFloat;
+};
+
 class ExpertBank {
  public:
-  /// A uniform in ±1/sqrt(in), drawn independently for each projection and expert; B zero.
-  ExpertBank(const spec::ExpertsSpec& spec,
-             std::vector<BankTarget> targets,
-             int64_t in,
-             at::ScalarType dtype,
-             Rng& rng);
+  virtual ~ExpertBank() = default;
 
   const std::vector<BankTarget>& targets() const { return targets_; }
   int64_t in() const { return in_; }
   int64_t experts() const { return experts_; }
-  int64_t rank() const { return rank_; }
   double scaling() const { return scaling_; }
-  const at::Tensor& a() const { return a_; }                       ///< [P * E * R, in]
-  const at::Tensor& b(size_t target) const { return b_[target]; }  ///< [out, E * R]
-  ExpertFactors factors(size_t target, int64_t expert) const;
+  const at::Tensor& a() const { return a_; }                       ///< [D, in]
+  const at::Tensor& b(size_t target) const { return b_[target]; }  ///< [out, columns]
+
+  /// `outputs[p]` is y_p [N, out_p], changed in place and returned. `down` is A x [N, D], `weights`
+  /// [N, P or 1, E], or undefined for a constant weight of 1.
+  virtual std::vector<at::Tensor> project(const at::Tensor& down,
+                                          const at::Tensor& weights,
+                                          const std::vector<at::Tensor>& outputs) const = 0;
+  /// What of `target` lies in the folder at position `folder` of spec.adapter_folders().
+  virtual ExpertFactors folder_factors(size_t target, int64_t folder) const = 0;
+  /// Trained tensors besides A and B, stacked over the targets; they lie in experts.safetensors.
+  virtual std::vector<StackedTensor> other_tensors() const { return {}; }
+  /// "layers.3.self_attn.q_proj+k_proj.lora_A", "layers.3.self_attn.q_proj.lora_B", …
   std::vector<nn::NamedTensor> parameters() const;
+
+ protected:
+  /// A [rows, in] uniform in ±1/sqrt(in), PEFT's default; each B [out, columns] zero.
+  ExpertBank(const spec::MixtureSpec& spec,
+             std::vector<BankTarget> targets,
+             const BankShape& shape,
+             int64_t rows,
+             int64_t columns,
+             Rng& rng);
+  /// The B's in the type the base computes in.
+  std::vector<at::Tensor> ups(at::ScalarType dtype) const;
+  int64_t projections() const { return static_cast<int64_t>(targets_.size()); }
 
  private:
   std::vector<BankTarget> targets_;
-  int64_t in_, experts_, rank_;
+  int64_t in_, experts_;
   double scaling_;
   at::Tensor a_;
   std::vector<at::Tensor> b_;
 };
+
+/// Own A and B for each expert; ranks of one adapter are such experts of rank 1.
+std::unique_ptr<ExpertBank> make_lora_bank(const spec::MixtureSpec&,
+                                           std::vector<BankTarget>,
+                                           const BankShape&,
+                                           Rng&);
+/// One A, own B's.
+std::unique_ptr<ExpertBank> make_shared_a_bank(const spec::MixtureSpec&,
+                                               std::vector<BankTarget>,
+                                               const BankShape&,
+                                               Rng&);
+/// One A, one B, own cores between them.
+std::unique_ptr<ExpertBank> make_core_bank(const spec::MixtureSpec&,
+                                           std::vector<BankTarget>,
+                                           const BankShape&,
+                                           Rng&);
+/// By `experts.kind`.
+std::unique_ptr<ExpertBank> make_expert_bank(const spec::MixtureSpec&,
+                                             std::vector<BankTarget>,
+                                             const BankShape&,
+                                             Rng&);
 
 }  // namespace lmoe::mixture

@@ -6,6 +6,7 @@
 
 #include "base/error.h"
 #include "mixture/normalize.h"
+#include "mixture/scores.h"
 #include "mixture/select.h"
 #include "mixture/site_name.h"
 
@@ -20,16 +21,21 @@ std::unique_ptr<GateNet> make_gate_net(const spec::GateSpec& spec,
 
 Gate::Gate(const spec::MixtureSpec& spec,
            std::vector<SiteInfo> sites,
+           int64_t experts,
            int64_t input_width,
            at::ScalarType dtype,
            Rng& rng)
     : sites_(std::move(sites)),
-      experts_(spec.experts.count),
+      experts_(experts),
       input_width_(input_width),
       dtype_(dtype),
       temperature_(spec.gate.temperature),
       select_(spec.select),
       normalize_(spec.normalize),
+      bias_use_(spec.bias.use),
+      bias_(bias_use_ == spec::BiasUse::kNone
+                ? at::Tensor()
+                : at::zeros({static_cast<int64_t>(sites_.size()), experts}, dtype)),
       net_(make_gate_net(
           spec.gate, {static_cast<int64_t>(sites_.size()), experts_, input_width, dtype}, rng)) {}
 
@@ -44,26 +50,33 @@ at::Tensor Gate::weights_of_rows(const at::Tensor& product, nn::ForwardContext& 
 
 at::Tensor Gate::weights_of_logits(at::Tensor logits, nn::ForwardContext& context) const {
   if (temperature_ != 1.0) logits = logits / temperature_;
-  if (context.disabled_expert >= 0) {
+  // Sites may have fewer experts than the mixture.
+  const bool disables = context.disabled_expert >= 0 && context.disabled_expert < experts_;
+  if (disables) {
     logits = logits.index_fill(/*dim=*/-1, at::full({1}, context.disabled_expert, at::kLong),
                                -std::numeric_limits<double>::infinity());
   }
-  at::Tensor probabilities = at::softmax(logits, /*dim=*/-1);
-  at::Tensor weights =
-      routing_weights(logits, probabilities, select_experts(logits, select_), normalize_);
-  if (context.disabled_expert >= 0 && experts_ == 1)  // nobody is left: the base alone
+  const Scores scores = make_scores(logits, bias_, bias_use_, normalize_);
+  at::Tensor selected = select_experts(scores, select_);
+  if (selected.defined() && disables) selected = selected.logical_and(at::isfinite(logits));
+  at::Tensor probabilities = scores.probabilities;
+  at::Tensor weights = routing_weights(scores, selected, normalize_);
+  if (disables && experts_ == 1)  // nobody is left: the base alone
     probabilities = weights = at::zeros_like(weights);
-  if (context.router_log != nullptr) write_log(*context.router_log, probabilities, weights);
+  if (context.router_log != nullptr)
+    write_log(*context.router_log, probabilities, weights, selected);
   return weights;
 }
 
 void Gate::write_log(nn::RouterLog& log,
                      const at::Tensor& probabilities,
-                     const at::Tensor& weights) const {
+                     const at::Tensor& weights,
+                     const at::Tensor& selected) const {
   for (size_t g = 0; g < sites_.size(); ++g) {
     const auto index = static_cast<int64_t>(g);
     log.records.push_back({sites_[g].name, sites_[g].layer, probabilities.select(1, index),
-                           weights.select(1, index)});
+                           weights.select(1, index),
+                           selected.defined() ? selected.select(1, index) : at::Tensor()});
   }
 }
 

@@ -1,4 +1,4 @@
-// The gates of projections that share an input: net, temperature, selection, normalisation.
+// The gates of projections that share an input: net, temperature, bias, selection, normalisation.
 #pragma once
 
 #include <memory>
@@ -12,16 +12,16 @@ namespace lmoe::mixture {
 
 class Gate {
  public:
-  /// One gate per site, all reading the same input of width `input_width`.
+  /// One gate per site, all with inputs of width `input_width`.
   Gate(const spec::MixtureSpec& spec,
        std::vector<SiteInfo> sites,
+       int64_t experts,
        int64_t input_width,
        at::ScalarType dtype,
        Rng& rng);
 
-  /// Routing weights [N, G, E] of `input` [N, D], in the parameters' precision; probabilities and
-  /// weights also go to the context's router log. Throws kInvalidArgument when
-  /// `context.disabled_expert` does not exist.
+  /// Routing weights [N, G, E] of `input` [N, D], or [N, G, D] when each gate reads its own, in the
+  /// parameters' precision; what was decided also goes to the context's router log.
   at::Tensor weights(const at::Tensor& input, nn::ForwardContext& context) const;
 
   /// The rows to stack into a GEMM over the gate's input, or undefined (see GateNet), and the
@@ -30,17 +30,21 @@ class Gate {
   at::Tensor weights_of_rows(const at::Tensor& product, nn::ForwardContext& context) const;
 
   const std::vector<SiteInfo>& sites() const { return sites_; }
+  int64_t experts() const { return experts_; }
   int64_t input_width() const { return input_width_; }
   /// Stacked over the sites.
   std::vector<StackedTensor> tensors() const { return net_->tensors(); }
   /// "layers.3.self_attn.q_proj+k_proj+v_proj.gate.weight", …
   std::vector<nn::NamedTensor> parameters() const;
+  /// [G, E], moved by SelectionCounts and never by a gradient; undefined without `bias.use`.
+  const at::Tensor& bias() const { return bias_; }
 
  private:
   at::Tensor weights_of_logits(at::Tensor logits, nn::ForwardContext& context) const;
   void write_log(nn::RouterLog& log,
                  const at::Tensor& probabilities,
-                 const at::Tensor& weights) const;
+                 const at::Tensor& weights,
+                 const at::Tensor& selected) const;
 
   std::vector<SiteInfo> sites_;
   int64_t experts_, input_width_;
@@ -48,6 +52,8 @@ class Gate {
   double temperature_;
   spec::SelectSpec select_;
   spec::Normalize normalize_;
+  spec::BiasUse bias_use_;
+  at::Tensor bias_;
   std::unique_ptr<GateNet> net_;
 };
 

@@ -1,31 +1,26 @@
 // The form of a gate: values of `gate.net`.
 //
-// G gates that read the same input (q, k, v of one layer) are stacked by rows and run as one.
+// G gates of one group of projections (q, k, v of one layer) are stacked by rows and run as one.
 // Legend: N tokens, D input width, E experts, M hidden width.
 #pragma once
 
 #include <ATen/core/Tensor.h>
 
 #include <memory>
-#include <string>
 #include <vector>
 
 #include "base/rng.h"
+#include "mixture/stacked_tensor.h"
 #include "spec/mixture_spec.h"
 
 namespace lmoe::mixture {
 
-/// A trained tensor of stacked gates: gate g owns the g-th of G equal blocks of rows.
-struct StackedTensor {
-  std::string suffix;  ///< name in router.safetensors after "<site>.gate."
-  at::Tensor tensor;
-};
-
 class GateNet {
  public:
   virtual ~GateNet() = default;
-  /// input [N, D] -> [N, G, E]
+  /// input [N, D], or [N, G, D] when each gate reads its own -> [N, G, E]
   virtual at::Tensor logits(const at::Tensor& input) const = 0;
+  /// Trained; names in router.safetensors after "<site>.gate.".
   virtual std::vector<StackedTensor> tensors() const = 0;
   /// [G * E, D] when the logits are these rows times the input and nothing else, so that they can
   /// ride along in another GEMM over the same input; else undefined.

@@ -2,6 +2,8 @@
 
 #include <ATen/ATen.h>
 
+#include <cmath>
+
 #include "base/error.h"
 
 namespace lmoe::mixture {
@@ -25,12 +27,13 @@ void fill(const at::Tensor& tensor, Draw&& draw) {
 
 }  // namespace
 
-at::Tensor normal_parameter(std::vector<int64_t> shape,
-                            double deviation,
-                            at::ScalarType dtype,
-                            Rng& rng) {
-  at::Tensor tensor = at::empty(shape, at::TensorOptions().dtype(dtype));
-  fill(tensor, [&] { return deviation * rng.normal(); });
+at::Tensor gate_parameter(
+    int64_t rows, int64_t width, const spec::GateSpec& spec, at::ScalarType dtype, Rng& rng) {
+  at::Tensor tensor = at::empty({rows, width}, at::TensorOptions().dtype(dtype));
+  if (spec.init == spec::GateInit::kKaimingUniform)
+    fill_uniform(tensor, 1.0 / std::sqrt(static_cast<double>(width)), rng);
+  else
+    fill(tensor, [&] { return spec.init_range * rng.normal(); });
   return tensor.requires_grad_(true);
 }
 

@@ -7,11 +7,13 @@
 #include <vector>
 
 #include "base/rng.h"
+#include "spec/mixture_spec.h"
 
 namespace lmoe::mixture {
 
 /// Leaf tensors that require grad.
-at::Tensor normal_parameter(std::vector<int64_t> shape, double deviation, at::ScalarType, Rng&);
+/// [rows, width], by `gate.init`.
+at::Tensor gate_parameter(int64_t rows, int64_t width, const spec::GateSpec&, at::ScalarType, Rng&);
 at::Tensor zero_parameter(std::vector<int64_t> shape, at::ScalarType);
 
 /// Fills a contiguous float or double tensor in place, row by row.

@@ -2,6 +2,7 @@
 
 #include "mixture/gate_net.h"
 #include "mixture/initial.h"
+#include "mixture/stacked_linear.h"
 
 namespace lmoe::mixture {
 namespace {
@@ -10,11 +11,11 @@ class LinearGate : public GateNet {
  public:
   LinearGate(const spec::GateSpec& spec, const GateShape& shape, Rng& rng)
       : shape_(shape),
-        weight_(normal_parameter(
-            {shape.gates * shape.experts, shape.input_width}, spec.init_range, shape.dtype, rng)) {}
+        weight_(gate_parameter(
+            shape.gates * shape.experts, shape.input_width, spec, shape.dtype, rng)) {}
 
   at::Tensor logits(const at::Tensor& input) const override {
-    return at::linear(input, weight_).view({input.size(0), shape_.gates, shape_.experts});
+    return stacked_linear(input, weight_, shape_.gates);
   }
 
   std::vector<StackedTensor> tensors() const override { return {{"weight", weight_}}; }

@@ -1,12 +1,14 @@
 #include "mixture/mixture.h"
 
 #include <ATen/ATen.h>
+#include <c10/core/GradMode.h>
 
 #include <set>
 
 #include "base/error.h"
 #include "mixture/balance_loss.h"
 #include "mixture/build.h"
+#include "mixture/run_folder.h"
 #include "mixture/site_bank.h"
 
 namespace lmoe::mixture {
@@ -65,6 +67,30 @@ int64_t Mixture::parameter_count() const {
   int64_t count = 0;
   for (const nn::NamedTensor& parameter : parameters()) count += parameter.tensor.numel();
   return count;
+}
+
+std::vector<nn::NamedTensor> Mixture::buffers() const {
+  std::vector<nn::NamedTensor> all;
+  for (const auto& gate : gates()) {
+    if (!gate->bias().defined()) continue;
+    for (size_t g = 0; g < gate->sites().size(); ++g)
+      all.push_back(
+          {router_tensor(gate->sites()[g].name, "bias"), gate->bias()[static_cast<int64_t>(g)]});
+  }
+  return all;
+}
+
+void Mixture::update_biases(const SelectionCounts& counts) {
+  const c10::NoGradGuard no_grad;
+  for (const auto& gate : gates()) {
+    if (!gate->bias().defined()) continue;
+    for (size_t g = 0; g < gate->sites().size(); ++g) {
+      const at::Tensor chosen = counts.of(gate->sites()[g].name);
+      if (!chosen.defined()) continue;
+      at::Tensor bias = gate->bias()[static_cast<int64_t>(g)];
+      bias.add_(at::sign(chosen.mean() - chosen).to(bias.scalar_type()), spec_.bias.rate);
+    }
+  }
 }
 
 std::vector<std::string> Mixture::target_paths() const {

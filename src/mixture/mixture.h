@@ -16,6 +16,7 @@
 #include <string>
 #include <vector>
 
+#include "mixture/selection_counts.h"
 #include "nn/projection.h"
 #include "spec/mixture_spec.h"
 
@@ -52,6 +53,11 @@ class Mixture {
   /// the base computes in.
   std::vector<nn::NamedTensor> parameters() const;
   int64_t parameter_count() const;
+  /// State that no gradient changes but training does: the biases of the experts.
+  std::vector<nn::NamedTensor> buffers() const;
+  /// Moves every gate's biases by what was chosen since the last optimizer step; call once after
+  /// each, with the counts of all its micro-batches.
+  void update_biases(const SelectionCounts& counts);
   /// Module paths that got experts, in order.
   std::vector<std::string> target_paths() const;
   /// One per gate, in the order of the router log's records; empty without a router.
@@ -63,8 +69,9 @@ class Mixture {
   at::Tensor auxiliary_loss(const nn::RouterLog& log,
                             std::map<std::string, double>* values = nullptr) const;
 
-  /// mixture.yaml, router.safetensors (when there is a gate; tensors `<site>.gate.weight`, …) and
-  /// experts/<name>/, each a PEFT LoRA folder, into an existing folder. Throws kIo.
+  /// mixture.yaml, router.safetensors (when there is a gate; tensors `<site>.gate.weight`, …),
+  /// experts/<name>/, each a PEFT LoRA folder, and experts.safetensors (what experts have besides
+  /// A and B; `<site>.core`) into an existing folder. Throws kIo.
   void save(const std::filesystem::path& folder, const std::string& base_model_name) const;
   /// Strict: everything in the files is used, everything the spec needs is there, and it fits the
   /// sockets. Adapters of any floating type are read; parameters are float32 (float64 when the

@@ -2,6 +2,7 @@
 
 #include "mixture/gate_net.h"
 #include "mixture/initial.h"
+#include "mixture/stacked_linear.h"
 
 namespace lmoe::mixture {
 namespace {
@@ -11,16 +12,12 @@ class MlpGate : public GateNet {
   MlpGate(const spec::GateSpec& spec, const GateShape& shape, Rng& rng)
       : shape_(shape),
         width_(spec.hidden_size),
-        hidden_(normal_parameter(
-            {shape.gates * width_, shape.input_width}, spec.init_range, shape.dtype, rng)),
-        output_(normal_parameter(
-            {shape.gates * shape.experts, width_}, spec.init_range, shape.dtype, rng)) {}
+        hidden_(gate_parameter(shape.gates * width_, shape.input_width, spec, shape.dtype, rng)),
+        output_(gate_parameter(shape.gates * shape.experts, width_, spec, shape.dtype, rng)) {}
 
   at::Tensor logits(const at::Tensor& input) const override {
-    const at::Tensor hidden =
-        at::silu(at::linear(input, hidden_)).view({input.size(0), shape_.gates, width_});
-    const at::Tensor output = output_.view({shape_.gates, shape_.experts, width_});
-    return at::bmm(hidden.transpose(0, 1), output.transpose(1, 2)).transpose(0, 1);
+    const at::Tensor hidden = at::silu(stacked_linear(input, hidden_, shape_.gates));
+    return stacked_linear(hidden, output_, shape_.gates);
   }
 
   std::vector<StackedTensor> tensors() const override {

@@ -4,20 +4,48 @@
 
 #include <limits>
 
-namespace lmoe::mixture {
+#include "base/error.h"
 
-at::Tensor routing_weights(const at::Tensor& logits,
-                           const at::Tensor& probabilities,
+namespace lmoe::mixture {
+namespace {
+
+at::Tensor softmax_selected(const at::Tensor& logits, const at::Tensor& selected) {
+  const double never = -std::numeric_limits<double>::infinity();
+  return at::softmax(logits.masked_fill(selected.logical_not(), never), /*dim=*/-1);
+}
+
+at::Tensor sum_to_count(const at::Tensor& kept, const at::Tensor& selected) {
+  LMOE_CHECK_ARG(kept.detach().min().item<double>() >= 0.0,
+                 "[route] a selected score plus its bias is negative: its weight would turn the "
+                 "expert round; hint: a smaller mixture.bias.rate");
+  const at::Tensor count = selected.sum(/*dim=*/-1, /*keepdim=*/true).to(kept.scalar_type());
+  return count * kept / kept.sum(/*dim=*/-1, /*keepdim=*/true);
+}
+
+}  // namespace
+
+at::Tensor routing_weights(const Scores& scores,
                            const at::Tensor& selected,
                            spec::Normalize normalize) {
-  if (!selected.defined()) return probabilities;  // all forms agree on the whole
-  if (normalize == spec::Normalize::kSoftmaxSelected) {
-    const double never = -std::numeric_limits<double>::infinity();
-    return at::softmax(logits.masked_fill(selected.logical_not(), never), /*dim=*/-1);
+  const at::Tensor everyone =
+      selected.defined() ? selected : at::ones_like(scores.values, at::kBool);
+  switch (normalize) {
+    case spec::Normalize::kConstant:
+      return everyone.to(scores.values.scalar_type());
+    case spec::Normalize::kSumToK:
+      return sum_to_count(scores.values * everyone, everyone);
+    case spec::Normalize::kSoftmax:
+    case spec::Normalize::kSigmoid:
+      return selected.defined() ? scores.values * selected : scores.values;
+    case spec::Normalize::kSoftmaxSelected:
+      return selected.defined() ? softmax_selected(scores.logits, selected) : scores.values;
+    case spec::Normalize::kRenormalize: {
+      if (!selected.defined()) return scores.values;
+      const at::Tensor kept = scores.values * selected;
+      return kept / kept.sum(/*dim=*/-1, /*keepdim=*/true);
+    }
   }
-  at::Tensor kept = probabilities * selected;
-  if (normalize == spec::Normalize::kSoftmax) return kept;
-  return kept / kept.sum(/*dim=*/-1, /*keepdim=*/true);
+  return {};
 }
 
 }  // namespace lmoe::mixture

@@ -1,16 +1,16 @@
-// From logits to weights: values of `normalize`.
+// From scores to weights: values of `normalize`.
 #pragma once
 
 #include <ATen/core/Tensor.h>
 
+#include "mixture/scores.h"
 #include "spec/mixture_spec.h"
 
 namespace lmoe::mixture {
 
-/// logits, probabilities (softmax of the logits over all experts) [..., E]; `selected` bool of the
-/// same shape, or undefined for all. Returns weights [..., E], 0 outside the selection.
-at::Tensor routing_weights(const at::Tensor& logits,
-                           const at::Tensor& probabilities,
+/// `selected` bool [..., E], or undefined for all. Returns weights [..., E], 0 outside the
+/// selection. Throws kInvalidArgument when biases made a selected score of `sum_to_k` negative.
+at::Tensor routing_weights(const Scores& scores,
                            const at::Tensor& selected,
                            spec::Normalize normalize);
 

@@ -15,6 +15,10 @@ inline std::filesystem::path router_file(const std::filesystem::path& folder) {
 inline std::filesystem::path experts_folder(const std::filesystem::path& folder) {
   return folder / "experts";
 }
+/// What experts have besides A and B.
+inline std::filesystem::path other_tensors_file(const std::filesystem::path& folder) {
+  return folder / "experts.safetensors";
+}
 /// "layers.3.self_attn.q_proj.gate.weight"
 inline std::string router_tensor(const std::string& site, const std::string& suffix) {
   return site + ".gate." + suffix;

@@ -11,52 +11,85 @@
 namespace lmoe::mixture {
 namespace {
 
-void save_router(const std::vector<std::shared_ptr<Gate>>& gates, const fs::path& path) {
-  std::vector<io::TensorView> views;
-  for (const auto& gate : gates) {
-    const auto stacked = static_cast<int64_t>(gate->sites().size());
-    for (const StackedTensor& part : gate->tensors()) {
-      const int64_t rows = part.tensor.size(0) / stacked;
-      for (int64_t g = 0; g < stacked; ++g) {
-        views.push_back(
-            nn::view_of(router_tensor(gate->sites()[static_cast<size_t>(g)].name, part.suffix),
-                        part.tensor.narrow(/*dim=*/0, g * rows, rows)));
-      }
-    }
+/// Cuts stacked tensors into those of their sites: `name(site number, suffix)`.
+template <class Name>
+void add_stacked(const std::vector<StackedTensor>& tensors,
+                 int64_t sites,
+                 const Name& name,
+                 std::vector<io::TensorView>& views) {
+  for (const StackedTensor& part : tensors) {
+    const int64_t rows = part.tensor.size(0) / sites;
+    for (int64_t s = 0; s < sites; ++s)
+      views.push_back(nn::view_of(name(static_cast<size_t>(s), part.suffix),
+                                  part.tensor.narrow(0, s * rows, rows)));
   }
+}
+
+void save_router(const Mixture& mixture, const fs::path& path) {
+  std::vector<io::TensorView> views;
+  for (const auto& gate : mixture.gates()) {
+    add_stacked(
+        gate->tensors(), static_cast<int64_t>(gate->sites().size()),
+        [&](size_t s, const std::string& suffix) {
+          return router_tensor(gate->sites()[s].name, suffix);
+        },
+        views);
+  }
+  const std::vector<nn::NamedTensor> buffers = mixture.buffers();
+  for (const nn::NamedTensor& buffer : buffers)
+    views.push_back(nn::view_of(buffer.name, buffer.tensor));
   io::write_safetensors(path, views, {{"format", "pt"}});
 }
 
-void save_expert(const std::vector<std::shared_ptr<SiteBank>>& banks,
-                 int64_t expert,
-                 const io::LoraConfig& config,
-                 const fs::path& folder) {
+void save_other_tensors(const std::vector<std::shared_ptr<SiteBank>>& banks, const fs::path& path) {
+  std::vector<io::TensorView> views;
+  for (const auto& site : banks) {
+    const ExpertBank& bank = site->bank();
+    add_stacked(
+        bank.other_tensors(), static_cast<int64_t>(bank.targets().size()),
+        [&](size_t s, const std::string& suffix) { return bank.targets()[s].site + "." + suffix; },
+        views);
+  }
+  if (!views.empty()) io::write_safetensors(path, views, {{"format", "pt"}});
+}
+
+void save_adapter(const spec::MixtureSpec& spec,
+                  const std::vector<std::shared_ptr<SiteBank>>& banks,
+                  int64_t index,
+                  const std::string& base_model_name,
+                  const fs::path& folder) {
   std::vector<at::Tensor> storage;  // columns of B are copied to become contiguous
   std::vector<io::LoraPair> pairs;
-  for (const auto& bank : banks) {
-    for (size_t t = 0; t < bank->bank().targets().size(); ++t) {
-      const ExpertFactors factors = bank->bank().factors(t, expert);
+  for (const auto& site : banks) {
+    const ExpertBank& bank = site->bank();
+    if (index >= bank.experts()) continue;  // layers may have fewer experts
+    for (size_t t = 0; t < bank.targets().size(); ++t) {
+      const ExpertFactors factors = bank.folder_factors(t, index);
       storage.push_back(factors.b.detach().contiguous());
-      pairs.push_back({bank->bank().targets()[t].module_path, nn::view_of("lora_A", factors.a),
-                       nn::view_of("lora_B", storage.back()), bank->bank().scaling()});
+      pairs.push_back({bank.targets()[t].module_path, nn::view_of("lora_A", factors.a),
+                       nn::view_of("lora_B", storage.back()), bank.scaling()});
     }
   }
+  io::LoraConfig config;
+  config.rank = pairs.front().a.shape[0];
+  config.use_rslora = spec.experts.use_rslora;
+  config.alpha = spec.experts.scale_by == spec::ScaleBy::kRank
+                     ? spec.experts.effective_alpha()
+                     : spec.scaling() * static_cast<double>(config.rank);
+  if (spec.experts.count_by_layer.empty()) config.target_modules = spec.target_modules;
+  config.base_model_name_or_path = base_model_name;
   io::write_peft_folder(folder, config, pairs);
 }
 
 }  // namespace
 
 void Mixture::save(const fs::path& folder, const std::string& base_model_name) const {
-  io::LoraConfig config;
-  config.rank = spec_.experts.rank;
-  config.alpha = spec_.experts.effective_alpha();
-  config.use_rslora = spec_.experts.use_rslora;
-  config.target_modules = spec_.target_modules;
-  config.base_model_name_or_path = base_model_name;
-  const std::vector<std::string> names = spec_.expert_names();
+  const std::vector<std::string> names = spec_.adapter_folders();
   for (size_t i = 0; i < names.size(); ++i)
-    save_expert(banks_, static_cast<int64_t>(i), config, experts_folder(folder) / names[i]);
-  if (spec_.has_gate()) save_router(gates(), router_file(folder));
+    save_adapter(spec_, banks_, static_cast<int64_t>(i), base_model_name,
+                 experts_folder(folder) / names[i]);
+  if (spec_.has_gate()) save_router(*this, router_file(folder));
+  save_other_tensors(banks_, other_tensors_file(folder));
   write_file_atomically(spec_file(folder), yaml_from_json(spec::write_mixture(spec_)));
 }
 

@@ -3,12 +3,12 @@
 
 #include <ATen/core/Tensor.h>
 
+#include "mixture/scores.h"
 #include "spec/mixture_spec.h"
 
 namespace lmoe::mixture {
 
-/// logits [..., E] -> bool [..., E], or undefined when all take part. Among equal logits the lower
-/// index comes first.
-at::Tensor select_experts(const at::Tensor& logits, const spec::SelectSpec& select);
+/// bool [..., E], or undefined when all take part. Among equal ranks the lower index comes first.
+at::Tensor select_experts(const Scores& scores, const spec::SelectSpec& select);
 
 }  // namespace lmoe::mixture

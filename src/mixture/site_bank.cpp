@@ -4,64 +4,67 @@
 
 #include "base/error.h"
 #include "mixture/dropout.h"
-#include "mixture/mix_and_project.h"
 
 namespace lmoe::mixture {
 
 SiteBank::SiteBank(const spec::MixtureSpec& spec,
                    size_t group,
-                   ExpertBank bank,
+                   std::unique_ptr<ExpertBank> bank,
                    std::shared_ptr<Gate> gate)
     : group_(group),
       bank_(std::move(bank)),
       gate_(std::move(gate)),
       source_(spec.gate.source),
       share_(spec.gate.share),
-      apply_(spec.apply),
       dropout_(spec.experts.dropout) {}
 
 std::vector<at::Tensor> SiteBank::apply(const nn::SocketInput& input,
                                         std::vector<at::Tensor> outputs,
                                         nn::ForwardContext& context) {
-  LMOE_CHECK_ARG(context.disabled_expert < bank_.experts(),
-                 "[mixture] no such expert to switch off: given ", context.disabled_expert,
-                 ", expected at most ", bank_.experts() - 1);
   if (!gate_ && context.disabled_expert >= 0) return outputs;
   const Stage stage = down_and_route(input, context);
-  std::vector<at::Tensor> ups, adapted;
-  for (size_t p = 0; p < bank_.targets().size(); ++p) {
-    ups.push_back(bank_.b(p).to(stage.down.scalar_type()));
-    adapted.push_back(std::move(outputs[bank_.targets()[p].linear]));
-  }
-  adapted = mix_and_project(stage.down, stage.weights, ups, adapted, apply_, bank_.scaling());
+  std::vector<at::Tensor> adapted;
+  for (const BankTarget& target : bank_->targets())
+    adapted.push_back(std::move(outputs[target.linear]));
+  adapted = bank_->project(stage.down, stage.weights, adapted);
   for (size_t p = 0; p < adapted.size(); ++p)
-    outputs[bank_.targets()[p].linear] = std::move(adapted[p]);
+    outputs[bank_->targets()[p].linear] = std::move(adapted[p]);
   return outputs;
 }
 
 SiteBank::Stage SiteBank::down_and_route(const nn::SocketInput& input,
                                          nn::ForwardContext& context) const {
   const at::Tensor x = adapter_input(input.x, context);
-  const at::Tensor a = bank_.a().to(x.scalar_type());
+  const at::Tensor a = bank_->a().to(x.scalar_type());
   if (!gate_) return {at::linear(x, a), {}};
   at::Tensor* shared =
       share_ == spec::GateShare::kBlock ? &context.shared_gates[gate_.get()] : nullptr;
   if (shared != nullptr && shared->defined()) return {at::linear(x, a), *shared};
 
-  const at::Tensor& gate_input = source_ == spec::GateSource::kInput ? input.x : input.block_input;
   const at::Tensor rows = gate_->stackable_rows();
+  const bool reads_x =
+      source_ == spec::GateSource::kInput
+          ? input.x.is_same(x)
+          : source_ == spec::GateSource::kBlockInput && input.block_input.is_same(x);
   Stage stage;
-  if (rows.defined() && gate_input.is_same(x) && rows.scalar_type() == x.scalar_type()) {
+  if (rows.defined() && reads_x && rows.scalar_type() == x.scalar_type()) {
     const at::Tensor both = at::linear(x, at::cat({a, rows}));
     stage.down = both.narrow(/*dim=*/1, 0, a.size(0));
     stage.weights =
         gate_->weights_of_rows(both.narrow(/*dim=*/1, a.size(0), rows.size(0)), context);
   } else {
     stage.down = at::linear(x, a);
-    stage.weights = gate_->weights(gate_input, context);
+    stage.weights = gate_->weights(gate_input(input, stage.down), context);
   }
   if (shared != nullptr) *shared = stage.weights;
   return stage;
+}
+
+at::Tensor SiteBank::gate_input(const nn::SocketInput& input, const at::Tensor& down) const {
+  if (source_ == spec::GateSource::kInput) return input.x;
+  if (source_ == spec::GateSource::kBlockInput) return input.block_input;
+  const auto projections = static_cast<int64_t>(bank_->targets().size());
+  return down.reshape({down.size(0), projections, down.size(1) / projections});
 }
 
 at::Tensor SiteBank::adapter_input(const at::Tensor& x, nn::ForwardContext& context) const {
@@ -72,15 +75,15 @@ at::Tensor SiteBank::adapter_input(const at::Tensor& x, nn::ForwardContext& cont
 }
 
 void SiteBank::check_fits(const nn::ProjectionGroup& group) const {
-  for (const BankTarget& target : bank_.targets()) {
+  for (const BankTarget& target : bank_->targets()) {
     const bool found = target.linear < group.linears().size() &&
                        group.linears()[target.linear].module_path == target.module_path;
     LMOE_CHECK_ARG(found, "[attach] the model has no ", target.module_path,
                    " where the mixture expects it; it was made for another base model");
     const at::Tensor& weight = group.linears()[target.linear].weight;
-    LMOE_CHECK_ARG(weight.size(0) == target.out && weight.size(1) == bank_.in(), "[attach] ",
+    LMOE_CHECK_ARG(weight.size(0) == target.out && weight.size(1) == bank_->in(), "[attach] ",
                    target.module_path, " has shape [", weight.size(0), ", ", weight.size(1),
-                   "], the mixture expects [", target.out, ", ", bank_.in(),
+                   "], the mixture expects [", target.out, ", ", bank_->in(),
                    "]; it was made for another base model");
   }
 }

@@ -19,7 +19,7 @@ class SiteBank : public nn::ProjectionDelta {
   /// gate with one site for several projections is shared through the forward's context.
   SiteBank(const spec::MixtureSpec& spec,
            size_t group,
-           ExpertBank bank,
+           std::unique_ptr<ExpertBank> bank,
            std::shared_ptr<Gate> gate);
 
   std::vector<at::Tensor> apply(const nn::SocketInput& input,
@@ -27,27 +27,28 @@ class SiteBank : public nn::ProjectionDelta {
                                 nn::ForwardContext& context) override;
 
   size_t group() const { return group_; }
-  const ExpertBank& bank() const { return bank_; }
+  const ExpertBank& bank() const { return *bank_; }
   const std::shared_ptr<Gate>& gate() const { return gate_; }
   /// Throws kInvalidArgument naming the module when the group has other projections or widths.
   void check_fits(const nn::ProjectionGroup& group) const;
 
  private:
   struct Stage {
-    at::Tensor down;     ///< A_cat x [N, P * E * R]
+    at::Tensor down;     ///< A x [N, D]
     at::Tensor weights;  ///< [N, P or 1, E], or undefined for a constant weight of 1
   };
   /// One GEMM for both when the gate is linear and reads what the adapters read.
   Stage down_and_route(const nn::SocketInput& input, nn::ForwardContext& context) const;
+  /// What the gate reads: [N, width], or A x of each projection [N, P, D / P].
+  at::Tensor gate_input(const nn::SocketInput& input, const at::Tensor& down) const;
   /// What the adapters read: x, with dropout while training.
   at::Tensor adapter_input(const at::Tensor& x, nn::ForwardContext& context) const;
 
   size_t group_;
-  ExpertBank bank_;
+  std::unique_ptr<ExpertBank> bank_;
   std::shared_ptr<Gate> gate_;
   spec::GateSource source_;
   spec::GateShare share_;
-  spec::Apply apply_;
   double dropout_;
 };
 

@@ -30,8 +30,9 @@ struct Segment {
 struct GateRecord {
   std::string site;  ///< "layers.3.self_attn.q_proj", or "layers.3.self_attn" for a block gate
   int layer = 0;
-  at::Tensor probabilities;  ///< [N, E] softmax over all experts, float32
+  at::Tensor probabilities;  ///< [N, E] over all experts, sum to 1, float32
   at::Tensor weights;        ///< [N, E] after selection and normalisation
+  at::Tensor selected;       ///< bool [N, E], or undefined when all experts take part
 };
 
 /// Collects gates when asked: the trainer turns it into balance losses, evaluation into usage

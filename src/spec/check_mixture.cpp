@@ -59,8 +59,12 @@ void check_selection(const MixtureSpec& spec, const std::string& where) {
     return;
   }
   LMOE_CHECK_ARG(select.k, where, ": mixture.select.kind top_k needs mixture.select.k");
-  LMOE_CHECK_ARG(*select.k <= spec.experts.count, where, ": mixture.select.k: given ", *select.k,
-                 ", expected at most mixture.experts.count, ", spec.experts.count);
+  const std::vector<int64_t>& by_layer = spec.experts.count_by_layer;
+  const int64_t fewest =
+      by_layer.empty() ? spec.experts.count : *std::min_element(by_layer.begin(), by_layer.end());
+  LMOE_CHECK_ARG(
+      *select.k <= fewest, where, ": mixture.select.k: given ", *select.k, ", expected at most ",
+      by_layer.empty() ? "mixture.experts.count" : "the least of count_by_layer", ", ", fewest);
 }
 
 void check_constant_gate(const MixtureSpec& spec, const std::string& where) {
@@ -81,9 +85,11 @@ void check_gate(const MixtureSpec& spec, const std::string& where) {
   const GateSpec& gate = spec.gate;
   const GateSpec defaults;
   if (!spec.has_gate()) check_constant_gate(spec, where);
-  LMOE_CHECK_ARG(!spec.has_gate() || spec.normalize != Normalize::kConstant, where,
-                 ": mixture.normalize constant ignores the gate: given gate.source ",
-                 enum_name(gate.source), ", expected softmax, softmax_selected or renormalize");
+  LMOE_CHECK_ARG(!spec.has_gate() || spec.normalize != Normalize::kConstant ||
+                     spec.select.kind != SelectKind::kAll,
+                 where, ": mixture.normalize constant ignores the gate: given gate.source ",
+                 enum_name(gate.source),
+                 " and select.kind all, expected softmax, softmax_selected or renormalize");
   LMOE_CHECK_ARG(gate.share != GateShare::kBlock || gate.source == GateSource::kBlockInput, where,
                  ": mixture.gate.share block needs one input for the whole block: given "
                  "gate.source ",
@@ -92,9 +98,63 @@ void check_gate(const MixtureSpec& spec, const std::string& where) {
   LMOE_CHECK_ARG(gate.net == GateNet::kMlp || gate.hidden_size == defaults.hidden_size, where,
                  ": mixture.gate.hidden_size cannot act: given ", gate.hidden_size,
                  " with net linear, expected net mlp");
+  LMOE_CHECK_ARG(gate.init == GateInit::kNormal || gate.init_range == defaults.init_range, where,
+                 ": mixture.gate.init_range cannot act: given ", gate.init_range,
+                 " with init kaiming_uniform, expected init normal");
   LMOE_CHECK_ARG(spec.has_gate() || gate.temperature == defaults.temperature, where,
                  ": mixture.gate.temperature cannot act: given ", gate.temperature,
                  " with gate.source constant");
+}
+
+void check_experts(const MixtureSpec& spec, const std::string& where) {
+  const ExpertsSpec& experts = spec.experts;
+  LMOE_CHECK_ARG(experts.kind != ExpertKind::kRankOne || experts.rank == 1, where,
+                 ": mixture.experts.rank: given ", experts.rank,
+                 " with kind rank_one, expected 1; hint: experts.count is the number of ranks");
+  LMOE_CHECK_ARG(experts.kind != ExpertKind::kRankOne || experts.names.empty(), where,
+                 ": mixture.experts.names cannot act with kind rank_one, whose experts are the "
+                 "ranks of one adapter");
+  const bool has_own_factors =
+      experts.kind == ExpertKind::kLora || experts.kind == ExpertKind::kRankOne;
+  LMOE_CHECK_ARG(spec.apply == Apply::kDeltas || has_own_factors, where,
+                 ": mixture.apply factors averages A and B of the experts: given experts.kind ",
+                 enum_name(experts.kind), ", expected lora or rank_one");
+  LMOE_CHECK_ARG(experts.scale_by == ScaleBy::kRank || !experts.use_rslora, where,
+                 ": mixture.experts.use_rslora divides by sqrt(rank): given scale_by ",
+                 enum_name(experts.scale_by), ", expected rank");
+}
+
+void check_count_by_layer(const ExpertsSpec& experts, const std::string& where) {
+  const std::vector<int64_t>& counts = experts.count_by_layer;
+  if (counts.empty()) return;
+  const bool has_own_folders =
+      experts.kind == ExpertKind::kLora || experts.kind == ExpertKind::kSharedA;
+  LMOE_CHECK_ARG(has_own_folders, where,
+                 ": mixture.experts.count_by_layer needs experts that are adapters of their own: ",
+                 "given kind ", enum_name(experts.kind), ", expected lora or shared_a");
+  const auto [least, most] = std::minmax_element(counts.begin(), counts.end());
+  LMOE_CHECK_ARG(*least >= 1, where, ": mixture.experts.count_by_layer: given ", *least,
+                 ", expected at least 1 expert per site");
+  LMOE_CHECK_ARG(*most == experts.count, where, ": mixture.experts.count_by_layer: given at most ",
+                 *most, ", expected its largest entry to be mixture.experts.count, ",
+                 experts.count);
+}
+
+void check_scores(const MixtureSpec& spec, const std::string& where) {
+  const bool has_sigmoid =
+      spec.normalize == Normalize::kSigmoid || spec.normalize == Normalize::kSumToK;
+  LMOE_CHECK_ARG(!has_sigmoid || spec.losses.empty(), where,
+                 ": mixture.losses measure probabilities that sum to 1: given normalize ",
+                 enum_name(spec.normalize), "; hint: losses: [] and bias.use selection or score");
+  LMOE_CHECK_ARG(spec.bias.use == BiasUse::kNone || spec.select.kind != SelectKind::kAll, where,
+                 ": mixture.bias cannot act: given select.kind all, expected top_k");
+  LMOE_CHECK_ARG(spec.bias.use != BiasUse::kScore || has_sigmoid, where,
+                 ": mixture.bias.use score adds to sigmoids: given normalize ",
+                 enum_name(spec.normalize), ", expected sigmoid or sum_to_k");
+  LMOE_CHECK_ARG(
+      spec.gate.source != GateSource::kRankActivation || spec.experts.kind == ExpertKind::kCore,
+      where, ": mixture.gate.source rank_activation reads the one A x of all experts: given ",
+      "experts.kind ", enum_name(spec.experts.kind), ", expected core");
 }
 
 void check_losses(const MixtureSpec& spec, const std::string& where) {
@@ -113,6 +173,9 @@ void check_mixture(const MixtureSpec& spec, const std::string& where) {
   check_names(spec.experts, opening);
   check_selection(spec, opening);
   check_gate(spec, opening);
+  check_experts(spec, opening);
+  check_count_by_layer(spec.experts, opening);
+  check_scores(spec, opening);
   check_losses(spec, opening);
 }
 

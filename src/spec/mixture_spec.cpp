@@ -10,20 +10,39 @@ std::span<const EnumName<Attach>> enum_names(Attach) {
 }
 
 std::span<const EnumName<ExpertKind>> enum_names(ExpertKind) {
-  static constexpr EnumName<ExpertKind> kNames[] = {{"lora", ExpertKind::kLora}};
+  static constexpr EnumName<ExpertKind> kNames[] = {{"lora", ExpertKind::kLora},
+                                                    {"rank_one", ExpertKind::kRankOne},
+                                                    {"shared_a", ExpertKind::kSharedA},
+                                                    {"core", ExpertKind::kCore}};
+  return kNames;
+}
+
+std::span<const EnumName<ScaleBy>> enum_names(ScaleBy) {
+  static constexpr EnumName<ScaleBy> kNames[] = {{"rank", ScaleBy::kRank},
+                                                 {"count", ScaleBy::kCount},
+                                                 {"active", ScaleBy::kActive},
+                                                 {"none", ScaleBy::kNone}};
   return kNames;
 }
 
 std::span<const EnumName<GateSource>> enum_names(GateSource) {
-  static constexpr EnumName<GateSource> kNames[] = {{"constant", GateSource::kConstant},
-                                                    {"input", GateSource::kInput},
-                                                    {"block_input", GateSource::kBlockInput}};
+  static constexpr EnumName<GateSource> kNames[] = {
+      {"constant", GateSource::kConstant},
+      {"input", GateSource::kInput},
+      {"block_input", GateSource::kBlockInput},
+      {"rank_activation", GateSource::kRankActivation}};
   return kNames;
 }
 
 std::span<const EnumName<GateNet>> enum_names(GateNet) {
   static constexpr EnumName<GateNet> kNames[] = {{"linear", GateNet::kLinear},
                                                  {"mlp", GateNet::kMlp}};
+  return kNames;
+}
+
+std::span<const EnumName<GateInit>> enum_names(GateInit) {
+  static constexpr EnumName<GateInit> kNames[] = {{"normal", GateInit::kNormal},
+                                                  {"kaiming_uniform", GateInit::kKaimingUniform}};
   return kNames;
 }
 
@@ -41,10 +60,9 @@ std::span<const EnumName<SelectKind>> enum_names(SelectKind) {
 
 std::span<const EnumName<Normalize>> enum_names(Normalize) {
   static constexpr EnumName<Normalize> kNames[] = {
-      {"softmax", Normalize::kSoftmax},
-      {"softmax_selected", Normalize::kSoftmaxSelected},
-      {"renormalize", Normalize::kRenormalize},
-      {"constant", Normalize::kConstant}};
+      {"softmax", Normalize::kSoftmax},         {"softmax_selected", Normalize::kSoftmaxSelected},
+      {"renormalize", Normalize::kRenormalize}, {"sigmoid", Normalize::kSigmoid},
+      {"sum_to_k", Normalize::kSumToK},         {"constant", Normalize::kConstant}};
   return kNames;
 }
 
@@ -60,9 +78,39 @@ std::span<const EnumName<BalanceLoss>> enum_names(BalanceLoss) {
   return kNames;
 }
 
-double ExpertsSpec::scaling() const {
-  const double r = static_cast<double>(rank);
-  return effective_alpha() / (use_rslora ? std::sqrt(r) : r);
+std::span<const EnumName<BiasUse>> enum_names(BiasUse) {
+  static constexpr EnumName<BiasUse> kNames[] = {
+      {"none", BiasUse::kNone}, {"selection", BiasUse::kSelection}, {"score", BiasUse::kScore}};
+  return kNames;
+}
+
+int64_t ExpertsSpec::count_at(int layer, int layers) const {
+  if (count_by_layer.empty()) return count;
+  return count_by_layer[static_cast<size_t>(layer) * count_by_layer.size() /
+                        static_cast<size_t>(layers)];
+}
+
+double MixtureSpec::scaling() const {
+  const double alpha = experts.effective_alpha();
+  switch (experts.scale_by) {
+    case ScaleBy::kRank: {
+      const auto rank = static_cast<double>(experts.rank);
+      return alpha / (experts.use_rslora ? std::sqrt(rank) : rank);
+    }
+    case ScaleBy::kCount:
+      return alpha / static_cast<double>(experts.count);
+    case ScaleBy::kActive:
+      return alpha / static_cast<double>(active_experts());
+    case ScaleBy::kNone:
+      return alpha;
+  }
+  return alpha;
+}
+
+std::vector<std::string> MixtureSpec::adapter_folders() const {
+  if (experts.kind == ExpertKind::kRankOne) return {"ranks"};
+  if (experts.kind == ExpertKind::kCore) return {"shared"};
+  return expert_names();
 }
 
 double value_at_balance(BalanceLoss kind) { return kind == BalanceLoss::kSwitch ? 1.0 : 0.0; }

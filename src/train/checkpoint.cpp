@@ -108,6 +108,7 @@ void write_checkpoint(const fs::path& target,
 
 void restore_tensors(const fs::path& checkpoint,
                      const std::vector<nn::ProjectionGroup*>& groups,
+                     const mixture::Mixture& mixture,
                      AdamW& optimizer) {
   const auto file = io::SafetensorsFile::open(checkpoint / "optimizer.safetensors");
   const auto loaded = mixture::Mixture::load(checkpoint, groups);
@@ -116,6 +117,8 @@ void restore_tensors(const fs::path& checkpoint,
   const Copies moment_copies = match_optimizer(*file, optimizer);
   for (const Copies* copies : {&parameter_copies, &moment_copies})
     for (const auto& [view, tensor] : *copies) nn::copy_from_view(view, tensor);
+  const std::vector<nn::NamedTensor> saved = loaded->buffers(), own = mixture.buffers();
+  for (size_t i = 0; i < own.size(); ++i) own[i].tensor.copy_(saved[i].tensor);
 }
 
 void prune_checkpoints(const fs::path& folder, int64_t keep) {

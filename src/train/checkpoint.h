@@ -42,10 +42,12 @@ void write_checkpoint(const std::filesystem::path& target,
                       const AdamW& optimizer,
                       const std::map<std::string, std::string>& side_files);
 
-/// Fills the mixture's and the optimizer's tensors. Throws kCorruptData naming a tensor that is
-/// missing, left over or misshapen; then neither has changed.
+/// Fills the tensors of `mixture`, whose parameters `optimizer` holds, and those of the optimizer.
+/// Throws kCorruptData naming a tensor that is missing, left over or misshapen; then neither has
+/// changed.
 void restore_tensors(const std::filesystem::path& checkpoint,
                      const std::vector<nn::ProjectionGroup*>& groups,
+                     const mixture::Mixture& mixture,
                      AdamW& optimizer);
 
 /// Removes all but the newest `keep`.

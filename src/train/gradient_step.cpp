@@ -68,6 +68,7 @@ class Gatherer {
     LossGuard::check_finite("loss", loss.item<double>(), step_.step, where);
     result_.loss += sum.item<double>() / static_cast<double>(result_.labelled_tokens);
     if (step_.want_statistics) result_.router.add(router_log);
+    if (step_.mixture.spec().bias.use != spec::BiasUse::kNone) result_.selections.add(router_log);
     loss.backward();
   }
 

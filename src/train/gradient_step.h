@@ -33,6 +33,7 @@ struct GradientResult {
   int64_t labelled_tokens = 0;
   std::map<std::string, double> balance;
   RouterStatistics router;
+  mixture::SelectionCounts selections;  ///< filled when the mixture balances by biases
 };
 
 /// Adds to the gradients of the mixture's parameters. Every micro-batch's cross-entropy is divided

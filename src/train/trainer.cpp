@@ -81,7 +81,7 @@ class Trainer {
   void resume(const std::filesystem::path& checkpoint) {
     const TrainerState saved = read_trainer_state(checkpoint);
     check_same_run(saved, state_);
-    restore_tensors(checkpoint, job_.decoder.projection_groups(), optimizer_);
+    restore_tensors(checkpoint, job_.decoder.projection_groups(), job_.mixture, optimizer_);
     job_.rows.restore(saved.data);
     optimizer_.set_steps(saved.step);
     dropout_rng_.set_state(saved.dropout_rng);
@@ -109,6 +109,7 @@ class Trainer {
     clip_gradients(optimizer_.parameters(), norm, job_.recipe.optimizer.max_grad_norm);
     const double rate = schedule_.at(state_.step);
     optimizer_.step(rate);
+    job_.mixture.update_biases(gradients.selections);
     clear_gradients(optimizer_.parameters());
 
     state_.step = number;

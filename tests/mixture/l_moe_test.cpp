@@ -123,7 +123,7 @@ class LMoe : public ::testing::TestWithParam<Reading> {
       const mixture::ExpertBank& bank = mixture_.banks()[i]->bank();
       for (size_t t = 0; t < bank.targets().size(); ++t) {
         const mixture::ExpertFactors given = factors(bank, t);
-        mixture::ExpertFactors own = lora.banks()[i]->bank().factors(t, 0);
+        mixture::ExpertFactors own = lora.banks()[i]->bank().folder_factors(t, 0);
         own.a.copy_(given.a);
         own.b.copy_(given.b);
       }
@@ -136,9 +136,9 @@ class LMoe : public ::testing::TestWithParam<Reading> {
     const at::NoGradGuard no_grad;
     for (const auto& bank : mixture_.banks()) {
       for (size_t t = 0; t < bank->bank().targets().size(); ++t) {
-        const mixture::ExpertFactors first = bank->bank().factors(t, 0);
+        const mixture::ExpertFactors first = bank->bank().folder_factors(t, 0);
         for (int64_t e = 1; e < kExperts; ++e) {
-          mixture::ExpertFactors other = bank->bank().factors(t, e);
+          mixture::ExpertFactors other = bank->bank().folder_factors(t, e);
           if (a) other.a.copy_(first.a);
           if (b) other.b.copy_(first.b);
         }
@@ -188,8 +188,8 @@ TEST_P(LMoe, Invariant1AtZeroBTheBaseIsUnchangedAndOnlyBMoves) {
 
 TEST_P(LMoe, Invariant2IdenticalExpertsAreOneLora) {
   set_all_experts_to_the_first(/*a=*/true, /*b=*/true);
-  const auto lora = lora_outputs(kRank, spec_.experts.scaling(),
-                                 [](const auto& bank, size_t t) { return bank.factors(t, 0); });
+  const auto lora = lora_outputs(
+      kRank, spec_.scaling(), [](const auto& bank, size_t t) { return bank.folder_factors(t, 0); });
   expect_same(outputs(model_), lora);
 }
 
@@ -198,8 +198,8 @@ TEST_P(LMoe, Invariant3AOneHotGateIsThatExpertInBothReadings) {
     std::vector<double> logits(kExperts, 0.0);
     logits[static_cast<size_t>(chosen)] = 1e4;
     force_logits(logits);
-    const auto lora = lora_outputs(kRank, spec_.experts.scaling(), [&](const auto& bank, size_t t) {
-      return bank.factors(t, chosen);
+    const auto lora = lora_outputs(kRank, spec_.scaling(), [&](const auto& bank, size_t t) {
+      return bank.folder_factors(t, chosen);
     });
     expect_same(outputs(model_), lora);
     expect_same(other_reading_outputs(), lora);
@@ -224,13 +224,13 @@ TEST_P(LMoe, Invariant4ReadingsDifferByTheCovarianceOfTheFactors) {
         at::Tensor mean_a = at::zeros({kRank, bank.in()}, at::kDouble);
         at::Tensor mean_b = at::zeros({bank.targets()[t].out, kRank}, at::kDouble);
         for (int64_t e = 0; e < kExperts; ++e) {
-          mean_a += p[token][e] * bank.factors(t, e).a;
-          mean_b += p[token][e] * bank.factors(t, e).b;
+          mean_a += p[token][e] * bank.folder_factors(t, e).a;
+          mean_b += p[token][e] * bank.folder_factors(t, e).b;
         }
         for (int64_t e = 0; e < kExperts; ++e) {
-          const at::Tensor spread =
-              at::matmul(bank.factors(t, e).b - mean_b, bank.factors(t, e).a - mean_a);
-          expected[token] += spec_.experts.scaling() * p[token][e] * at::mv(spread, x[token]);
+          const at::Tensor spread = at::matmul(bank.folder_factors(t, e).b - mean_b,
+                                               bank.folder_factors(t, e).a - mean_a);
+          expected[token] += spec_.scaling() * p[token][e] * at::mv(spread, x[token]);
         }
       }
       EXPECT_LT(max_difference(sign * (own[output] - other[output]), expected), kRounding);
@@ -246,13 +246,13 @@ TEST_P(LMoe, Invariant4ReadingsDifferByTheCovarianceOfTheFactors) {
 TEST_P(LMoe, Invariant5AUniformGateIsOneLora) {
   force_logits(std::vector<double>(kExperts, 0.0));
   const bool deltas = spec_.apply == spec::Apply::kDeltas;
-  const double n = static_cast<double>(kExperts), s = spec_.experts.scaling();
+  const double n = static_cast<double>(kExperts), s = spec_.scaling();
   const auto lora = lora_outputs(
       deltas ? kExperts * kRank : kRank, deltas ? s / n : s, [&](auto& bank, size_t t) {
         std::vector<at::Tensor> a, b;
         for (int64_t e = 0; e < kExperts; ++e) {
-          a.push_back(bank.factors(t, e).a);
-          b.push_back(bank.factors(t, e).b);
+          a.push_back(bank.folder_factors(t, e).a);
+          b.push_back(bank.folder_factors(t, e).b);
         }
         return deltas ? mixture::ExpertFactors{at::cat(a, /*dim=*/0), at::cat(b, /*dim=*/1)}
                       : mixture::ExpertFactors{at::stack(a).mean(0), at::stack(b).mean(0)};

@@ -13,25 +13,31 @@ namespace {
 
 spec::SelectSpec top(int64_t k) { return {spec::SelectKind::kTopK, k}; }
 
+mixture::Scores scores_of(const at::Tensor& logits) {
+  return mixture::make_scores(logits, {}, spec::BiasUse::kNone, spec::Normalize::kSoftmax);
+}
+
 TEST(Select, AmongEqualLogitsTheLowerIndexComesFirst) {
   const at::Tensor logits = at::tensor({1.0, 2.0, 2.0, 2.0, 0.0, 1.0}).view({1, 6});
-  const auto chosen = [&](int64_t k) { return mixture::select_experts(logits, top(k))[0]; };
+  const auto chosen = [&](int64_t k) {
+    return mixture::select_experts(scores_of(logits), top(k))[0];
+  };
   EXPECT_TRUE(at::equal(chosen(1), at::tensor({0, 1, 0, 0, 0, 0}).to(at::kBool)));
   EXPECT_TRUE(at::equal(chosen(2), at::tensor({0, 1, 1, 0, 0, 0}).to(at::kBool)));
   EXPECT_TRUE(at::equal(chosen(4), at::tensor({1, 1, 1, 1, 0, 0}).to(at::kBool)));
-  EXPECT_FALSE(mixture::select_experts(logits, {}).defined());
+  EXPECT_FALSE(mixture::select_experts(scores_of(logits), {}).defined());
   // Many equal experts: a sort that is not stable would mix them up.
   const at::Tensor equal = at::zeros({3, 100});
-  const at::Tensor first = mixture::select_experts(equal, top(40));
+  const at::Tensor first = mixture::select_experts(scores_of(equal), top(40));
   EXPECT_EQ(first.slice(1, 0, 40).sum().item<int64_t>(), 120);
 }
 
 TEST(Normalize, SelectedSoftmaxAndRenormalisationAgree) {
   const at::Tensor logits = numbers({5, 6}, 1, at::kDouble) * 3;
   const at::Tensor p = at::softmax(logits, 1);
-  const at::Tensor selected = mixture::select_experts(logits, top(3));
+  const at::Tensor selected = mixture::select_experts(scores_of(logits), top(3));
   const auto weights = [&](spec::Normalize form) {
-    return mixture::routing_weights(logits, p, selected, form);
+    return mixture::routing_weights(scores_of(logits), selected, form);
   };
   EXPECT_LT(max_difference(weights(spec::Normalize::kRenormalize),
                            weights(spec::Normalize::kSoftmaxSelected)),
@@ -99,13 +105,22 @@ TEST_F(DropoutInMixture, TheGateReadsTheWholeInput) {
   EXPECT_LT(max_difference(dropped.records[0].weights, whole.records[0].weights), 1e-15);
 }
 
-TEST(DisabledExpert, MustExist) {
-  const TinyModel model(1);
-  mixture::Mixture mixture(spec::find_method("lora").preset(), model.groups(), 1, at::kDouble);
+TEST(DisabledExpert, ThatALayerLacksChangesNothingThere) {
+  const TinyModel model(2);
+  spec::MixtureSpec spec = spec::find_method("l-moe").preset();
+  spec.experts.count = 3;
+  spec.experts.count_by_layer = {2, 3};
+  mixture::Mixture mixture(spec, model.groups(), 1, at::kDouble);
+  randomize(mixture, 2);
   mixture.plug(model.groups());
-  nn::ForwardContext context;
-  context.disabled_expert = 1;
-  EXPECT_THROW(model.forward(numbers({2, kHidden}, 3, at::kDouble), context), Error);
+  const at::Tensor x = numbers({2, kHidden}, 3, at::kDouble);
+  const auto first_group_of = [&](size_t layer, int disabled) {
+    nn::ForwardContext context;
+    context.disabled_expert = disabled;
+    return model.groups()[4 * layer]->forward({x, x}, context)[0];
+  };
+  EXPECT_TRUE(at::equal(first_group_of(0, 2), first_group_of(0, -1)));
+  EXPECT_FALSE(at::equal(first_group_of(1, 2), first_group_of(1, -1)));
 }
 
 TEST(Plug, TwoMixturesInOneSocketAreRefusedWhole) {

@@ -44,7 +44,7 @@ inline Vector naive_logits(const spec::MixtureSpec& spec,
                            const mixture::Gate& gate,
                            int64_t g,
                            const Vector& h) {
-  const int64_t experts = spec.experts.count;
+  const int64_t experts = gate.experts();
   const auto tensors = gate.tensors();
   if (spec.gate.net == spec::GateNet::kLinear)
     return times(tensors[0].tensor.slice(0, g * experts, (g + 1) * experts), h);
@@ -54,26 +54,88 @@ inline Vector naive_logits(const spec::MixtureSpec& spec,
   return times(tensors[1].tensor.slice(0, g * experts, (g + 1) * experts), hidden);
 }
 
-inline Vector naive_weights(const spec::MixtureSpec& spec, Vector logits, int disabled) {
+/// Scores of the experts in `left`; `bias` is empty without one.
+inline Vector naive_scores(const spec::MixtureSpec& spec,
+                           const Vector& logits,
+                           const Vector& bias,
+                           const std::vector<size_t>& left) {
+  Vector kept;
+  for (const size_t i : left) kept.push_back(logits[i]);
+  if (spec.normalize != spec::Normalize::kSigmoid && spec.normalize != spec::Normalize::kSumToK)
+    return softmax(kept);
+  for (size_t j = 0; j < kept.size(); ++j) {
+    kept[j] = 1 / (1 + std::exp(-kept[j]));
+    if (spec.bias.use == spec::BiasUse::kScore) kept[j] += bias[left[j]];
+  }
+  return kept;
+}
+
+inline Vector naive_weights(const spec::MixtureSpec& spec,
+                            Vector logits,
+                            const Vector& bias,
+                            int disabled) {
   for (double& z : logits) z /= spec.gate.temperature;
   std::vector<size_t> left;
   for (size_t i = 0; i < logits.size(); ++i)
     if (static_cast<int>(i) != disabled) left.push_back(i);
-  Vector kept_logits;
-  for (const size_t i : left) kept_logits.push_back(logits[i]);
   Vector weights(logits.size(), 0.0);
   if (left.empty()) return weights;
-  const Vector p = softmax(kept_logits);
+  const Vector scores = naive_scores(spec, logits, bias, left);
+  Vector ranking = scores;
+  if (spec.bias.use == spec::BiasUse::kSelection) {
+    for (size_t j = 0; j < left.size(); ++j) ranking[j] = logits[left[j]] + bias[left[j]];
+  }
   std::vector<size_t> order(left.size());
   for (size_t i = 0; i < order.size(); ++i) order[i] = i;
-  std::stable_sort(order.begin(), order.end(), [&](size_t a, size_t b) { return p[a] > p[b]; });
+  std::stable_sort(order.begin(), order.end(),
+                   [&](size_t a, size_t b) { return ranking[a] > ranking[b]; });
   const bool sparse = spec.select.kind == spec::SelectKind::kTopK;
   if (sparse) order.resize(std::min(order.size(), static_cast<size_t>(*spec.select.k)));
   double sum = 0;
-  for (const size_t i : order) sum += p[i];
-  const bool keeps = !sparse || spec.normalize == spec::Normalize::kSoftmax;
-  for (const size_t i : order) weights[left[i]] = keeps ? p[i] : p[i] / sum;
+  for (const size_t i : order) sum += scores[i];
+  for (const size_t i : order) {
+    double& weight = weights[left[i]];
+    switch (spec.normalize) {
+      case spec::Normalize::kSoftmax:
+      case spec::Normalize::kSigmoid:
+        weight = scores[i];
+        break;
+      case spec::Normalize::kSoftmaxSelected:
+      case spec::Normalize::kRenormalize:
+        weight = scores[i] / sum;
+        break;
+      case spec::Normalize::kSumToK:
+        weight = static_cast<double>(order.size()) * scores[i] / sum;
+        break;
+      case spec::Normalize::kConstant:
+        weight = 1;
+        break;
+    }
+  }
   return weights;
+}
+
+/// A_i and B_i of one expert, whatever the kind keeps of it; cores become part of B.
+inline mixture::ExpertFactors naive_factors(const spec::MixtureSpec& spec,
+                                            const mixture::ExpertBank& bank,
+                                            size_t target,
+                                            int64_t expert) {
+  switch (spec.experts.kind) {
+    case spec::ExpertKind::kLora:
+    case spec::ExpertKind::kSharedA:
+      return bank.folder_factors(target, expert);
+    case spec::ExpertKind::kRankOne: {
+      const mixture::ExpertFactors all = bank.folder_factors(target, 0);
+      return {all.a.slice(0, expert, expert + 1), all.b.slice(1, expert, expert + 1)};
+    }
+    case spec::ExpertKind::kCore: {
+      const mixture::ExpertFactors shared = bank.folder_factors(target, 0);
+      const at::Tensor cores = bank.other_tensors()[0].tensor;
+      const at::Tensor core = cores[static_cast<int64_t>(target) * bank.experts() + expert];
+      return {shared.a, at::matmul(shared.b, core)};
+    }
+  }
+  return {};
 }
 
 /// What projection `target` of the bank adds to its frozen output for one token.
@@ -82,20 +144,33 @@ inline Vector naive_delta(const spec::MixtureSpec& spec,
                           size_t target,
                           const Vector& w,
                           const Vector& x) {
-  const auto rank = static_cast<size_t>(spec.experts.rank);
-  Vector mean_down(rank, 0.0);
+  std::vector<mixture::ExpertFactors> experts;
+  for (size_t i = 0; i < w.size(); ++i)
+    experts.push_back(naive_factors(spec, bank, target, static_cast<int64_t>(i)));
+  Vector mean_down(static_cast<size_t>(spec.experts.rank), 0.0);
   for (size_t i = 0; i < w.size(); ++i) {
-    const Vector down = times(bank.factors(target, static_cast<int64_t>(i)).a, x);
-    for (size_t r = 0; r < rank; ++r) mean_down[r] += w[i] * down[r];
+    const Vector down = times(experts[i].a, x);
+    for (size_t r = 0; r < mean_down.size(); ++r) mean_down[r] += w[i] * down[r];
   }
   Vector delta(static_cast<size_t>(bank.targets()[target].out), 0.0);
   for (size_t i = 0; i < w.size(); ++i) {
-    const mixture::ExpertFactors factors = bank.factors(target, static_cast<int64_t>(i));
     const bool deltas = spec.apply == spec::Apply::kDeltas;
-    const Vector up = times(factors.b, deltas ? times(factors.a, x) : mean_down);
-    for (size_t o = 0; o < delta.size(); ++o) delta[o] += spec.experts.scaling() * w[i] * up[o];
+    const Vector up = times(experts[i].b, deltas ? times(experts[i].a, x) : mean_down);
+    for (size_t o = 0; o < delta.size(); ++o) delta[o] += spec.scaling() * w[i] * up[o];
   }
   return delta;
+}
+
+/// What the gate of projection `target` reads for token `t`.
+inline Vector naive_gate_input(const spec::MixtureSpec& spec,
+                               const mixture::ExpertBank& bank,
+                               size_t target,
+                               const Vector& x,
+                               const Vector& block_input) {
+  if (spec.gate.source == spec::GateSource::kBlockInput) return block_input;
+  if (spec.gate.source == spec::GateSource::kRankActivation)
+    return times(bank.folder_factors(target, 0).a, x);
+  return x;
 }
 
 /// Outputs of all projections of `group` for x [N, in] and block_input [N, H].
@@ -113,12 +188,11 @@ inline std::vector<at::Tensor> naive_forward(const spec::MixtureSpec& spec,
     for (int64_t t = 0; t < x.size(0); ++t) {
       Vector w = {disabled == 0 ? 0.0 : 1.0};
       if (bank.gate()) {
-        const bool reads_x = spec.gate.source == spec::GateSource::kInput;
-        const bool shared = spec.gate.share == spec::GateShare::kBlock;
-        w = naive_weights(spec,
-                          naive_logits(spec, *bank.gate(), shared ? 0 : static_cast<int64_t>(p),
-                                       row(reads_x ? x : block_input, t)),
-                          disabled);
+        const int64_t g = spec.gate.share == spec::GateShare::kBlock ? 0 : static_cast<int64_t>(p);
+        const Vector h = naive_gate_input(spec, bank.bank(), p, row(x, t), row(block_input, t));
+        const at::Tensor bias = bank.gate()->bias();
+        w = naive_weights(spec, naive_logits(spec, *bank.gate(), g, h),
+                          bias.defined() ? row(bias, g) : Vector(), disabled);
       }
       const Vector delta = naive_delta(spec, bank.bank(), p, w, row(x, t));
       output[t] += at::tensor(delta, at::kDouble);

@@ -220,7 +220,7 @@ TEST_F(SaveLoad, AdaptersInHalfPrecisionAreRead) {
   }
   io::write_peft_folder(folder, before.config, pairs);
   const auto loaded = Mixture::load(path(), model_.groups());
-  const at::Tensor a = loaded->banks()[0]->bank().factors(0, 0).a;
+  const at::Tensor a = loaded->banks()[0]->bank().folder_factors(0, 0).a;
   EXPECT_EQ(a.scalar_type(), at::kFloat);
   EXPECT_TRUE(at::equal(a, halves[0].to(at::kFloat)));
 }

@@ -98,14 +98,59 @@ TEST(CheckMixture, TargetsAndLossesOnce) {
               HasSubstr("names cv2 twice"));
 }
 
-TEST(ExpertsSpec, ScalingIsAlphaOverRankOrItsRoot) {
-  ExpertsSpec experts;
+TEST(MixtureSpec, ScalingIsAlphaOverWhatScaleByNames) {
+  MixtureSpec spec;
+  ExpertsSpec& experts = spec.experts;
   experts.rank = 16;
-  EXPECT_EQ(experts.scaling(), 2.0);
+  EXPECT_EQ(spec.scaling(), 2.0);
   experts.alpha = 8.0;
-  EXPECT_EQ(experts.scaling(), 0.5);
+  EXPECT_EQ(spec.scaling(), 0.5);
   experts.use_rslora = true;
-  EXPECT_EQ(experts.scaling(), 2.0);
+  EXPECT_EQ(spec.scaling(), 2.0);
+  experts.use_rslora = false;
+  experts.count = 4;
+  experts.scale_by = ScaleBy::kCount;
+  EXPECT_EQ(spec.scaling(), 2.0);
+  experts.scale_by = ScaleBy::kActive;
+  EXPECT_EQ(spec.scaling(), 2.0) << "without k all take part";
+  spec.select = {SelectKind::kTopK, 2};
+  EXPECT_EQ(spec.scaling(), 4.0);
+  experts.scale_by = ScaleBy::kNone;
+  EXPECT_EQ(spec.scaling(), 8.0);
+}
+
+TEST(ExpertsSpec, CountByLayerCutsTheLayersIntoEqualGroups) {
+  ExpertsSpec experts;
+  experts.count = 8;
+  EXPECT_EQ(experts.count_at(3, 4), 8);
+  experts.count_by_layer = {2, 4, 6, 8};  // mola.md: 32 layers, four groups of 8, bottom to top
+  std::vector<int64_t> counts;
+  for (int layer = 0; layer < 32; layer += 4) counts.push_back(experts.count_at(layer, 32));
+  EXPECT_THAT(counts, ::testing::ElementsAre(2, 2, 4, 4, 6, 6, 8, 8));
+}
+
+TEST(CheckMixture, PartsThatContradictSayWhy) {
+  EXPECT_THAT(refusal("smora", [](MixtureSpec& s) { s.experts.rank = 2; }),
+              HasSubstr("kind rank_one, expected 1"));
+  EXPECT_THAT(refusal("smora",
+                      [](MixtureSpec& s) {
+                        s.apply = Apply::kFactors;
+                        s.experts.kind = ExpertKind::kCore;
+                        s.experts.rank = 2;
+                      }),
+              HasSubstr("expected lora or rank_one"));
+  EXPECT_THAT(refusal("smora", [](MixtureSpec& s) { s.select = {}; }),
+              HasSubstr("bias cannot act"));
+  EXPECT_THAT(refusal("smora", [](MixtureSpec& s) { s.normalize = Normalize::kRenormalize; }),
+              HasSubstr("adds to sigmoids"));
+  EXPECT_THAT(refusal("l-moe", [](MixtureSpec& s) { s.normalize = Normalize::kSigmoid; }),
+              HasSubstr("probabilities that sum to 1"));
+  EXPECT_THAT(refusal("l-moe", [](MixtureSpec& s) { s.gate.source = GateSource::kRankActivation; }),
+              HasSubstr("the one A x of all experts"));
+  EXPECT_THAT(refusal("mola", [](MixtureSpec& s) { s.select.k = 3; }),
+              HasSubstr("the least of count_by_layer, 2"));
+  EXPECT_THAT(refusal("mola", [](MixtureSpec& s) { s.experts.count = 9; }),
+              HasSubstr("largest entry"));
 }
 
 TEST(MixtureSpec, ExpertNamesCountUpWhereNoneAreGiven) {

@@ -8,7 +8,12 @@ namespace lmoe::spec {
 /// q, k, v, o, gate, up, down: what the methods adapt unless a recipe says otherwise.
 std::vector<std::string> all_seven_projections();
 
+extern const MethodInfo kComol;
+extern const MethodInfo kHydra;
 extern const MethodInfo kLMoe;
 extern const MethodInfo kLora;
+extern const MethodInfo kMola;
+extern const MethodInfo kRsLora;
+extern const MethodInfo kSmora;
 
 }  // namespace lmoe::spec

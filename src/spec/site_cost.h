@@ -1,0 +1,23 @@
+// What one adapted projection costs: trained parameters and multiply-adds per token, by kind of
+// expert and gate.
+#pragma once
+
+#include <cstdint>
+
+#include "spec/mixture_spec.h"
+
+namespace lmoe::spec {
+
+struct SiteCost {
+  int64_t parameters = 0;
+  /// Per token, with only the experts that take part computed.
+  int64_t multiply_adds = 0;
+};
+
+/// The experts of a projection [out, in] that has `experts` of them.
+SiteCost experts_cost(const MixtureSpec& spec, int64_t in, int64_t out, int64_t experts);
+
+/// One gate of `experts` outputs that reads `width` numbers; nothing for a constant gate.
+SiteCost gate_cost(const MixtureSpec& spec, int64_t width, int64_t experts);
+
+}  // namespace lmoe::spec
