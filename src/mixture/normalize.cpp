@@ -14,7 +14,8 @@ at::Tensor softmax_selected(const at::Tensor& logits, const at::Tensor& selected
   return at::softmax(logits.masked_fill(selected.logical_not(), never), /*dim=*/-1);
 }
 
-at::Tensor sum_to_count(const at::Tensor& kept, const at::Tensor& selected) {
+at::Tensor sum_to_count(const at::Tensor& values, const at::Tensor& selected) {
+  const at::Tensor kept = values * selected;
   LMOE_CHECK_ARG(kept.detach().min().item<double>() >= 0.0,
                  "[route] a selected score plus its bias is negative: its weight would turn the "
                  "expert round; hint: a smaller mixture.bias.rate");
@@ -27,21 +28,20 @@ at::Tensor sum_to_count(const at::Tensor& kept, const at::Tensor& selected) {
 at::Tensor routing_weights(const Scores& scores,
                            const at::Tensor& selected,
                            spec::Normalize normalize) {
-  const at::Tensor everyone =
-      selected.defined() ? selected : at::ones_like(scores.values, at::kBool);
+  const at::Tensor& values = scores.values;
   switch (normalize) {
     case spec::Normalize::kConstant:
-      return everyone.to(scores.values.scalar_type());
+      return (selected.defined() ? selected : at::ones_like(values)).to(values.scalar_type());
     case spec::Normalize::kSumToK:
-      return sum_to_count(scores.values * everyone, everyone);
+      return sum_to_count(values, selected.defined() ? selected : at::ones_like(values, at::kBool));
     case spec::Normalize::kSoftmax:
     case spec::Normalize::kSigmoid:
-      return selected.defined() ? scores.values * selected : scores.values;
+      return selected.defined() ? values * selected : values;
     case spec::Normalize::kSoftmaxSelected:
-      return selected.defined() ? softmax_selected(scores.logits, selected) : scores.values;
+      return selected.defined() ? softmax_selected(scores.logits, selected) : values;
     case spec::Normalize::kRenormalize: {
-      if (!selected.defined()) return scores.values;
-      const at::Tensor kept = scores.values * selected;
+      if (!selected.defined()) return values;
+      const at::Tensor kept = values * selected;
       return kept / kept.sum(/*dim=*/-1, /*keepdim=*/true);
     }
   }
