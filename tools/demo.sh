@@ -22,7 +22,7 @@ train() {
 train lora
 train l-moe
 say "scoring base, LoRA and L-MoE on the same test records"
-"$lmoe" eval runs/demo/l-moe --against runs/demo/lora --against base ablation_records=10
+"$lmoe" eval runs/demo/l-moe --against runs/demo/lora --against base ablation_records=0
 
 say "took $((SECONDS - started)) seconds"
 printf 'demo: the report, with curves, routing and answers: %s/runs/demo/l-moe/report.html\n' "$PWD"

@@ -44,7 +44,7 @@ void describe(const data::TrainingData& training) {
 }
 
 /// Enough for a first look; `lmoe eval` scores all records.
-constexpr int64_t kRecordsPerTask = 32;
+constexpr int64_t kRecordsPerTask = 16;
 
 std::vector<eval::EvalTask> make_tasks(const std::vector<data::DatasetOptions>& sources,
                                        const data::Renderer& renderer) {
