@@ -7,22 +7,37 @@ readonly lmoe=build/lmoe started=$SECONDS
 
 say() { printf '\ndemo: %s\n' "$*"; }
 
-# A finished run is kept, so a second `make demo` goes straight to the scores; remove runs/demo to start over. The first
-# scores are the last thing that training writes; an interrupted run has all other files too.
+# A finished run is kept and an interrupted one goes on, as long as the recipe is the one it began with.
 train() {
   local name="$1"
-  if [[ -f "runs/demo/$name/eval.json" ]]; then
-    say "runs/demo/$name is there already"
+  local recipe="recipes/demo/$name.yaml" run="runs/demo/$name" begun_with="runs/demo/$name.yaml"
+  if cmp -s "$recipe" "$begun_with" && [[ -d "$run" ]]; then
+    say "$run goes on where it is"
+    "$lmoe" resume "$run"
   else
     say "training $name"
-    "$lmoe" train "recipes/demo/$name.yaml" auto_resume_from_checkpoints=true
+    mkdir -p runs/demo
+    cp "$recipe" "$begun_with"
+    "$lmoe" train "$recipe" overwrite_output_dir=true
   fi
+}
+
+# The table of scores is kept too, until one of the runs is newer.
+score() {
+  local table=runs/demo/scores.txt
+  if [[ "$table" -nt runs/demo/lora/manifest.json && "$table" -nt runs/demo/l-moe/manifest.json ]]; then
+    say "the scores from before (remove $table to score anew)"
+    cat "$table"
+    return
+  fi
+  say "scoring base, LoRA and L-MoE on the same test records"
+  "$lmoe" eval runs/demo/l-moe --against runs/demo/lora --against base ablation_records=0 | tee "$table.partial"
+  mv "$table.partial" "$table"
 }
 
 train lora
 train l-moe
-say "scoring base, LoRA and L-MoE on the same test records"
-"$lmoe" eval runs/demo/l-moe --against runs/demo/lora --against base ablation_records=0
+score
 
 say "took $((SECONDS - started)) seconds"
 printf 'demo: the report, with curves, routing and answers: %s/runs/demo/l-moe/report.html\n' "$PWD"

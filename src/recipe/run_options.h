@@ -27,6 +27,7 @@ struct RunOptions {
   std::optional<std::string> resume_from_checkpoint;
   bool auto_resume_from_checkpoints = false;
   bool plot_loss = true;
+  int64_t first_look_records = 16;  ///< per task; `lmoe eval` scores all
   std::optional<double> loss_watchdog_threshold;
   int64_t loss_watchdog_patience = 3;
   ReportTo report_to = ReportTo::kNone;
@@ -68,6 +69,10 @@ struct RunOptions {
                 "go on from the newest complete checkpoint of output_dir, if there is one")
               .section(section));
     visit(field("plot_loss", plot_loss, "write report.html with the curves").section(section));
+    visit(field("first_look_records", first_look_records,
+                "records per task scored right after training; 0: none")
+              .section(section)
+              .range(0));
     visit(field("loss_watchdog_threshold", loss_watchdog_threshold,
                 "stop when the loss stays above this")
               .section(section)

@@ -43,25 +43,24 @@ void describe(const data::TrainingData& training) {
   }
 }
 
-/// Enough for a first look; `lmoe eval` scores all records.
-constexpr int64_t kRecordsPerTask = 16;
-
 std::vector<eval::EvalTask> make_tasks(const std::vector<data::DatasetOptions>& sources,
-                                       const data::Renderer& renderer) {
+                                       const data::Renderer& renderer,
+                                       int64_t records) {
   std::vector<eval::EvalTask> tasks;
   for (const data::DatasetOptions& source : sources) {
     const data::Dataset dataset = data::read_dataset(source, data::Purpose::kEvaluation);
-    tasks.push_back(eval::first_items(eval::make_task(dataset, renderer, eval::Metric::kAuto),
-                                      kRecordsPerTask));
+    tasks.push_back(
+        eval::first_items(eval::make_task(dataset, renderer, eval::Metric::kAuto), records));
   }
   return tasks;
 }
 
 std::vector<eval::EvalTask> first_look(const recipe::Recipe& recipe,
                                        const data::Renderer& renderer) {
-  if (!recipe.eval_datasets.empty()) return make_tasks(recipe.eval_datasets, renderer);
+  const int64_t records = recipe.run.first_look_records;
+  if (!recipe.eval_datasets.empty()) return make_tasks(recipe.eval_datasets, renderer, records);
   try {
-    return make_tasks(recipe.data.datasets, renderer);
+    return make_tasks(recipe.data.datasets, renderer, records);
   } catch (const Error& error) {
     log().warn("the training data cannot be scored, so there will be no first look: {}",
                error.what());
@@ -84,7 +83,8 @@ DataSetup prepare_data(const recipe::Recipe& recipe) {
   const auto seed = static_cast<uint64_t>(recipe.batch.seed);
   setup.training = data::load_training_data(*setup.renderer, seed);
   describe(setup.training);
-  setup.first_look = first_look(recipe, *setup.renderer);
+  setup.first_look = first_look(recipe, *setup.renderer);  // opens the data, wanted or not
+  if (recipe.run.first_look_records == 0) setup.first_look.clear();
   const data::StreamOptions options = {.sequence_len = recipe.data.sequence_len,
                                        .sample_packing = recipe.data.sample_packing,
                                        .seed = seed};
