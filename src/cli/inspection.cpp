@@ -40,13 +40,13 @@ void describe_tensors(Json& out, const io::WeightSource& source, bool with_list)
   if (with_list) out["tensors"] = std::move(list);
 }
 
-Json describe_run(const fs::path& folder, bool with_tensors) {
-  Json out = {{"kind", "run"}, {"path", folder.string()}};
-  const ConfigNode mixture = read_config_file(folder / "mixture.yaml");
-  if (const ConfigNode* method = mixture.find("method")) out["method"] = method->scalar;
+/// Every expert of a run, by name, and how many parameters they have together.
+void describe_experts(Json& out, const fs::path& folder) {
+  LMOE_CHECK_DATA(fs::is_directory(folder), "[inspect] ", folder.string(),
+                  " is missing: given a run without it, expected a folder for each expert");
   Json experts = Json::array();
   int64_t parameters = 0;
-  for (const auto& entry : fs::directory_iterator(folder / "experts")) {
+  for (const auto& entry : fs::directory_iterator(folder)) {
     const io::LoraFolder expert = io::read_peft_folder(entry.path());
     int64_t size = 0;
     for (const io::LoraPair& pair : expert.pairs) size += pair.a.elements() + pair.b.elements();
@@ -61,19 +61,28 @@ Json describe_run(const fs::path& folder, bool with_tensors) {
             [](const Json& a, const Json& b) { return a["name"] < b["name"]; });
   out["experts"] = std::move(experts);
   out["expert_parameters"] = parameters;
+}
+
+Json describe_run(const fs::path& folder, bool with_tensors) {
+  Json out = {{"kind", "run"}, {"path", folder.string()}};
+  const bool is_complete = fs::exists(folder / io::kManifestName);
+  if (is_complete) io::check_manifest(folder);
+  const ConfigNode mixture = read_config_file(folder / "mixture.yaml");
+  if (const ConfigNode* method = mixture.find("method")) out["method"] = method->scalar;
+  describe_experts(out, folder / "experts");
   if (fs::exists(folder / "router.safetensors")) {
     Json router = Json::object();
     describe_tensors(router, *io::SafetensorsFile::open(folder / "router.safetensors"),
                      with_tensors);
     out["router"] = std::move(router);
   }
-  if (fs::exists(folder / "base.json")) out["base"] = Json::parse(read_file(folder / "base.json"));
-  if (fs::exists(folder / "manifest.json")) {
-    io::check_manifest(folder);
-    out["manifest"] = "all files have the sizes and hashes it lists";
-  } else {
-    out["manifest"] = "missing: this run is not finished";
+  if (const fs::path base = folder / "base.json"; fs::exists(base)) {
+    out["base"] = Json::parse(read_file(base), nullptr, /*allow_exceptions=*/false);
+    LMOE_CHECK_DATA(out["base"].is_object(), "[inspect] ", base.string(),
+                    " is damaged: given something else, expected a JSON object");
   }
+  out["manifest"] = is_complete ? "all files have the sizes and hashes it lists"
+                                : "missing: this run is not finished";
   return out;
 }
 

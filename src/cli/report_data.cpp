@@ -1,6 +1,7 @@
 #include "cli/report_data.h"
 
 #include <cstdio>
+#include <functional>
 
 #include "base/config_node.h"
 #include "base/error.h"
@@ -13,11 +14,18 @@
 namespace lmoe::cli {
 namespace {
 
-Json read_json(const fs::path& path) {
+/// Gives what a file of the run holds to `use`; nothing when there is none. What is no JSON, or
+/// lacks what `use` asks for, is an error that names the file.
+void with_json(const fs::path& path, const std::function<void(const Json&)>& use) {
+  if (!fs::exists(path)) return;
+  const Json content = Json::parse(read_file(path), nullptr, /*allow_exceptions=*/false);
+  LMOE_CHECK_DATA(content.is_object(), "[report] ", path.string(),
+                  " is damaged: given something else, expected a JSON object");
   try {
-    return Json::parse(read_file(path));
+    use(content);
   } catch (const Json::exception& error) {
-    fail(ErrorCode::kCorruptData, "[report] ", path.string(), " is no valid JSON: ", error.what());
+    fail(ErrorCode::kCorruptData, "[report] ", path.string(),
+         " is not what lmoe writes: ", error.what());
   }
 }
 
@@ -31,17 +39,26 @@ void add_fact(Json& facts, const std::string& label, const std::string& value) {
   facts.push_back({{"label", label}, {"value", value}});
 }
 
-Json facts_of(const Json& config, const Json& log) {
-  Json facts = Json::array();
+void add_recipe(Json& data, const Json& config) {
+  if (config.empty()) return;
+  Json& facts = data["facts"];
   if (config.contains("base_model"))
-    add_fact(facts, "base model", config["base_model"].get<std::string>());
+    add_fact(facts, "base model", config.at("base_model").get<std::string>());
   if (config.contains("mixture")) {
-    const Json& experts = config["mixture"]["experts"];
-    add_fact(facts, "method", config["mixture"]["method"].get<std::string>());
-    add_fact(facts, "experts", experts["count"].dump() + " of rank " + experts["rank"].dump());
+    const Json& mixture = config.at("mixture");
+    const Json& experts = mixture.at("experts");
+    add_fact(facts, "method", mixture.at("method").get<std::string>());
+    add_fact(facts, "experts",
+             experts.at("count").dump() + " of rank " + experts.at("rank").dump());
   }
-  if (log.empty()) return facts;
-  const Json& last = log.back();
+  data["recipe"] = yaml_from_json(config);
+}
+
+void add_log(Json& data, Json log) {
+  data["log"] = std::move(log);
+  if (data["log"].empty()) return;
+  Json& facts = data["facts"];
+  const Json& last = data["log"].back();
   const auto number = [&](const char* key) {
     return last.contains(key) && last[key].is_number() ? last[key].get<double>() : 0.0;
   };
@@ -49,15 +66,14 @@ Json facts_of(const Json& config, const Json& log) {
   add_fact(facts, "tokens", formatted("%.0f", number("total_tokens")));
   add_fact(facts, "last loss", formatted("%.3f", number("loss")));
   add_fact(facts, "peak memory", bytes_text(number("peak_memory_bytes")));
-  return facts;
 }
 
 void add_scores(Json& scores, const Json& task, const std::string& variant) {
-  Json row = {{"task", task["task"]},
+  Json row = {{"task", task.at("task")},
               {"variant", variant},
-              {"metric", task["metric"]},
-              {"score", task["score"]},
-              {"n", task["n"]}};
+              {"metric", task.at("metric")},
+              {"score", task.at("score")},
+              {"n", task.at("n")}};
   for (const char* key : {"ci_low", "ci_high"}) {
     if (task.contains(key) && task[key].is_number()) row[key] = task[key];
   }
@@ -66,33 +82,34 @@ void add_scores(Json& scores, const Json& task, const std::string& variant) {
 
 /// One site of the report is one layer: the mean over the layer's gates.
 void add_usage(Json& router, const Json& result, const Json& task) {
-  if (!task.contains("router") || task["router"].is_null()) return;
+  if (!task.contains("router") || task.at("router").is_null()) return;
   Json sites = Json::array(), weights = Json::array();
-  for (const Json& layer : task["router"]["layers"]) {
-    sites.push_back("layers." + layer["layer"].dump());
-    weights.push_back(layer["weights"]);
+  for (const Json& layer : task.at("router").at("layers")) {
+    sites.push_back("layers." + layer.at("layer").dump());
+    weights.push_back(layer.at("weights"));
   }
-  router["expert_names"] = result["router"]["experts"];
+  router["expert_names"] = result.at("router").at("experts");
   router["sites"] = std::move(sites);
-  router["usage"].push_back({{"task", task["task"]}, {"weights", std::move(weights)}});
+  router["usage"].push_back({{"task", task.at("task")}, {"weights", std::move(weights)}});
 }
 
 void add_ablation(Json& ablation, const Json& task) {
-  if (!task.contains("ablation") || task["ablation"].is_null()) return;
-  for (const Json& expert : task["ablation"]["experts"]) {
-    ablation.push_back(
-        {{"task", task["task"]}, {"expert", expert["expert"]}, {"change", expert["score_change"]}});
+  if (!task.contains("ablation") || task.at("ablation").is_null()) return;
+  for (const Json& expert : task.at("ablation").at("experts")) {
+    ablation.push_back({{"task", task.at("task")},
+                        {"expert", expert.at("expert")},
+                        {"change", expert.at("score_change")}});
   }
 }
 
 void add_samples(Json& samples, const Json& task, const std::string& variant) {
   if (!task.contains("samples")) return;
-  for (const Json& sample : task["samples"]) {
-    Json row = {{"task", task["task"]},
-                {"prompt", sample["prompt"]},
-                {"expected", sample["expected"]},
+  for (const Json& sample : task.at("samples")) {
+    Json row = {{"task", task.at("task")},
+                {"prompt", sample.at("prompt")},
+                {"expected", sample.at("expected")},
                 {"variant", variant}};
-    row["tokens"] = sample["tokens"];
+    row["tokens"] = sample.at("tokens");
     samples.push_back(std::move(row));
   }
 }
@@ -100,10 +117,10 @@ void add_samples(Json& samples, const Json& task, const std::string& variant) {
 /// eval.json holds one result per model; the run's own is the last.
 void add_evaluation(Json& data, const Json& evaluation) {
   Json scores = Json::array(), ablation = Json::array(), samples = Json::array();
-  for (const Json& result : evaluation["results"]) {
-    const std::string variant = result["model"];
-    const bool is_run = &result == &evaluation["results"].back();
-    for (const Json& task : result["tasks"]) {
+  for (const Json& result : evaluation.at("results")) {
+    const std::string variant = result.at("model");
+    const bool is_run = &result == &evaluation.at("results").back();
+    for (const Json& task : result.at("tasks")) {
       add_scores(scores, task, variant);
       if (!is_run) continue;
       add_usage(data["router"], result, task);
@@ -120,14 +137,12 @@ void add_evaluation(Json& data, const Json& evaluation) {
 
 Json report_data(const fs::path& run) {
   Json data = {{"title", run.lexically_normal().string()}};
-  Json config = Json::object(), log = Json::array();
-  if (fs::exists(run / "config_effective.json")) config = read_json(run / "config_effective.json");
-  if (fs::exists(run / "log.jsonl")) log = report::log_from_jsonl(read_file(run / "log.jsonl"));
-  data["facts"] = facts_of(config, log);
-  data["log"] = std::move(log);
+  data["facts"] = Json::array();
+  with_json(run / "config_effective.json", [&](const Json& config) { add_recipe(data, config); });
+  const fs::path log = run / "log.jsonl";
+  add_log(data, fs::exists(log) ? report::log_from_jsonl(read_file(log)) : Json::array());
   data["router"] = Json::object();
-  if (fs::exists(run / "eval.json")) add_evaluation(data, read_json(run / "eval.json"));
-  if (!config.empty()) data["recipe"] = yaml_from_json(config);
+  with_json(run / "eval.json", [&](const Json& evaluation) { add_evaluation(data, evaluation); });
   return data;
 }
 

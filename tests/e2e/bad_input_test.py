@@ -199,6 +199,32 @@ class BadRuns(Refusals):
                 (run / name).unlink()
                 self.refused("generate", run, "--prompt", "a", words=[name])
 
+    def test_reports_of_damaged_files(self):
+        for name, contents in {
+            "eval.json": ("{", "[]", "{}", '{"results": [{}]}', '{"results": [{"model": "m", "tasks": [{}]}]}', '{"results": 3}'),
+            "config_effective.json": ("3", '{"base_model": 3}', '{"mixture": {}}', '{"mixture": []}'),
+            "log.jsonl": ("[]\n",),
+        }.items():
+            for content in contents:
+                with self.subTest(f"{name}: {content}"):
+                    run = self.run_copy()
+                    (run / "report.html").unlink()
+                    (run / name).write_text(content)
+                    self.refused("report", run, words=[name])
+                    self.assertFalse((run / "report.html").exists())
+
+    def test_inspection_of_damaged_runs(self):
+        for with_manifest in (True, False):
+            with self.subTest(with_manifest=with_manifest):
+                run = self.run_copy()
+                if not with_manifest:
+                    (run / "manifest.json").unlink()
+                (run / "base.json").write_text("{")
+                self.refused("inspect", run, words=["base.json"])
+                shutil.copyfile(self.run_folder / "base.json", run / "base.json")
+                shutil.rmtree(run / "experts")
+                self.refused("inspect", run, words=["experts"])
+
     def test_another_base(self):
         other = tiny.write_base(self.folder / "other", seed=2)
         self.refused("generate", self.run_folder, "--base", other, "--prompt", "a", words=["base"])
@@ -215,6 +241,19 @@ class BadRuns(Refusals):
         self.refused("eval", self.run_folder, "--tasks", "wrods", words=["wrods", "words"])
         self.refused("eval", self.run_folder, "--data", self.folder / "none.jsonl", words=["none.jsonl"])
         self.refused("eval", self.run_folder, "metric=exactmatch", words=["metric", "exact_match"])
+
+    def test_eval_against_nothing_is_refused_before_any_work(self):
+        unfinished = self.run_copy()
+        (unfinished / "manifest.json").unlink()
+        shutil.rmtree(unfinished / "checkpoints")
+        nameless = self.run_copy()
+        (nameless / "base.json").write_text("{}")
+        for other in (self.folder / "typo", unfinished, nameless):
+            with self.subTest(other):
+                done = lmoe("eval", self.run_folder, "--against", other)
+                self.assertEqual(done.returncode, 2, done.stderr)
+                self.assertIn(str(other), done.stderr)
+                self.assertNotIn("reading", done.stderr)
 
 
 class FullDisk(Refusals):

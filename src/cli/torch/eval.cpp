@@ -11,6 +11,8 @@
 #include "cli/torch/eval_data.h"
 #include "cli/torch/model_choice.h"
 #include "eval/evaluate.h"
+#include "io/checkpoints.h"
+#include "runner/base_record.h"
 
 namespace lmoe::cli {
 namespace {
@@ -49,6 +51,12 @@ eval::EvalResult evaluate_other(const std::string& name,
   return evaluate_model(model, arguments, datasets, options);
 }
 
+/// So that no evaluation is thrown away for a name that was mistyped.
+void check_others(const std::vector<std::string>& names) {
+  for (const std::string& name : names)
+    if (name != "base") runner::read_base_record(io::complete_run(run_folder(name)));
+}
+
 Json all_json(const std::vector<eval::EvalResult>& results, const eval::EvalOptions& options) {
   Json json = {{"results", Json::array()}};
   for (const eval::EvalResult& result : results)
@@ -77,6 +85,7 @@ void print(const std::vector<eval::EvalResult>& results, const EvalArguments& ar
 
 int evaluate_all(const EvalArguments& arguments) {
   catch_interrupts();
+  check_others(arguments.against);
   std::vector<eval::EvalResult> results;
   fs::path run;
   {
