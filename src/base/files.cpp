@@ -10,6 +10,7 @@
 #include <system_error>
 
 #include "base/error.h"
+#include "base/path_error.h"
 
 namespace lmoe {
 namespace {
@@ -33,9 +34,7 @@ class Descriptor {
 int open_regular(const fs::path& path, size_t& size) {
   Descriptor fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
   if (fd.get() < 0) {
-    const ErrorCode code =
-        errno == ENOENT || errno == ENOTDIR ? ErrorCode::kNotFound : ErrorCode::kIo;
-    fail(code, "[open] cannot open ", path.string(), ": ", std::strerror(errno));
+    fail(path_error_code(errno), "[open] cannot open ", path.string(), ": ", std::strerror(errno));
   }
   struct stat info {};
   if (::fstat(fd.get(), &info) != 0)
@@ -108,7 +107,7 @@ void write_file_atomically(const fs::path& path, std::span<const std::string_vie
     {
       const Descriptor fd(::open(partial.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644));
       if (fd.get() < 0)
-        fail(ErrorCode::kIo, "[write] cannot create ", partial.string(), ": ",
+        fail(path_error_code(errno), "[write] cannot create ", partial.string(), ": ",
              std::strerror(errno));
       for (const std::string_view part : parts) write_all(fd.get(), part, partial);
       if (::fsync(fd.get()) != 0)
@@ -166,7 +165,8 @@ FolderWriter::FolderWriter(fs::path target, bool replace)
   if (!error) fs::remove_all(partial_, error);
   if (!error) fs::create_directory(partial_, error);
   if (error)
-    fail(ErrorCode::kIo, "[write] cannot create ", partial_.string(), ": ", error.message());
+    fail(path_error_code(error.value()), "[write] cannot create ", partial_.string(), ": ",
+         error.message());
 }
 
 FolderWriter::~FolderWriter() {
@@ -181,7 +181,12 @@ void FolderWriter::commit() {
   std::error_code error;
   const bool had_target = fs::exists(target_, error);
   if (had_target) rename_or_fail(target_, old);
-  rename_or_fail(partial_, target_);
+  try {
+    rename_or_fail(partial_, target_);
+  } catch (...) {
+    if (had_target) fs::rename(old, target_, error);
+    throw;
+  }
   committed_ = true;
   sync_path(folder_of(target_));
   if (had_target) fs::remove_all(old, error);

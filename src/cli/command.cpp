@@ -5,10 +5,12 @@
 #include <CLI/CLI.hpp>
 #include <cerrno>
 #include <cstdio>
+#include <filesystem>
 #include <iostream>
 #include <new>
 
 #include "base/error.h"
+#include "base/path_error.h"
 
 namespace lmoe::cli {
 namespace {
@@ -75,6 +77,9 @@ int guarded(int (*body)(const std::vector<std::string>&),
   } catch (const std::bad_alloc&) {
     complain("[memory] out of memory");
     return exit_code(ErrorCode::kOutOfMemory);
+  } catch (const std::filesystem::filesystem_error& error) {
+    complain("[files] " + error.path1().string() + ": " + error.code().message());
+    return exit_code(path_error_code(error.code().value()));
   } catch (const std::exception& error) {
     complain(std::string("[internal] ") + error.what() + "; this is a bug of lmoe");
     return exit_code(ErrorCode::kInternal);

@@ -67,6 +67,7 @@ class Trainer {
  private:
   void begin() {
     if (job_.folder.resume_from()) resume(*job_.folder.resume_from());
+    job_.folder.begin();
     withdraw_results(job_.folder.path());
     write_file_atomically(job_.folder.path() / "config_effective.json", config_text());
     begin_log(job_.folder.log_path(), state_.step);

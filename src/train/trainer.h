@@ -40,7 +40,7 @@ struct BaseIdentity {
 
 struct TrainJob {
   const recipe::Recipe& recipe;
-  const RunFolder& folder;
+  RunFolder& folder;  ///< begins when nothing can be refused any more
   const models::Decoder& decoder;
   /// Fresh and plugged into the decoder. When the folder resumes, its values come from there.
   mixture::Mixture& mixture;

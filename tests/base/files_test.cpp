@@ -3,7 +3,8 @@
 #include <gtest/gtest.h>
 #include <sys/stat.h>
 
-#include <fstream>
+#include <functional>
+#include <string>
 
 #include "base/error.h"
 #include "base/hash.h"
@@ -35,6 +36,25 @@ TEST(Files, OnlyRegularFilesAreRead) {
   const fs::path fifo = folder.path() / "fifo";
   ASSERT_EQ(::mkfifo(fifo.c_str(), 0600), 0);
   EXPECT_THROW(MappedFile{fifo}, Error);
+}
+
+TEST(Files, PathsThatCannotExistAreTheUsersMistake) {
+  const TempFolder folder;
+  const fs::path loop = folder.path() / "loop";
+  fs::create_symlink(loop, loop);
+  const auto code_of = [](const std::function<void()>& use) {
+    try {
+      use();
+    } catch (const Error& error) {
+      return exit_code(error.code());
+    }
+    return 0;
+  };
+  for (const fs::path& path : {loop, folder.path() / std::string(256, 'x'), folder.path() / "none"})
+    EXPECT_EQ(code_of([&] { read_file(path); }), 2) << path;
+  const fs::path long_name = folder.path() / std::string(256, 'x');
+  EXPECT_EQ(code_of([&] { write_file_atomically(loop / "a", "x"); }), 2);
+  EXPECT_EQ(code_of([&] { const FolderWriter writer(long_name); }), 2);
 }
 
 TEST(Files, MappingNoticesTruncation) {

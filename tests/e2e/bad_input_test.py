@@ -34,8 +34,7 @@ class Refusals(ProgramTest):
     def train_refused(self, *overrides, words, **settings):
         name = self.fresh("train")
         self.refused("train", self.recipe(name, **settings), *overrides, words=words)
-        run = self.folder / name
-        self.assertLessEqual(set(files_of(run)) if run.exists() else set(), {"checkpoints/.lock"})
+        self.assertFalse((self.folder / name).exists())
 
     def base_copy(self):
         return shutil.copytree(self.base, self.folder / self.fresh("base"))
@@ -178,6 +177,27 @@ class BadRuns(Refusals):
                 self.refused(verb, nowhere, *more, words=[nowhere])
         self.assertFalse(nowhere.exists())
 
+    def test_wrong_paths(self):
+        loop = self.folder / "loop"
+        loop.symlink_to(loop)
+        recipe, run = self.folder / "run.yaml", self.run_folder
+        fresh = f"output_dir={self.folder / 'never'}"
+        text = self.base / "config.json"
+        for path in (self.folder / "none", self.folder / ("n" * 300), loop, text / "inside"):
+            uses = [["train", path], ["resume", path], ["eval", path], ["report", path], ["inspect", path], ["chat", path],
+                    ["generate", path, "-p", "a"], ["score", path, "--text", text], ["score", run, "--text", path],
+                    ["generate", "--base", path, "-p", "a"], ["generate", run, "--prompt-file", path],
+                    ["eval", run, "--data", path], ["eval", run, "--against", path],
+                    ["train", recipe, fresh, f"resume_from_checkpoint={path}"]]
+            uses += [["train", recipe, fresh, f"{key}={path}"]
+                     for key in ("base_model", "datasets.0.path", "eval_datasets.0.path", "chat_template")]
+            if path.name != "none":
+                uses.append(["train", recipe, f"output_dir={path}"])
+            for use in uses:
+                with self.subTest(path=path.name[:10], use=[*map(str, use)][:2] + [str(use[-1])[:30]]):
+                    self.refused(*use, words=[path])
+        self.assertFalse((self.folder / "never").exists())
+
     def test_an_output_folder_that_is_taken(self):
         before = self.state_of(self.run_folder)
         self.refused("train", self.folder / "run.yaml", words=[self.run_folder, "overwrite_output_dir"])
@@ -187,7 +207,24 @@ class BadRuns(Refusals):
         (mine / "diary.txt").write_text("dear diary")
         self.refused("train", self.folder / "run.yaml", f"output_dir={mine}", "overwrite_output_dir=true",
                      words=[mine, "diary.txt"])
-        self.assertEqual((mine / "diary.txt").read_text(), "dear diary")
+        self.assertEqual(files_of(mine), ["diary.txt"])
+        (mine / "diary.txt").unlink()
+        (mine / "checkpoints").mkdir()
+        for name in ("model.old.pt", "model.partial-1.pt"):
+            (mine / "checkpoints" / name).write_text("mine")
+        before = self.state_of(mine)
+        for more in ([], ["overwrite_output_dir=true"], ["auto_resume_from_checkpoints=true"]):
+            self.refused("train", self.folder / "run.yaml", f"output_dir={mine}", *more, words=[mine])
+            self.assertEqual(self.state_of(mine), before)
+
+    def test_the_old_run_stays_until_the_new_one_can_begin(self):
+        before = self.state_of(self.run_folder)
+        for setting, word, code in (("datasets.0.path=typo", "typo", 2), ("base_model=nowhere", "nowhere", 2),
+                                    ("mixture.target_modules=[q_porj]", "q_porj", 2), ("eval_steps=1", "eval_steps", 2),
+                                    ("micro_batch_size=1000000", "free", 1)):
+            with self.subTest(setting):
+                self.refused("train", self.folder / "run.yaml", "overwrite_output_dir=true", setting, words=[word], code=code)
+                self.assertEqual(self.state_of(self.run_folder), before)
 
     def test_damaged_runs(self):
         for name in ("experts/expert0/adapter_model.safetensors", "router.safetensors", "mixture.yaml"):

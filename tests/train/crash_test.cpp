@@ -111,7 +111,8 @@ TEST_F(CrashTest, KilledAtAnyCallACompleteCheckpointIsFound) {
       g_calls_left = calls;
       save(2);
     });
-    const RunFolder resumed(run_.recipe.run);
+    RunFolder resumed(run_.recipe.run);
+    resumed.begin();
     ASSERT_TRUE(resumed.resume_from()) << "killed at call " << calls;
     EXPECT_NO_THROW(io::check_manifest(*resumed.resume_from()));
     EXPECT_NO_THROW(read_trainer_state(*resumed.resume_from()));
@@ -124,6 +125,28 @@ TEST_F(CrashTest, KilledAtAnyCallACompleteCheckpointIsFound) {
   EXPECT_GT(first_found, 20);  // killed while it wrote
   EXPECT_GE(second_found, 2);  // killed after the rename, and not killed
   EXPECT_FALSE(fs::exists(checkpoint(1)));
+}
+
+TEST_F(CrashTest, KilledWhileTheOnlyCheckpointIsReplacedItIsTheOldOrTheNewOne) {
+  const std::string old = read_file(checkpoint(1) / "manifest.json");
+  int64_t old_found = 0, new_found = 0;
+  for (int64_t calls = 1; calls < 1000; ++calls) {
+    const int status = run_in_child([&] {
+      at::Tensor(run_.mixture->parameters().front().tensor).detach().add_(1.0);
+      g_calls_left = calls;
+      save(1);
+    });
+    RunFolder resumed(run_.recipe.run);
+    ASSERT_EQ(resumed.resume_from(), checkpoint(1)) << "killed at call " << calls;
+    resumed.begin();
+    EXPECT_EQ(std::distance(fs::directory_iterator(checkpoints()), {}), 2);  // with the lock
+    ++(read_file(checkpoint(1) / "manifest.json") == old ? old_found : new_found);
+    if (WIFEXITED(status)) break;
+    ASSERT_EQ(WTERMSIG(status), SIGKILL);
+    save(1);
+  }
+  EXPECT_GT(old_found, 20);
+  EXPECT_GE(new_found, 2);
 }
 
 /// The run's own files after two steps of different values, of which the second may be cut off.
@@ -164,7 +187,7 @@ TEST_F(FinalWrite, KilledAtAnyCallTheRunIsTheOldOrTheNewOne) {
     ++(is_old                                           ? old_found
        : io::complete_run(run_folder()) == run_folder() ? new_found
                                                         : checkpoint_found);
-    { const RunFolder resumed(run_.recipe.run); }  // removes what was cut off
+    RunFolder(run_.recipe.run).begin();  // removes what was cut off
     EXPECT_NO_THROW(finish());
     EXPECT_EQ(io::complete_run(run_folder()), run_folder());
     EXPECT_EQ(read_file(run_folder() / "manifest.json").find("partial"), std::string::npos);

@@ -3,7 +3,9 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include <functional>
+#include <algorithm>
+#include <string>
+#include <vector>
 
 #include "base/error.h"
 #include "base/files.h"
@@ -36,12 +38,24 @@ class RunFolderTest : public ::testing::Test {
     return "no error";
   }
 
+  fs::path run() const { return options_.output_dir; }
+
+  /// All paths below the run's folder.
+  std::vector<std::string> entries() const {
+    std::vector<std::string> names;
+    for (const auto& entry : fs::recursive_directory_iterator(run()))
+      names.push_back(entry.path().lexically_relative(run()).string());
+    std::sort(names.begin(), names.end());
+    return names;
+  }
+
   test::TempFolder temp_;
   recipe::RunOptions options_;
 };
 
 TEST_F(RunFolderTest, MakesTheFolderAndAcceptsAnEarlyEnd) {
   EXPECT_EQ(error_text(), "no error");
+  RunFolder(options_).begin();
   // As a run leaves it that fails before its first checkpoint.
   for (const char* name : {"config_effective.json", "log.jsonl", "mixture.yaml.partial-77"})
     write_file_atomically(fs::path(options_.output_dir) / name, "{}");
@@ -66,6 +80,8 @@ TEST_F(RunFolderTest, OverwritingRemovesOnlyARun) {
   write_file_atomically(fs::path(options_.output_dir) / "log.jsonl", "");
   options_.overwrite_output_dir = true;
   EXPECT_EQ(error_text(), "no error");
+  EXPECT_TRUE(fs::exists(checkpoint));  // nothing began
+  RunFolder(options_).begin();
   EXPECT_FALSE(fs::exists(checkpoint));
   EXPECT_FALSE(fs::exists(fs::path(options_.output_dir) / "log.jsonl"));
 
@@ -86,7 +102,75 @@ TEST_F(RunFolderTest, AutoResumeTakesTheNewestCompleteOne) {
   { EXPECT_EQ(RunFolder(options_).resume_from(), first); }
   fs::create_directories(first.parent_path() / "step-000003.partial-77");
   { EXPECT_EQ(RunFolder(options_).resume_from(), first); }
+  RunFolder(options_).begin();
   EXPECT_FALSE(fs::exists(first.parent_path() / "step-000003.partial-77"));
+}
+
+TEST_F(RunFolderTest, ARefusalLeavesTheFolderAsItWas) {
+  fs::create_directories(run() / "checkpoints");
+  for (const char* name : {"checkpoints/model.old.pt", "checkpoints/a.partial-report"})
+    write_file_atomically(run() / name, "mine");
+  const std::vector<std::string> before = entries();
+  EXPECT_THAT(error_text(), HasSubstr("is not empty"));
+  EXPECT_EQ(entries(), before);
+  options_.overwrite_output_dir = true;
+  EXPECT_THAT(error_text(), HasSubstr("checkpoints/a.partial-report, which is not of a run"));
+  EXPECT_EQ(entries(), before);
+  options_.overwrite_output_dir = false;
+  options_.auto_resume_from_checkpoints = true;
+  EXPECT_THAT(error_text(), HasSubstr("checkpoints/a.partial-report, which is not of a run"));
+  EXPECT_EQ(entries(), before);
+  fs::remove_all(run());
+  options_.auto_resume_from_checkpoints = false;
+  options_.resume_from_checkpoint = run() / "checkpoints" / "step-000007";
+  EXPECT_THAT(error_text(), HasSubstr("has no trainer_state.json"));
+  EXPECT_FALSE(fs::exists(run()));
+}
+
+TEST_F(RunFolderTest, WhatNeverBeginsLeavesNoFolder) {
+  options_.output_dir += "/a/b";
+  { const RunFolder folder(options_); }
+  EXPECT_TRUE(fs::is_empty(temp_.path()));
+}
+
+TEST_F(RunFolderTest, OverwritingRefusesFilesOfOthersAmongAdaptersAndCheckpoints) {
+  make_checkpoint(1);
+  options_.overwrite_output_dir = true;
+  for (const char* name : {"checkpoints/model.pt", "checkpoints/step-1", "experts/mine.pt",
+                           "experts/expert0/notes.txt"}) {
+    fs::create_directories((run() / name).parent_path());
+    write_file_atomically(run() / name, "mine");
+    EXPECT_THAT(error_text(), HasSubstr(concat(name, ", which is not of a run")));
+    fs::remove(run() / name);
+  }
+  EXPECT_EQ(error_text(), "no error");
+}
+
+TEST_F(RunFolderTest, BeginningRemovesOnlyLeftoversOfARun) {
+  const fs::path checkpoint = make_checkpoint(1);
+  options_.auto_resume_from_checkpoints = true;
+  const std::vector<std::string> mine = {"checkpoints/model.old.pt", "checkpoints/x.partial-1",
+                                         "checkpoints/step-000001.older", "notes.partial-7",
+                                         "log.jsonl.partial-x"};
+  fs::create_directories(run() / "experts" / "expert0");
+  for (const std::string& name : mine) write_file_atomically(run() / name, "mine");
+  const std::vector<std::string> before = entries();
+  for (const char* name : {"checkpoints/step-000001.partial-7", "checkpoints/step-000001.old",
+                           "checkpoints/step-000001.old-7", "log.jsonl.partial-7",
+                           "experts/expert0/adapter_config.json.partial-7"})
+    write_file_atomically(run() / name, "cut off");
+  RunFolder folder(options_);
+  folder.begin();
+  fs::remove(run() / "checkpoints" / ".lock");
+  EXPECT_EQ(entries(), before);
+}
+
+TEST_F(RunFolderTest, ACheckpointThatWasBeingReplacedGetsItsNameBack) {
+  const fs::path checkpoint = make_checkpoint(1);
+  fs::rename(checkpoint, checkpoint.string() + ".old-77");
+  EXPECT_THAT(error_text(), HasSubstr("is not empty"));
+  options_.auto_resume_from_checkpoints = true;
+  EXPECT_EQ(RunFolder(options_).resume_from(), checkpoint);
 }
 
 TEST_F(RunFolderTest, AutoResumeNeverWritesOverARunThatCannotGoOn) {

@@ -103,7 +103,7 @@ class TinyRun {
   }
 
   TrainResult start(const TrainCallbacks& callbacks = {}) {
-    const RunFolder folder(recipe.run);
+    RunFolder folder(recipe.run);
     return train({recipe, folder, *decoder, *mixture, *rows, base, {{"base.json", "{}\n"}}},
                  callbacks);
   }

@@ -59,7 +59,7 @@ int resume_run(const recipe::Recipe& recipe) {
 
 int train_run(const recipe::Recipe& recipe) {
   catch_interrupts();
-  const train::RunFolder folder(recipe.run);
+  train::RunFolder folder(recipe.run);
   if (recipe.run.auto_resume_from_checkpoints && !folder.resume_from())
     log().info("{} has no checkpoint: starting from the beginning", folder.path().string());
   const bool was_finished = folder.resume_from() && train::is_finished(folder.path());
