@@ -20,8 +20,7 @@ namespace {
 
 void print_help() {
   std::printf(
-      "lmoe trains, composes, evaluates and serves mixtures of LoRA experts on frozen language "
-      "models.\n\n"
+      "lmoe trains, evaluates and runs mixtures of LoRA experts on frozen language models.\n\n"
       "usage: lmoe VERB [arguments]    (lmoe VERB --help tells more, with examples)\n\n");
   for (const Verb& verb : all_verbs()) std::printf("  %-10s %s\n", verb.name, verb.summary);
   std::printf(
@@ -48,6 +47,17 @@ int start_torch_program(const std::vector<std::string>& arguments) {
        "; hint: build the target lmoe-torch");
 }
 
+[[noreturn]] void refuse_verb(const std::string& given, const std::vector<std::string>& known) {
+  const bool is_planned = given == "serve" || given == "compose";
+  std::string nearest = nearest_name(given, known);
+  if (given == "evaluate" || given == "evaluation") nearest = "eval";
+  if (given == "inference" || given == "infer") nearest = "generate";
+  fail(ErrorCode::kInvalidArgument, "[arguments] ",
+       is_planned ? "verb that is not built yet" : "unknown verb", ": given \"", given, "\"",
+       nearest.empty() || is_planned ? "" : "; nearest is \"" + nearest + "\"",
+       "; see `lmoe --help`");
+}
+
 int run(const std::vector<std::string>& arguments) {
   if (arguments.empty() || arguments[0] == "--help" || arguments[0] == "-h" ||
       arguments[0] == "help") {
@@ -67,9 +77,7 @@ int run(const std::vector<std::string>& arguments) {
     if (arguments[0] == command.name)
       return guarded(command.run, {arguments.begin() + 1, arguments.end()});
   }
-  const std::string nearest = nearest_name(arguments[0], names);
-  fail(ErrorCode::kInvalidArgument, "[arguments] unknown verb: given \"", arguments[0], "\"",
-       nearest.empty() ? "" : "; nearest is \"" + nearest + "\"", "; see `lmoe --help`");
+  refuse_verb(arguments[0], names);
 }
 
 }  // namespace

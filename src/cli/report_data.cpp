@@ -77,6 +77,9 @@ void add_scores(Json& scores, const Json& task, const std::string& variant) {
   for (const char* key : {"ci_low", "ci_high"}) {
     if (task.contains(key) && task[key].is_number()) row[key] = task[key];
   }
+  for (const char* key : {"source", "training_data"}) {
+    if (task.contains(key)) row[key] = task[key];
+  }
   scores.push_back(std::move(row));
 }
 

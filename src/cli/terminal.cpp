@@ -53,8 +53,12 @@ std::string printable(const std::string& text) {
 }
 
 Progress::Progress(std::string phase)
-    : phase_(std::move(phase)), started_(Clock::now()), last_drawn_(started_) {
-  if (!stderr_is_terminal()) std::fprintf(stderr, "%s …\n", phase_.c_str());
+    : phase_(std::move(phase)),
+      started_(Clock::now()),
+      counted_from_(started_),
+      last_drawn_(started_) {
+  bar_shown_ = stderr_is_terminal();
+  std::fprintf(stderr, bar_shown_ ? "\r\033[K%s …" : "%s …\n", phase_.c_str());
 }
 
 Progress::~Progress() { erase_bar(); }
@@ -71,11 +75,13 @@ void Progress::update(int64_t done, int64_t total, const std::string& details) {
 }
 
 void Progress::draw(int64_t done, int64_t total, const std::string& details) {
-  const double elapsed = std::chrono::duration<double>(Clock::now() - started_).count();
+  const double elapsed = std::chrono::duration<double>(Clock::now() - counted_from_).count();
   const double share = total > 0 ? static_cast<double>(done) / static_cast<double>(total) : 0.0;
   std::string text =
       phase_ + " " + std::to_string(done) + (total > 0 ? "/" + std::to_string(total) : "");
-  if (share > 0) text += " eta " + duration_text(elapsed / share - elapsed);
+  if (total > 0 && done > first_done_)
+    text += " eta " + duration_text(elapsed * static_cast<double>(total - done) /
+                                    static_cast<double>(done - first_done_));
   if (!details.empty()) text += " " + details;
   if (!stderr_is_terminal()) {
     std::fprintf(stderr, "%s\n", text.c_str());
@@ -92,6 +98,11 @@ void Progress::draw(int64_t done, int64_t total, const std::string& details) {
 void Progress::erase_bar() {
   if (bar_shown_) std::fprintf(stderr, "\r\033[K");
   bar_shown_ = false;
+}
+
+void Progress::restart(int64_t done) {
+  counted_from_ = Clock::now();
+  first_done_ = done;
 }
 
 void Progress::line(const std::string& text) {

@@ -20,7 +20,7 @@ std::string printable(const std::string& text);
 
 /// One phase of work ("reading weights", "evaluating clinc150") on stderr. On a terminal a bar that
 /// is redrawn at most ten times a second; elsewhere a plain line at the start, at the end and every
-/// 30 seconds.
+/// 30 seconds. The time that remains is left out until something is done.
 class Progress {
  public:
   explicit Progress(std::string phase);
@@ -33,6 +33,8 @@ class Progress {
   /// A line of its own that stays, above the bar.
   void line(const std::string& text);
   void finish(const std::string& details = "");
+  /// What remains is estimated from here on: another part of the phase, or `done` was there before.
+  void restart(int64_t done = 0);
 
  private:
   using Clock = std::chrono::steady_clock;
@@ -40,10 +42,10 @@ class Progress {
   void erase_bar();
 
   std::string phase_;
-  Clock::time_point started_, last_drawn_;
+  Clock::time_point started_, counted_from_, last_drawn_;
   bool bar_shown_ = false;
   bool finished_ = false;
-  int64_t last_done_ = 0, last_total_ = 0;
+  int64_t first_done_ = 0, last_done_ = 0, last_total_ = 0;
 };
 
 }  // namespace lmoe::cli

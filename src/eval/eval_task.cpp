@@ -78,6 +78,7 @@ EvalItem make_item(const data::Dataset& dataset,
 EvalTask make_task(const data::Dataset& dataset, const data::Renderer& renderer, Metric metric) {
   EvalTask task;
   task.name = dataset.name;
+  task.source = dataset.file;
   task.metric = resolve_metric(metric, dataset.type);
   task.has_answers = dataset.type != data::RecordType::kText;
   task.end_tokens = renderer.end_tokens();

@@ -33,6 +33,8 @@ struct EvalTask {
   /// False where an expected answer has several lines.
   bool stops_at_line_break = true;
   std::vector<text::TokenId> end_tokens;  ///< end an answer; empty: the tokenizer's EOS
+  std::string source;                     ///< the file its records came from
+  bool is_training_data = false;          ///< the model evaluated was trained on that file
 };
 
 /// Throws kInvalidArgument: a metric the records do not allow (exact_match of plain text, choice
@@ -41,8 +43,14 @@ EvalTask make_task(const data::Dataset& dataset, const data::Renderer& renderer,
 
 /// The first `count` items; all when there are fewer.
 inline EvalTask first_items(const EvalTask& task, int64_t count) {
-  EvalTask part{task.name,      task.metric, {}, task.has_answers, task.stops_at_line_break,
-                task.end_tokens};
+  EvalTask part{task.name,
+                task.metric,
+                {},
+                task.has_answers,
+                task.stops_at_line_break,
+                task.end_tokens,
+                task.source,
+                task.is_training_data};
   const int64_t size = std::min(std::ssize(task.items), static_cast<ptrdiff_t>(count));
   part.items.assign(task.items.begin(), task.items.begin() + size);
   return part;

@@ -8,6 +8,8 @@ TaskResult evaluate_task(const EvalContext& context, const EvalTask& task) {
   TaskScore score = measure(context, task, enum_name(task.metric));
   TaskResult result;
   result.task = task.name;
+  result.source = task.source;
+  result.is_training_data = task.is_training_data;
   result.metric = task.metric;
   result.score = score_of(task.metric, score.outcomes);
   result.n = std::ssize(task.items);

@@ -19,6 +19,8 @@ namespace lmoe::eval {
 
 struct TaskResult {
   std::string task;
+  std::string source;             ///< the file its records came from
+  bool is_training_data = false;  ///< a file the model was trained on
   Metric metric = Metric::kExactMatch;
   double score = 0.0;
   int64_t n = 0;  ///< records
@@ -37,9 +39,9 @@ struct EvalResult {
   std::vector<TaskResult> tasks;
 };
 
-/// {"model", "confidence", "router": {"experts", "sites", "layers"}?, "tasks": [{"task", "metric",
-/// "score", "n", "ci_low", "ci_high", "higher_is_better", …extra, "router"?, "ablation"?,
-/// "samples"?}]}. Absent intervals are null.
+/// {"model", "confidence", "router": {"experts", "sites", "layers"}?, "tasks": [{"task", "source",
+/// "training_data", "metric", "score", "n", "ci_low", "ci_high", "higher_is_better", …extra,
+/// "router"?, "ablation"?, "samples"?}]}. Absent intervals are null.
 Json result_json(const EvalResult& result);
 
 /// A plain text table, one line per task; then, with a router, expert loads and what switching each

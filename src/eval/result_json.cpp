@@ -6,6 +6,8 @@ namespace {
 Json task_json(const TaskResult& task, const std::optional<decode::RouterInfo>& router) {
   Json json;
   json["task"] = task.task;
+  json["source"] = task.source;
+  json["training_data"] = task.is_training_data;
   json["metric"] = enum_name(task.metric);
   json["score"] = task.score;
   json["n"] = task.n;

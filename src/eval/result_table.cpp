@@ -21,6 +21,14 @@ std::string score_table(const EvalResult& result) {
   return align_columns(rows);
 }
 
+/// Which scores tell nothing of records the model has not seen; empty when all do.
+std::string training_data_note(const EvalResult& result) {
+  std::string names;
+  for (const TaskResult& task : result.tasks)
+    if (task.is_training_data) names += (names.empty() ? "" : ", ") + task.task;
+  return names.empty() ? names : "records of the training data, not held out: " + names + "\n";
+}
+
 std::vector<double> mean_load(const RouterUsage& usage) {
   std::vector<double> load(static_cast<size_t>(usage.num_experts));
   for (size_t i = 0; i < usage.load.size(); ++i)
@@ -68,7 +76,7 @@ std::string ablation_table(const EvalResult& result) {
 }  // namespace
 
 std::string result_table(const EvalResult& result) {
-  std::string out = score_table(result);
+  std::string out = score_table(result) + training_data_note(result);
   if (result.router) out += usage_table(result) + ablation_table(result);
   return out;
 }

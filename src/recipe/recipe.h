@@ -51,7 +51,9 @@ struct Recipe {
     batch.for_each_field(visit);
     optimizer.for_each_field(visit);
     run.for_each_field(visit);
-    visit(field("eval_datasets", eval_datasets, "what `lmoe eval` scores; default: `datasets`")
+    visit(field("eval_datasets", eval_datasets,
+                "what `lmoe eval` scores without --data; the first look after training takes "
+                "`datasets` when there are none")
               .section("evaluation")
               .alias("test_datasets"));
     visit(field("tasks", tasks, "names of the data sets `lmoe eval` scores; default: all")

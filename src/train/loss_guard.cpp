@@ -12,8 +12,7 @@ void LossGuard::check_finite(const char* what,
                              const std::string& where) {
   if (std::isfinite(value)) return;
   fail(ErrorCode::kDiverged, "[train] step ", step, ": the ", what, " is ", value, " (", where,
-       "); nothing was changed in this step and earlier checkpoints are kept; hint: a lower "
-       "learning_rate or max_grad_norm");
+       "); nothing was changed in this step; hint: a lower learning_rate or max_grad_norm");
 }
 
 void LossGuard::watch(double loss, int64_t step) {
@@ -21,8 +20,7 @@ void LossGuard::watch(double loss, int64_t step) {
   count_ = loss > *threshold_ ? count_ + 1 : 0;
   if (count_ < patience_) return;
   fail(ErrorCode::kDiverged, "[train] step ", step, ": the loss was above loss_watchdog_threshold ",
-       *threshold_, " for ", count_, " steps, now ", loss,
-       "; earlier checkpoints are kept; hint: a lower learning_rate");
+       *threshold_, " for ", count_, " steps, now ", loss, "; hint: a lower learning_rate");
 }
 
 }  // namespace lmoe::train

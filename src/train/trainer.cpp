@@ -53,7 +53,7 @@ class Trainer {
   TrainResult run() {
     begin();
     while (state_.step < cadence_.total_steps && !result_.interrupted) {
-      if (!advance()) {
+      if (!advance_or_explain()) {
         result_.interrupted = true;
         break;
       }
@@ -93,6 +93,18 @@ class Trainer {
     state_.config = recipe::effective_config(job_.recipe);
     saved_step_ = saved.step;
     result_.last_checkpoint = checkpoint;
+  }
+
+  /// A step that diverged says what is left of the run.
+  bool advance_or_explain() {
+    try {
+      return advance();
+    } catch (const Error& error) {
+      if (error.code() != ErrorCode::kDiverged) throw;
+      const std::string left = result_.last_checkpoint.string();
+      fail(ErrorCode::kDiverged, error.what(),
+           left.empty() ? "; no checkpoint was saved yet" : "; the last checkpoint is " + left);
+    }
   }
 
   /// One optimizer step. False when it was interrupted; `state_` and the parameters are then those
@@ -186,7 +198,12 @@ class Trainer {
 
   void validate() {
     emit(TrainEvent::Kind::kValidating);
-    report_.eval_loss = callbacks_.validate();
+    try {
+      report_.eval_loss = callbacks_.validate();
+    } catch (const Error& error) {
+      if (error.code() != ErrorCode::kInterrupted) throw;
+      return;
+    }
     result_.eval_loss = report_.eval_loss;
     emit(TrainEvent::Kind::kValidated);
   }

@@ -70,7 +70,8 @@ struct TrainEvent {
 struct TrainCallbacks {
   std::function<void(const TrainEvent&)> on_event;
   /// Loss per labelled token of held-out data; `validation_loss` (validation.h) computes it. Empty:
-  /// no validation; an explicit eval_steps is then refused.
+  /// no validation; an explicit eval_steps is then refused. When it throws kInterrupted, the step
+  /// is kept without an eval_loss.
   std::function<double()> validate;
   /// Asked between micro-batches. True: the step under way is dropped, the state after the step
   /// before is saved, and `train` returns.

@@ -9,12 +9,14 @@
 
 namespace lmoe::train {
 
+inline constexpr int64_t kValidationTokens = 2048;
+
 /// Cross-entropy per labelled token of all rows, without gradients and dropout; rows of a forward
 /// hold at most `tokens_per_forward` tokens (at least one row). `progress(done, total)` is called
-/// after each forward.
+/// after each forward with counts of rows; what it throws ends the validation.
 double validation_loss(const models::Decoder& decoder,
                        std::span<const data::PackedRow> rows,
-                       int64_t tokens_per_forward = 2048,
+                       int64_t tokens_per_forward = kValidationTokens,
                        const std::function<void(int64_t, int64_t)>& progress = {});
 
 }  // namespace lmoe::train

@@ -125,6 +125,35 @@ TEST_F(TrainProgram, AFinishedRunStaysAsItIs) {
   EXPECT_FALSE(evaluation().contains("first_look"));
 }
 
+TEST_F(TrainProgram, ScoresSayWhetherTheirRecordsWereTrainedOn) {
+  const Outcome seen = run_program({"train", recipe()});
+  ASSERT_EQ(seen.exit_code, 0) << seen.text;
+  EXPECT_THAT(seen.text, HasSubstr("of the training data, not held out: d"));
+  EXPECT_EQ(evaluation()["results"][0]["tasks"][0]["source"], data().string());
+  EXPECT_EQ(evaluation()["results"][0]["tasks"][0]["training_data"], true);
+
+  const fs::path other = folder_.path() / "other.jsonl";
+  fs::copy_file(data(), other);
+  const Outcome held_out = run_program({"eval", run().string(), "--data", other.string()});
+  ASSERT_EQ(held_out.exit_code, 0) << held_out.text;
+  EXPECT_THAT(held_out.text, Not(HasSubstr("not held out")));
+  EXPECT_EQ(evaluation()["results"][0]["tasks"][0]["training_data"], false);
+}
+
+TEST_F(TrainProgram, ValidationAndSavingAreSeen) {
+  const Outcome outcome = run_program({"train", recipe("val_set_size: 2\n")});
+  ASSERT_EQ(outcome.exit_code, 0) << outcome.text;
+  EXPECT_THAT(outcome.text, HasSubstr("reading and tokenising the data"));
+  EXPECT_THAT(outcome.text, HasSubstr("validating after step 2"));
+  EXPECT_THAT(outcome.text, HasSubstr("saving " + run().string()));
+}
+
+TEST_F(TrainProgram, ATemplateThatIsMissingIsNamedWithItsKey) {
+  const Outcome outcome = run_program({"train", recipe("chat_template: no.jinja\n")});
+  EXPECT_EQ(outcome.exit_code, 2) << outcome.text;
+  EXPECT_THAT(outcome.text, HasSubstr("chat_template: no such file: given no.jinja"));
+}
+
 TEST_F(TrainProgram, ResumingWithoutACheckpointSaysThatItBegins) {
   const Outcome first = run_program({"train", recipe()});
   ASSERT_EQ(first.exit_code, 0) << first.text;

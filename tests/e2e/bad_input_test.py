@@ -48,10 +48,15 @@ class Refusals(ProgramTest):
 class BadInput(Refusals):
     def test_arguments(self):
         self.refused("trian", words=["trian", "train"])
+        self.refused("evaluate", words=['nearest is "eval"'])
+        self.refused("inference", words=['nearest is "generate"'])
+        self.refused("serve", words=["serve", "not built yet"])
         self.refused("train", words=["recipe"])
         self.refused("methods", "--nmaes", words=["--nmaes"])
         self.refused("methods", "l-mo", words=["l-mo", "l-moe"])
         self.refused("generate", "--base", self.base, words=["--prompt"])
+        self.refused("generate", "--base", self.base, "--prompt", "a", "--system", "b", words=["--system cannot act", "--chat"])
+        self.refused("generate", "--base", self.base, "--prompt", "a", "--router", words=["--router cannot act"])
         self.refused("score", "--base", self.base, "--text", self.folder / "none.txt", words=["none.txt"])
         self.refused("score", "--base", self.base, "--text", self.folder, words=[self.folder])
 
@@ -61,7 +66,7 @@ class BadInput(Refusals):
             self.refused("score", "--base", self.base, "--text", self.folder / "bytes.txt", words=[word])
 
     def test_recipes(self):
-        self.refused("train", self.folder / "none.yaml", words=["none.yaml"])
+        self.refused("train", self.folder / "none.yaml", words=["no such recipe", "none.yaml"])
         broken = self.folder / "broken.yaml"
         broken.write_text("base_model: x\ndatasets: [\n")
         self.refused("train", broken, words=["broken.yaml:3"])

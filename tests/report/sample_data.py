@@ -46,6 +46,7 @@ def scores(rng):
         for variant, score in (("base", 0.01 * rng.random()), ("LoRA", 0.35 + 0.3 * rng.random()), ("L-MoE", 0.4 + 0.35 * rng.random())):
             half = 1.96 * math.sqrt(score * (1 - score) / 300)
             yield {"task": task, "variant": variant, "metric": "exact_match", "score": score, "n": 300,
+                   "source": f"data/tasks/{task}/test.jsonl", "training_data": task == "scan",
                    "ci_low": max(0, score - half), "ci_high": min(1, score + half)}
     for variant, score in (("base", 21.4), ("LoRA", 6.1), ("L-MoE", 5.7)):
         yield {"task": "tldr_es", "variant": variant, "metric": "perplexity", "score": score, "n": 300,

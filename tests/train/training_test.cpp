@@ -125,6 +125,25 @@ TEST(Training, ValidatesAndKeepsTheNewestCheckpoints) {
   EXPECT_EQ(left[1].filename(), "step-000006");
 }
 
+TEST(Training, AnInterruptReachesTheValidation) {
+  const test::TempFolder folder;
+  recipe::Recipe recipe = tiny_recipe(folder.path() / "run");
+  recipe.run.eval_steps = 4;
+  TinyRun run(recipe);
+  bool interrupted = false;
+  TrainCallbacks callbacks;
+  callbacks.should_stop = [&] { return interrupted; };
+  callbacks.validate = [&]() -> double {
+    interrupted = true;
+    fail(ErrorCode::kInterrupted, "[validation] interrupted");
+  };
+  const TrainResult result = run.start(callbacks);
+  EXPECT_TRUE(result.interrupted);
+  EXPECT_EQ(result.steps, 4);
+  EXPECT_FALSE(result.eval_loss);
+  EXPECT_EQ(result.last_checkpoint.filename(), "step-000004");
+}
+
 TEST(Training, EvalStepsNeedHeldOutData) {
   const test::TempFolder folder;
   recipe::Recipe recipe = tiny_recipe(folder.path() / "run");
@@ -147,6 +166,7 @@ TEST(Training, NanStopsBeforeTheUpdateAndKeepsTheCheckpoint) {
   const Error error = run.error_of_start(callbacks);
   EXPECT_EQ(error.code(), ErrorCode::kDiverged);
   EXPECT_THAT(error.what(), HasSubstr("step 5: the loss is"));
+  EXPECT_THAT(error.what(), HasSubstr("; the last checkpoint is " + folder.path().string()));
   EXPECT_THAT(error.what(), HasSubstr("micro-batch 1 of 2, data set 0 lines"));
   EXPECT_NO_THROW(io::check_manifest(folder.path() / "run" / "checkpoints" / "step-000004"));
 }
@@ -158,6 +178,7 @@ TEST(Training, TheWatchdogStopsARunThatStaysHigh) {
   const Error error = TinyRun(recipe).error_of_start();
   EXPECT_EQ(error.code(), ErrorCode::kDiverged);
   EXPECT_THAT(error.what(), HasSubstr("step 3: the loss was above"));
+  EXPECT_THAT(error.what(), HasSubstr("no checkpoint was saved yet"));
 }
 
 }  // namespace

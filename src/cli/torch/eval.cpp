@@ -29,8 +29,10 @@ eval::EvalResult evaluate_model(ChosenModel& model,
                                 const std::vector<data::Dataset>& datasets,
                                 const eval::EvalOptions& options) {
   std::vector<eval::EvalTask> tasks;
-  for (const data::Dataset& dataset : datasets)
+  for (const data::Dataset& dataset : datasets) {
     tasks.push_back(eval::make_task(dataset, *model.renderer, arguments.options.metric));
+    tasks.back().is_training_data = is_training_file(dataset.file, model.recipe);
+  }
   EvalProgressView view(model.name);
   return eval::evaluate(model.steps(), model.tokenizer(), tasks, options, view.hooks(), model.name);
 }

@@ -59,6 +59,19 @@ std::vector<data::Dataset> eval_datasets(const std::vector<std::string>& paths,
   return chosen;
 }
 
+bool is_training_file(const std::string& file, const recipe::Recipe& recipe) {
+  return std::any_of(recipe.data.datasets.begin(), recipe.data.datasets.end(),
+                     [&](const data::DatasetOptions& source) {
+                       std::error_code is_gone;
+                       try {
+                         return std::filesystem::equivalent(data::resolve_dataset(source).file,
+                                                            file, is_gone);
+                       } catch (const Error&) {  // the training data may be elsewhere by now
+                         return false;
+                       }
+                     });
+}
+
 EvalProgressView::EvalProgressView(std::string model) : model_(std::move(model)) {}
 
 EvalProgressView::~EvalProgressView() = default;
@@ -72,7 +85,10 @@ void EvalProgressView::show(const eval::EvalProgress& progress) {
   if (task_ != progress.task || !progress_) {
     task_ = progress.task;
     progress_ = std::make_unique<Progress>(model_ + ": " + task_);
+  } else if (phase_ != progress.phase) {
+    progress_->restart();
   }
+  phase_ = progress.phase;
   progress_->update(progress.done, progress.total, progress.phase);
 }
 

@@ -19,7 +19,10 @@ std::vector<data::Dataset> eval_datasets(const std::vector<std::string>& paths,
                                          const std::vector<std::string>& tasks,
                                          const recipe::Recipe& recipe);
 
-/// One line of progress per task.
+/// Whether `file` is one of those that `datasets` of the recipe name.
+bool is_training_file(const std::string& file, const recipe::Recipe& recipe);
+
+/// One line of progress per task; what remains is estimated anew for each phase of it.
 class EvalProgressView {
  public:
   explicit EvalProgressView(std::string model);
@@ -29,7 +32,7 @@ class EvalProgressView {
  private:
   void show(const eval::EvalProgress& progress);
 
-  std::string model_, task_;
+  std::string model_, task_, phase_;
   std::unique_ptr<Progress> progress_;
 };
 

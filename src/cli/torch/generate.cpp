@@ -66,6 +66,8 @@ int answer(const GenerateArguments& arguments) {
   const std::string prompt =
       arguments.prompt_file.empty() ? arguments.prompt : input_text(arguments.prompt_file);
   ChosenModel model = open_model(arguments.choice);
+  LMOE_CHECK_ARG(!arguments.show_router || model.steps().router() != nullptr, "[generate] ",
+                 model.name, " has no router, so --router cannot act; hint: leave it out");
   const generate::GenerateRequest request = make_request(arguments, model, prompt);
   catch_interrupts();
   generate::GenerateHooks hooks{.is_cancelled = [] { return interrupted(); }};
@@ -82,8 +84,8 @@ int answer(const GenerateArguments& arguments) {
   } else {
     std::printf("\n");
   }
-  const decode::RouterInfo* router = model.steps().router();
-  if (arguments.show_router && !arguments.as_json && router != nullptr) {
+  if (arguments.show_router && !arguments.as_json) {
+    const decode::RouterInfo* router = model.steps().router();
     const auto tokens = eval::answer_tokens(model.tokenizer(), router, result);
     std::printf("\n%s", router_view(*router, tokens, stdout_is_terminal()).c_str());
   }
@@ -98,7 +100,7 @@ int run_generate(const std::vector<std::string>& arguments) {
   app.footer("settings, as key=value or --key value:\n" +
              options_help(describe_options<generate::GenerateOptions>()) +
              "examples:\n"
-             "  lmoe generate runs/l-moe --prompt \"Command: jump twice\\nActions:\" --router\n"
+             "  lmoe generate runs/l-moe --prompt $'Command: jump twice\\nActions:' --router\n"
              "  lmoe generate --base smollm2-135m --chat --prompt \"What is a gate?\"\n"
              "  lmoe generate runs/l-moe --prompt-file - temperature=0.7 seed=1 < prompt.txt\n"
              "The prompt is used as it is; --chat puts it into the model's chat template.");
@@ -115,6 +117,9 @@ int run_generate(const std::vector<std::string>& arguments) {
     return outcome.exit_code;
   LMOE_CHECK_ARG(!given.prompt.empty() || !given.prompt_file.empty(),
                  "[arguments] no prompt: given none, expected --prompt TEXT or --prompt-file FILE");
+  LMOE_CHECK_ARG(given.system.empty() || given.as_chat,
+                 "[arguments] --system cannot act: given without --chat, expected both; hint: add "
+                 "--chat");
   check_utf8(given.prompt, "--prompt");
   check_utf8(given.system, "--system");
   read_overrides(overrides, given.options);

@@ -4,9 +4,8 @@
 
 #include "base/files.h"
 #include "base/log.h"
-#include "cli/interrupt.h"
 #include "cli/report_data.h"
-#include "cli/terminal.h"
+#include "cli/torch/eval_data.h"
 #include "eval/evaluate.h"
 #include "runner/torch_step_model.h"
 
@@ -33,17 +32,11 @@ void write_run_report(const fs::path& run, const DataSetup& data, ModelSetup& mo
     return;
   }
   runner::TorchStepModel steps(*model.decoder, model.mixture.get());
-  Progress progress("a first look at a few records per task");
+  EvalProgressView view("a first look at a few records");
   eval::EvalOptions options;
   options.ablation_records = 0;
-  eval::EvalHooks hooks;
-  hooks.on_progress = [&](const eval::EvalProgress& p) {
-    progress.update(p.done, p.total, p.task + " " + p.phase);
-  };
-  hooks.is_cancelled = [] { return interrupted(); };
   const eval::EvalResult result = eval::evaluate(steps, *data.base->tokenizer, data.first_look,
-                                                 options, hooks, run.filename().string());
-  progress.finish();
+                                                 options, view.hooks(), run.filename().string());
   Json evaluation = {{kFirstLook, true}, {"results", Json::array()}};
   evaluation["results"].push_back(eval::result_json(result));
   write_file_atomically(path, evaluation.dump(1) + "\n");

@@ -4,6 +4,7 @@
 #include "base/files.h"
 #include "base/log.h"
 #include "cli/terminal.h"
+#include "cli/torch/eval_data.h"
 #include "data/chat_encoder.h"
 #include "data/record.h"
 #include "runner/base_record.h"
@@ -44,23 +45,23 @@ void describe(const data::TrainingData& training) {
 }
 
 std::vector<eval::EvalTask> make_tasks(const std::vector<data::DatasetOptions>& sources,
-                                       const data::Renderer& renderer,
-                                       int64_t records) {
+                                       const recipe::Recipe& recipe,
+                                       const data::Renderer& renderer) {
   std::vector<eval::EvalTask> tasks;
   for (const data::DatasetOptions& source : sources) {
     const data::Dataset dataset = data::read_dataset(source, data::Purpose::kEvaluation);
-    tasks.push_back(
-        eval::first_items(eval::make_task(dataset, renderer, eval::Metric::kAuto), records));
+    tasks.push_back(eval::first_items(eval::make_task(dataset, renderer, eval::Metric::kAuto),
+                                      recipe.run.first_look_records));
+    tasks.back().is_training_data = is_training_file(dataset.file, recipe);
   }
   return tasks;
 }
 
 std::vector<eval::EvalTask> first_look(const recipe::Recipe& recipe,
                                        const data::Renderer& renderer) {
-  const int64_t records = recipe.run.first_look_records;
-  if (!recipe.eval_datasets.empty()) return make_tasks(recipe.eval_datasets, renderer, records);
+  if (!recipe.eval_datasets.empty()) return make_tasks(recipe.eval_datasets, recipe, renderer);
   try {
-    return make_tasks(recipe.data.datasets, renderer, records);
+    return make_tasks(recipe.data.datasets, recipe, renderer);
   } catch (const Error& error) {
     log().warn("the training data cannot be scored, so there will be no first look: {}",
                error.what());
@@ -73,6 +74,10 @@ std::vector<eval::EvalTask> first_look(const recipe::Recipe& recipe,
 std::string chat_template_source(const recipe::Recipe& recipe, const arch::BaseModel& base) {
   if (recipe.chat_template.empty()) return base.chat_template.value_or("");
   const bool is_text = recipe.chat_template.find('{') != std::string::npos;
+  LMOE_CHECK_ARG(
+      is_text || (fs::exists(recipe.chat_template) && !fs::is_directory(recipe.chat_template)),
+      "[recipe] chat_template: no such file: given ", recipe.chat_template,
+      ", expected a file or Jinja text");
   return is_text ? recipe.chat_template : read_file(recipe.chat_template);
 }
 
@@ -81,7 +86,11 @@ DataSetup prepare_data(const recipe::Recipe& recipe) {
   setup.base = arch::open_base_model(recipe.base_model);
   setup.renderer = make_renderer(recipe, *setup.base);
   const auto seed = static_cast<uint64_t>(recipe.batch.seed);
-  setup.training = data::load_training_data(*setup.renderer, seed);
+  {
+    Progress progress("reading and tokenising the data");
+    setup.training = data::load_training_data(*setup.renderer, seed);
+    progress.finish();
+  }
   describe(setup.training);
   setup.first_look = first_look(recipe, *setup.renderer);  // opens the data, wanted or not
   if (recipe.run.first_look_records == 0) setup.first_look.clear();

@@ -1,6 +1,8 @@
 // `lmoe train`: experts and router together, from one recipe.
 #include <CLI/CLI.hpp>
+#include <filesystem>
 
+#include "base/error.h"
 #include "base/log.h"
 #include "cli/command.h"
 #include "cli/torch/commands.h"
@@ -33,6 +35,9 @@ int run_train(const std::vector<std::string>& arguments) {
   if (const ParseOutcome outcome = parse_arguments(app, arguments, &overrides); outcome.finished)
     return outcome.exit_code;
 
+  LMOE_CHECK_ARG(std::filesystem::exists(path) && !std::filesystem::is_directory(path),
+                 "[train] no such recipe: given \"", path,
+                 "\", expected a YAML file; hint: `lmoe examples` prints ready ones");
   ReadReport report;
   const recipe::Recipe recipe = recipe::read_recipe(path, overrides, report);
   for (const std::string& note : report.notes) log().info("note: {}", note);

@@ -30,9 +30,11 @@ std::string step_text(const train::StepReport& report) {
 void TrainProgress::on_event(const train::TrainEvent& event) {
   using Kind = train::TrainEvent::Kind;
   const train::StepReport& report = event.report;
+  pause_.reset();
   switch (event.kind) {
     case Kind::kStarted:
       progress_.emplace("train");
+      progress_->restart(report.step);
       if (report.step > 0) progress_->line("resuming after step " + std::to_string(report.step));
       break;
     case Kind::kStep:
@@ -50,9 +52,16 @@ void TrainProgress::on_event(const train::TrainEvent& event) {
       progress_.reset();
       break;
     case Kind::kValidating:
+      pause_.emplace("validating after step " + std::to_string(report.step));
+      break;
     case Kind::kSaving:
+      pause_.emplace("saving " + event.path.string());
       break;
   }
+}
+
+void TrainProgress::on_validation(int64_t done, int64_t total) {
+  if (pause_) pause_->update(done, total);
 }
 
 }  // namespace lmoe::cli

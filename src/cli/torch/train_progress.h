@@ -17,9 +17,12 @@ std::string step_text(const train::StepReport& report);
 class TrainProgress {
  public:
   void on_event(const train::TrainEvent& event);
+  /// Between kValidating and kValidated, in rows.
+  void on_validation(int64_t done, int64_t total);
 
  private:
   std::optional<Progress> progress_;
+  std::optional<Progress> pause_;  ///< validating or saving
 };
 
 }  // namespace lmoe::cli

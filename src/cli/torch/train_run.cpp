@@ -78,7 +78,14 @@ int train_run(const recipe::Recipe& recipe) {
   callbacks.should_stop = [] { return interrupted(); };
   if (!data.validation_rows.empty()) {
     callbacks.validate = [&] {
-      return train::validation_loss(*model.decoder, data.validation_rows);
+      const auto go_on = [&](int64_t done, int64_t total) {
+        progress.on_validation(done, total);
+        if (interrupted() && done < total)
+          fail(ErrorCode::kInterrupted, "[validation] interrupted after ", done, " of ", total,
+               " rows");
+      };
+      return train::validation_loss(*model.decoder, data.validation_rows, train::kValidationTokens,
+                                    go_on);
     };
   }
   const train::TrainJob job{recipe,

@@ -9,6 +9,15 @@ function variantColors(variants) {
   return variants.map((v) => known[String(v).toLowerCase()] || spare.shift() || "var(--ink-2)");
 }
 
+function provenance(rows) {
+  const known = rows.filter((r) => typeof r.training_data === "boolean");
+  const seen = Array.from(new Set(known.filter((r) => r.training_data).map((r) => r.task)));
+  if (!known.length) return "";
+  if (!seen.length) return "On held-out records. ";
+  const held = known.some((r) => !seen.includes(r.task));
+  return held ? `On held-out records, but ${seen.join(", ")} on records of the training data. ` : "On records of the training data, not held out. ";
+}
+
 function scoresSection(scores) {
   const rows = (scores || []).filter((r) => isNumber(r.score)).map((r) => ({ ...r, variant: r.variant || "model" }));
   if (!rows.length) return null;
@@ -17,7 +26,7 @@ function scoresSection(scores) {
   if (shares.length) groups.push(["", shares]);
   for (const [metric, members] of d3.group(rows.filter((r) => !shares.includes(r)), (r) => r.metric)) groups.push([metric, members]);
   const hasIntervals = rows.some((r) => isNumber(r.ci_low));
-  return section("scores", "Scores", hasIntervals ? "On held-out test lines; the whiskers are confidence intervals." : "On held-out test lines.",
+  return section("scores", "Scores", provenance(rows) + (hasIntervals ? "The whiskers are confidence intervals." : ""),
     groups.map(([metric, members]) => scoreCard(metric, members)), scoreTable(rows));
 }
 
@@ -59,7 +68,7 @@ function scoreTip(r, share) {
   const text = share ? format.percent : format.number;
   const lines = [`${r.task}, ${r.variant}`, `${r.metric || "score"} ${text(r.score)}`];
   if (isNumber(r.ci_low)) lines.push(`interval ${text(r.ci_low)} to ${text(r.ci_high)}`);
-  if (isNumber(r.n)) lines.push(`${r.n} test lines`);
+  if (isNumber(r.n)) lines.push(`${r.n} records${r.source ? ` of ${r.source}` : ""}`);
   return lines.join("\n");
 }
 
