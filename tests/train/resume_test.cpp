@@ -133,8 +133,9 @@ TEST_F(ResumeTest, DamagedTensorsAreRefusedAndNothingChanges) {
   const std::vector<at::Tensor> before = run.values();
   AdamW optimizer(run.mixture->parameters(), run.recipe.optimizer);
   fs::remove(checkpoint / "optimizer.safetensors");
-  EXPECT_THROW(restore_tensors(checkpoint, run.decoder->projection_groups(), *run.mixture, optimizer),
-               Error);
+  EXPECT_THROW(
+      restore_tensors(checkpoint, run.decoder->projection_groups(), *run.mixture, optimizer),
+      Error);
   EXPECT_TRUE(same_bits(run.values(), before));
 }
 
