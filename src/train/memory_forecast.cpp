@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "base/error.h"
+#include "spec/site_cost.h"
 
 namespace lmoe::train {
 namespace {
@@ -50,45 +51,60 @@ bool is_target(const spec::MixtureSpec& spec, const std::string& name) {
                      [&](const std::string& target) { return target.ends_with(name); });
 }
 
-int64_t gate_parameters(const spec::GateSpec& gate, int64_t in, int64_t count) {
-  if (gate.net == spec::GateNet::kLinear) return in * count;
-  return in * gate.hidden_size + gate.hidden_size * count;
-}
-
-/// Trained parameters of one layer, and the narrow activations per token that its experts keep: in
-/// the type of the frozen model, and in float32.
-struct LayerAdapters {
+/// Trained parameters of all layers, and the narrow activations per token that experts keep: in the
+/// type of the frozen model, and in float32.
+struct Adapters {
   int64_t parameters = 0;
   int64_t stacked = 0;  ///< of them those joined with gates for one product: a copy
   int64_t kept_per_token = 0;
   int64_t kept_floats_per_token = 0;
 };
 
-LayerAdapters adapters_of(const spec::MixtureSpec& spec,
-                          const Widths& widths,
-                          int64_t dtype_bytes) {
-  const int64_t stacked = spec.experts.count * spec.experts.rank;
-  LayerAdapters adapters;
+int64_t gate_width(const spec::MixtureSpec& spec, const Widths& widths, int64_t in) {
+  if (spec.gate.source == spec::GateSource::kBlockInput) return widths.hidden;
+  return spec.gate.source == spec::GateSource::kRankActivation ? spec.experts.rank : in;
+}
+
+void add_layer(const spec::MixtureSpec& spec,
+               const Widths& widths,
+               int64_t experts,
+               int64_t dtype_bytes,
+               Adapters& adapters) {
+  const bool shares_a = spec.experts.kind == spec::ExpertKind::kSharedA ||
+                        spec.experts.kind == spec::ExpertKind::kCore;
+  const int64_t mixed = experts * spec.experts.rank;
+  const int64_t down = shares_a ? spec.experts.rank : mixed;
   bool has_attention_gate = false, has_mlp_gate = false;
   int last_group = -1;
   for (const Projection& p : projections(widths)) {
     if (!is_target(spec, p.name)) continue;
-    adapters.parameters += stacked * (p.in + p.out);
-    adapters.kept_per_token += stacked;  // A x
+    adapters.parameters += spec::experts_cost(spec, p.in, p.out, experts).parameters;
+    adapters.kept_per_token += down + (shares_a ? mixed : 0);  // A x, and what experts make of it
     if (!spec.has_gate()) continue;
     // Gates work in float32: they share the product of A where the model does too, and keep a wide
     // copy of their input where it does not.
     const bool is_wide = dtype_bytes == kFloat;
-    if (is_wide) adapters.stacked += stacked * p.in;
+    if (is_wide) adapters.stacked += down * p.in;
     bool& seen = std::string_view(p.name).size() == 6 ? has_attention_gate : has_mlp_gate;
     if (spec.gate.share == spec::GateShare::kBlock && seen) continue;
     seen = true;
-    const int64_t in = spec.gate.source == spec::GateSource::kBlockInput ? widths.hidden : p.in;
-    adapters.parameters += gate_parameters(spec.gate, in, spec.experts.count);
+    const int64_t in = gate_width(spec, widths, p.in);
+    adapters.parameters += spec::gate_cost(spec, in, experts).parameters;
     if (!is_wide && p.group != last_group) adapters.kept_floats_per_token += in;
     last_group = p.group;
-    adapters.kept_floats_per_token +=
-        4 * spec.experts.count;  // logits, probabilities, weights, their log
+    adapters.kept_floats_per_token += 4 * experts;  // logits, probabilities, weights, their log
+  }
+}
+
+Adapters adapters_of(const spec::MixtureSpec& spec,
+                     const Widths& widths,
+                     int64_t layers,
+                     int64_t dtype_bytes) {
+  Adapters adapters;
+  for (int64_t layer = 0; layer < layers; ++layer) {
+    const int64_t experts =
+        spec.experts.count_at(static_cast<int>(layer), static_cast<int>(layers));
+    add_layer(spec, widths, experts, dtype_bytes, adapters);
   }
   return adapters;
 }
@@ -166,21 +182,20 @@ MemoryForecast forecast_memory(const recipe::Recipe& recipe,
                                const arch::ModelConfig& config,
                                int64_t dtype_bytes) {
   const Widths widths = widths_of(config);
-  const LayerAdapters adapters = adapters_of(recipe.mixture, widths, dtype_bytes);
+  const int64_t layers = config.num_hidden_layers;
+  const Adapters adapters = adapters_of(recipe.mixture, widths, layers, dtype_bytes);
   const int64_t tokens = recipe.batch.micro_batch_size * recipe.data.sequence_len;
   MemoryForecast forecast;
-  forecast.trained_parameters = config.num_hidden_layers * adapters.parameters;
+  forecast.trained_parameters = adapters.parameters;
   forecast.base_bytes = frozen_parameters(config, widths) * dtype_bytes;
   forecast.adapter_bytes = 2 * forecast.trained_parameters * kFloat +
-                           config.num_hidden_layers * adapters.stacked * dtype_bytes +
+                           adapters.stacked * dtype_bytes +
                            (dtype_bytes < kFloat ? forecast.trained_parameters * dtype_bytes : 0);
   forecast.optimizer_bytes = 2 * forecast.trained_parameters * kFloat;
-  const int64_t kept =
-      (kept_per_token(widths) + kept_by_dropout(recipe.mixture, widths) + adapters.kept_per_token) *
-          dtype_bytes +
-      adapters.kept_floats_per_token * kFloat;
-  forecast.activation_bytes =
-      static_cast<int64_t>(kHoles * static_cast<double>(config.num_hidden_layers * tokens * kept));
+  const int64_t by_decoder = kept_per_token(widths) + kept_by_dropout(recipe.mixture, widths);
+  const int64_t kept = (layers * by_decoder + adapters.kept_per_token) * dtype_bytes +
+                       adapters.kept_floats_per_token * kFloat;
+  forecast.activation_bytes = static_cast<int64_t>(kHoles * static_cast<double>(tokens * kept));
   const int64_t loss_rows = std::min(tokens, kLossRows);
   forecast.loss_bytes = loss_rows * config.vocab_size * dtype_bytes +
                         4 * tokens * (widths.hidden + widths.inner) * dtype_bytes;

@@ -10,12 +10,13 @@ namespace {
 
 using ::testing::HasSubstr;
 
-class ParameterCounts : public ::testing::TestWithParam<const char*> {};
+class ParameterCounts : public ::testing::TestWithParam<std::string> {};
 
 spec::MixtureSpec spec_of(const std::string& name) {
-  spec::MixtureSpec spec = spec::find_method(name == "lora" ? "lora" : "l-moe").preset();
-  if (spec.has_gate()) spec.experts.count = 3;
-  spec.experts.rank = 2;
+  const bool is_variant = name == "mlp" || name == "block" || name == "some";
+  spec::MixtureSpec spec = spec::find_method(is_variant ? "l-moe" : name).preset();
+  if (is_variant) spec.experts.count = 3;
+  if (spec.experts.kind != spec::ExpertKind::kRankOne) spec.experts.rank = 2;
   if (name == "mlp") spec.gate.net = spec::GateNet::kMlp;
   if (name == "block") {
     spec.gate.source = spec::GateSource::kBlockInput;
@@ -39,7 +40,13 @@ TEST_P(ParameterCounts, AreThoseOfTheMixtureAndTheDecoder) {
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(All, ParameterCounts, ::testing::Values("lora", "l-moe", "block", "some"));
+std::vector<std::string> methods_and_variants() {
+  std::vector<std::string> names = {"mlp", "block", "some"};
+  for (const spec::MethodInfo& method : spec::all_methods()) names.emplace_back(method.name);
+  return names;
+}
+
+INSTANTIATE_TEST_SUITE_P(All, ParameterCounts, ::testing::ValuesIn(methods_and_variants()));
 
 TEST(MemoryForecast, GrowsWithRowsAndTokens) {
   recipe::Recipe recipe = tiny_recipe("unused");
