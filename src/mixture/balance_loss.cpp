@@ -3,27 +3,49 @@
 #include <ATen/ATen.h>
 
 #include <limits>
+#include <map>
+
+#include "mixture/entropy.h"
+#include "mixture/pool_gates.h"
 
 namespace lmoe::mixture {
 namespace {
 
-/// P [S, E]
-at::Tensor mean_probabilities(const nn::RouterLog& log) {
-  std::vector<at::Tensor> means;
-  for (const nn::GateRecord& record : log.records)
-    means.push_back(record.probabilities.mean(/*dim=*/0));
-  return at::stack(means);
+/// Gates with equally many experts, so that what they measure can be stacked.
+using Gates = std::vector<nn::GateRecord>;
+
+template <class Measure>
+at::Tensor stack_of(const Gates& gates, const Measure& measure) {
+  std::vector<at::Tensor> values;
+  for (const nn::GateRecord& gate : gates) values.push_back(measure(gate));
+  return at::stack(values);
 }
 
-/// f [S, E]
-at::Tensor first_choice_shares(const nn::RouterLog& log, const at::Tensor& like) {
-  std::vector<at::Tensor> shares;
-  for (const nn::GateRecord& record : log.records) {
-    const at::Tensor chosen = record.probabilities.detach().argmax(/*dim=*/-1);
+/// P [S, E]
+at::Tensor mean_probabilities(const Gates& gates) {
+  return stack_of(gates, [](const nn::GateRecord& g) { return g.probabilities.mean(/*dim=*/0); });
+}
+
+/// W [S, E]
+at::Tensor mean_weights(const Gates& gates) {
+  return stack_of(gates, [](const nn::GateRecord& g) { return g.weights.mean(/*dim=*/0); });
+}
+
+/// f1 [S, E]
+at::Tensor first_choice_shares(const Gates& gates) {
+  return stack_of(gates, [](const nn::GateRecord& g) {
+    const at::Tensor chosen = g.probabilities.detach().argmax(/*dim=*/-1);
     const auto tokens = static_cast<double>(chosen.size(0));
-    shares.push_back(at::bincount(chosen, /*weights=*/{}, /*minlength=*/like.size(1)) / tokens);
-  }
-  return at::stack(shares).to(like.scalar_type());
+    return (at::bincount(chosen, /*weights=*/{}, /*minlength=*/g.probabilities.size(1)) / tokens)
+        .to(g.probabilities.scalar_type());
+  });
+}
+
+/// c [S, E]
+at::Tensor selected_shares(const Gates& gates) {
+  return stack_of(gates, [](const nn::GateRecord& g) {
+    return g.selected.to(g.probabilities.scalar_type()).mean(/*dim=*/0);
+  });
 }
 
 at::Tensor cv2(const at::Tensor& p) {
@@ -38,19 +60,52 @@ at::Tensor kl(const at::Tensor& p) {
   return (p * relative.log()).sum(/*dim=*/1);
 }
 
-}  // namespace
+/// E * sum a b
+at::Tensor agreement(const at::Tensor& a, const at::Tensor& b) {
+  return (a * b).sum(/*dim=*/1) * static_cast<double>(a.size(1));
+}
 
-at::Tensor balance_losses(spec::BalanceLoss kind, const nn::RouterLog& log) {
-  const at::Tensor p = mean_probabilities(log);
-  switch (kind) {
+/// Of each gate. [S]
+at::Tensor values_of(const spec::LossSpec& loss, const Gates& gates) {
+  switch (loss.kind) {
     case spec::BalanceLoss::kCv2:
-      return cv2(p);
+      return cv2(mean_probabilities(gates));
     case spec::BalanceLoss::kSwitch:
-      return (first_choice_shares(log, p) * p).sum(/*dim=*/1) * static_cast<double>(p.size(1));
+      return agreement(first_choice_shares(gates), mean_probabilities(gates));
     case spec::BalanceLoss::kKl:
-      return kl(p);
+      return kl(mean_probabilities(gates));
+    case spec::BalanceLoss::kTopKSwitch:
+      return agreement(selected_shares(gates), mean_probabilities(gates));
+    case spec::BalanceLoss::kTopKShare: {
+      const at::Tensor shares = selected_shares(gates);
+      return agreement(shares, mean_probabilities(gates)) / shares.sum(/*dim=*/1);
+    }
+    case spec::BalanceLoss::kSoftSwitch:
+      return agreement(mean_weights(gates), mean_probabilities(gates));
+    case spec::BalanceLoss::kImportance:
+      return cv2(mean_weights(gates));
+    case spec::BalanceLoss::kEntropy:
+      return stack_of(gates, [&](const nn::GateRecord& g) {
+        return entropy(g.probabilities, loss.entropy).mean();
+      });
+    case spec::BalanceLoss::kZ:
+      return stack_of(gates, [](const nn::GateRecord& g) {
+        return g.logits.logsumexp(/*dim=*/1).square().mean();
+      });
   }
   return {};
+}
+
+}  // namespace
+
+at::Tensor balance_loss(const spec::LossSpec& loss, const nn::RouterLog& log) {
+  std::map<int64_t, Gates> by_experts;  // layers may have different numbers of them
+  for (nn::GateRecord& gate : pool_gates(log, loss.over))
+    by_experts[gate.probabilities.size(1)].push_back(std::move(gate));
+  std::vector<at::Tensor> values;
+  for (const auto& [experts, gates] : by_experts) values.push_back(values_of(loss, gates));
+  const at::Tensor each = at::cat(values);
+  return loss.over == spec::LossOver::kGatesMean ? each.mean() : each.sum();
 }
 
 }  // namespace lmoe::mixture

@@ -6,7 +6,6 @@
 
 #include "base/error.h"
 #include "mixture/normalize.h"
-#include "mixture/scores.h"
 #include "mixture/select.h"
 #include "mixture/site_name.h"
 
@@ -56,27 +55,38 @@ at::Tensor Gate::weights_of_logits(at::Tensor logits, nn::ForwardContext& contex
     logits = logits.index_fill(/*dim=*/-1, at::full({1}, context.disabled_expert, at::kLong),
                                -std::numeric_limits<double>::infinity());
   }
-  const Scores scores = make_scores(logits, bias_, bias_use_, normalize_);
+  Scores scores = make_scores(logits, bias_, bias_use_, normalize_);
   at::Tensor selected = select_experts(scores, select_);
   if (selected.defined() && disables) selected = selected.logical_and(at::isfinite(logits));
-  at::Tensor probabilities = scores.probabilities;
   at::Tensor weights = routing_weights(scores, selected, normalize_);
   if (disables && experts_ == 1)  // nobody is left: the base alone
-    probabilities = weights = at::zeros_like(weights);
-  if (context.router_log != nullptr)
-    write_log(*context.router_log, probabilities, weights, selected);
+    scores.probabilities = weights = at::zeros_like(weights);
+  if (context.router_log != nullptr) write_log(*context.router_log, scores, weights, selected);
   return weights;
 }
 
+void Gate::log_uniform(nn::RouterLog& log) const {
+  const auto gates = static_cast<int64_t>(sites_.size());
+  const at::Tensor logits = at::zeros({experts_, gates, experts_}, dtype_);
+  const Scores scores = make_scores(logits, {}, spec::BiasUse::kNone, normalize_);
+  at::Tensor selected = select_experts(scores, select_);
+  if (selected.defined()) {
+    // Ties go to the first experts; each token starts to count at another one.
+    for (int64_t t = 0; t < experts_; ++t) selected[t] = selected[t].roll(t, /*dims=*/-1);
+  }
+  write_log(log, scores, routing_weights(scores, selected, normalize_), selected);
+}
+
 void Gate::write_log(nn::RouterLog& log,
-                     const at::Tensor& probabilities,
+                     const Scores& scores,
                      const at::Tensor& weights,
                      const at::Tensor& selected) const {
   for (size_t g = 0; g < sites_.size(); ++g) {
     const auto index = static_cast<int64_t>(g);
-    log.records.push_back({sites_[g].name, sites_[g].layer, probabilities.select(1, index),
+    log.records.push_back({sites_[g].name, sites_[g].layer, scores.probabilities.select(1, index),
                            weights.select(1, index),
-                           selected.defined() ? selected.select(1, index) : at::Tensor()});
+                           selected.defined() ? selected.select(1, index) : at::Tensor(),
+                           scores.logits.select(1, index)});
   }
 }
 

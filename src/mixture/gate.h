@@ -6,6 +6,7 @@
 
 #include "mixture/gate_net.h"
 #include "mixture/mixture.h"
+#include "mixture/scores.h"
 #include "nn/forward_context.h"
 
 namespace lmoe::mixture {
@@ -23,6 +24,10 @@ class Gate {
   /// Routing weights [N, G, E] of `input` [N, D], or [N, G, D] when each gate reads its own, in the
   /// parameters' precision; what was decided also goes to the context's router log.
   at::Tensor weights(const at::Tensor& input, nn::ForwardContext& context) const;
+
+  /// Adds what the gates would log if they were undecided and chose all experts equally often:
+  /// equal logits for as many tokens as there are experts.
+  void log_uniform(nn::RouterLog& log) const;
 
   /// The rows to stack into a GEMM over the gate's input, or undefined (see GateNet), and the
   /// weights that follow from their product [N, G * E].
@@ -42,7 +47,7 @@ class Gate {
  private:
   at::Tensor weights_of_logits(at::Tensor logits, nn::ForwardContext& context) const;
   void write_log(nn::RouterLog& log,
-                 const at::Tensor& probabilities,
+                 const Scores& scores,
                  const at::Tensor& weights,
                  const at::Tensor& selected) const;
 

@@ -114,12 +114,21 @@ at::Tensor Mixture::auxiliary_loss(const nn::RouterLog& log,
     LMOE_CHECK_ARG(!log.records.empty(),
                    "[auxiliary_loss] the router log is empty; hint: forward with "
                    "context.router_log set");
-    const at::Tensor value = balance_losses(loss.kind, log).mean();
+    const at::Tensor value = balance_loss(loss, log);
     if (values != nullptr) (*values)[enum_name(loss.kind)] = value.item<double>();
     const at::Tensor weighted = value * loss.coef;
     total = total.defined() ? total + weighted : weighted;
   }
   return total;
+}
+
+std::map<std::string, double> Mixture::losses_if_uniform() const {
+  const c10::NoGradGuard no_grad;
+  nn::RouterLog log;
+  for (const auto& gate : gates()) gate->log_uniform(log);
+  std::map<std::string, double> values;
+  if (!spec_.losses.empty()) auxiliary_loss(log, &values);
+  return values;
 }
 
 }  // namespace lmoe::mixture

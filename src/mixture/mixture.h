@@ -63,11 +63,14 @@ class Mixture {
   /// One per gate, in the order of the router log's records; empty without a router.
   std::vector<SiteInfo> sites() const;
 
-  /// Sum over the spec's losses: coef x mean over gates. Scalar with autograd; undefined when there
-  /// is none. `values`, when given, receives each loss's value before its coefficient, averaged
-  /// over gates, by name.
+  /// Sum over the spec's losses: coef x value, reduced over gates by `over`. Scalar with autograd;
+  /// undefined when there is none. `values`, when given, receives each loss's value before its
+  /// coefficient, by name.
   at::Tensor auxiliary_loss(const nn::RouterLog& log,
                             std::map<std::string, double>* values = nullptr) const;
+  /// The same values if every gate were undecided and all experts carried the same load: what the
+  /// logged ones are to be compared with.
+  std::map<std::string, double> losses_if_uniform() const;
 
   /// mixture.yaml, router.safetensors (when there is a gate; tensors `<site>.gate.weight`, …),
   /// experts/<name>/, each a PEFT LoRA folder, and experts.safetensors (what experts have besides

@@ -33,6 +33,7 @@ struct GateRecord {
   at::Tensor probabilities;  ///< [N, E] over all experts, sum to 1, float32
   at::Tensor weights;        ///< [N, E] after selection and normalisation
   at::Tensor selected;       ///< bool [N, E], or undefined when all experts take part
+  at::Tensor logits;         ///< [N, E], temperature applied
 };
 
 /// Collects gates when asked: the trainer turns it into balance losses, evaluation into usage

@@ -2,7 +2,7 @@
 #include <cctype>
 #include <set>
 
-#include "spec/mixture_spec.h"
+#include "spec/check_parts.h"
 
 namespace lmoe::spec {
 namespace {
@@ -155,14 +155,6 @@ void check_scores(const MixtureSpec& spec, const std::string& where) {
       spec.gate.source != GateSource::kRankActivation || spec.experts.kind == ExpertKind::kCore,
       where, ": mixture.gate.source rank_activation reads the one A x of all experts: given ",
       "experts.kind ", enum_name(spec.experts.kind), ", expected core");
-}
-
-void check_losses(const MixtureSpec& spec, const std::string& where) {
-  std::set<BalanceLoss> seen;
-  for (const LossSpec& loss : spec.losses) {
-    LMOE_CHECK_ARG(seen.insert(loss.kind).second, where, ": mixture.losses names ",
-                   enum_name(loss.kind), " twice");
-  }
 }
 
 }  // namespace

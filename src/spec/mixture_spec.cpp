@@ -72,12 +72,6 @@ std::span<const EnumName<Apply>> enum_names(Apply) {
   return kNames;
 }
 
-std::span<const EnumName<BalanceLoss>> enum_names(BalanceLoss) {
-  static constexpr EnumName<BalanceLoss> kNames[] = {
-      {"cv2", BalanceLoss::kCv2}, {"switch", BalanceLoss::kSwitch}, {"kl", BalanceLoss::kKl}};
-  return kNames;
-}
-
 std::span<const EnumName<BiasUse>> enum_names(BiasUse) {
   static constexpr EnumName<BiasUse> kNames[] = {
       {"none", BiasUse::kNone}, {"selection", BiasUse::kSelection}, {"score", BiasUse::kScore}};
@@ -112,8 +106,6 @@ std::vector<std::string> MixtureSpec::adapter_folders() const {
   if (experts.kind == ExpertKind::kCore) return {"shared"};
   return expert_names();
 }
-
-double value_at_balance(BalanceLoss kind) { return kind == BalanceLoss::kSwitch ? 1.0 : 0.0; }
 
 std::vector<std::string> MixtureSpec::expert_names() const {
   if (!experts.names.empty()) return experts.names;

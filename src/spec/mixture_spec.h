@@ -8,7 +8,8 @@
 //   normalize   what becomes of weights?     softmax | softmax_selected | renormalize | sigmoid |
 //                                            sum_to_k | constant
 //   apply       what is averaged?            deltas | factors
-//   losses      what is added?               cv2 | switch | kl
+//   losses      what is added?               cv2 | switch | kl | topk_switch | topk_share |
+//                                            soft_switch | importance | entropy | z
 //   bias        what is nudged?              a bias per expert, by load, outside autograd
 //
 // A method is a preset of these parts (methods/, one file each); a recipe may name a preset and
@@ -23,6 +24,7 @@
 #include <vector>
 
 #include "base/options.h"
+#include "spec/loss_spec.h"
 
 namespace lmoe::spec {
 
@@ -50,7 +52,6 @@ enum class SelectKind { kAll, kTopK };
 enum class Normalize { kSoftmax, kSoftmaxSelected, kRenormalize, kSigmoid, kSumToK, kConstant };
 /// kDeltas: sum of w_i B_i A_i. kFactors: (sum of w_j B_j)(sum of w_i A_i).
 enum class Apply { kDeltas, kFactors };
-enum class BalanceLoss { kCv2, kSwitch, kKl };
 /// Where the bias of an expert enters: the choice of experts, or the score, and so the weight too.
 enum class BiasUse { kNone, kSelection, kScore };
 
@@ -64,7 +65,6 @@ std::span<const EnumName<GateShare>> enum_names(GateShare);
 std::span<const EnumName<SelectKind>> enum_names(SelectKind);
 std::span<const EnumName<Normalize>> enum_names(Normalize);
 std::span<const EnumName<Apply>> enum_names(Apply);
-std::span<const EnumName<BalanceLoss>> enum_names(BalanceLoss);
 std::span<const EnumName<BiasUse>> enum_names(BiasUse);
 
 struct ExpertsSpec {
@@ -146,20 +146,6 @@ struct BiasSpec {
   }
 };
 
-struct LossSpec {
-  BalanceLoss kind = BalanceLoss::kCv2;
-  double coef = 1e-2;  ///< l-moe.md; sweep {0, 1e-3, 1e-2, 1e-1}
-
-  template <class Visitor>
-  void for_each_field(Visitor&& visit) {
-    visit(field("kind", kind, "balance loss"));
-    visit(field("coef", coef, "its coefficient").range(0.0, 1e3));
-  }
-};
-
-/// Value of a balance loss when all experts carry the same load: 0, 1 (switch) or 0.
-double value_at_balance(BalanceLoss kind);
-
 struct MixtureSpec {
   std::string method = "l-moe";
   Attach attach = Attach::kProjection;
@@ -183,7 +169,7 @@ struct MixtureSpec {
     visit(field("select", select, "how many take part"));
     visit(field("normalize", normalize, "what happens to the weights"));
     visit(field("apply", apply, "what is averaged"));
-    visit(field("losses", losses, "balance losses"));
+    visit(field("losses", losses, "losses on what the gates decide"));
     visit(field("bias", bias, "balancing without a loss"));
   }
 

@@ -61,6 +61,7 @@ Json StepReport::json() const {
   if (!gate_entropy.empty()) line["gate_entropy"] = gate_entropy;
   if (!load.empty()) line["load"] = load;
   if (!balance.empty()) line["balance"] = balance;
+  if (!balance_if_uniform.empty()) line["balance_if_uniform"] = balance_if_uniform;
   line["peak_memory_bytes"] = peak_memory_bytes;
   return line;
 }

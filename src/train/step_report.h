@@ -27,6 +27,8 @@ struct StepReport {
   std::vector<double> gate_entropy;       ///< nats, by layer; empty without a router
   std::vector<std::vector<double>> load;  ///< [layer][expert], sums to 1 per layer
   std::map<std::string, double> balance;  ///< balance losses before their coefficient, by name
+  /// What they would be with undecided gates and equal load; in the first line of a run.
+  std::map<std::string, double> balance_if_uniform;
   int64_t peak_memory_bytes = 0;
 
   double percentage() const;

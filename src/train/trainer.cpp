@@ -166,6 +166,7 @@ class Trainer {
     report_.gate_entropy = gradients.router.entropy();
     report_.load = gradients.router.load();
     report_.balance = gradients.balance;
+    if (state_.step == 1) report_.balance_if_uniform = job_.mixture.losses_if_uniform();
     const double here = seconds_since(started_);
     report_.elapsed_seconds = state_.elapsed_seconds + here;
     const auto done = static_cast<double>(state_.step - started_step_);

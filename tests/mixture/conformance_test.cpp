@@ -26,6 +26,13 @@ INSTANTIATE_TEST_SUITE_P(
         Variant{"l_moe_three_losses",
                 "{experts: {count: 3, rank: 2}, apply: factors,"
                 " losses: [{kind: kl}, {kind: cv2, coef: 1}, {kind: switch}]}"},
+        Variant{
+            "l_moe_two_pooled_losses",
+            "{experts: {count: 3, rank: 2}, top_k: 2, losses: [{kind: topk_switch, over: pooled,"
+            " coef: 0.3}, {kind: entropy, coef: 0.2, over: gates_sum, entropy: {order: 1.4}}]}"},
+        Variant{"l_moe_weights_in_the_loss",
+                "{experts: {count: 4, rank: 2}, top_k: 2, normalize: softmax, losses:"
+                " [{kind: soft_switch, over: pooled}, {kind: importance}, {kind: z, coef: 0.1}]}"},
         Variant{"l_moe_one_expert", "{experts: {count: 1, rank: 2}}"},
         Variant{"l_moe_top_k", "{experts: {count: 4, rank: 2}, top_k: 2}"},
         Variant{"l_moe_top_1", "{experts: {count: 3, rank: 1}, top_k: 1}"},
@@ -40,6 +47,9 @@ INSTANTIATE_TEST_SUITE_P(
                 "{experts: {count: 3, rank: 2}, target_modules: [down_proj, v_proj, q_proj]}"},
         Variant{"mola",
                 "{method: mola, experts: {count: 3, rank: 2, count_by_layer: [2, 3], dropout: 0}}"},
+        Variant{"mola_with_its_loss",
+                "{method: mola, experts: {count: 3, rank: 2, count_by_layer: [2, 3], dropout: 0},"
+                " losses: [{kind: topk_share, over: layers_pooled_sum, coef: 0.4}]}"},
         Variant{"mola_6842_wide",
                 "{method: mola, experts: {count: 4, rank: 2, count_by_layer: [4], dropout: 0}}"},
         Variant{"smora", "{method: smora, experts: {count: 5, alpha: 2}, select: {k: 2}}"},

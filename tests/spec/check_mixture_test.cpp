@@ -161,5 +161,30 @@ TEST(MixtureSpec, ExpertNamesCountUpWhereNoneAreGiven) {
   EXPECT_THAT(spec.expert_names(), ::testing::ElementsAre("a", "b"));
 }
 
+TEST(CheckMixture, LossesMustBeAbleToAct) {
+  const auto with = [](LossSpec loss) { return [loss](MixtureSpec& s) { s.losses = {loss}; }; };
+  for (const BalanceLoss kind : {BalanceLoss::kTopKSwitch, BalanceLoss::kTopKShare})
+    EXPECT_THAT(refusal("l-moe", with({kind})), HasSubstr("select.kind all selects every one"));
+  EXPECT_EQ(refusal("mola",
+                    [](MixtureSpec& s) {
+                      s.losses = {{BalanceLoss::kTopKShare, 1e-3, LossOver::kLayersPooledSum}};
+                    }),
+            "accepted");
+  EXPECT_THAT(refusal("mola", with({BalanceLoss::kCv2, 1e-3, LossOver::kPooled})),
+              HasSubstr("gives layers different experts; hint: layers_pooled_sum"));
+  EXPECT_THAT(refusal("l-moe", with({BalanceLoss::kCv2, -1e-3})), HasSubstr("only entropy"));
+  EXPECT_EQ(refusal("l-moe", with({BalanceLoss::kEntropy, -1e-3})), "accepted");
+  EXPECT_THAT(
+      refusal("l-moe", with({BalanceLoss::kZ, 1e-3, LossOver::kGatesMean, {1.1, true, 0.0}})),
+      HasSubstr("z: its keys \"entropy\" cannot act"));
+  EXPECT_THAT(refusal("l-moe",
+                      [](MixtureSpec& s) {
+                        s.select = {SelectKind::kTopK, 2};
+                        s.normalize = Normalize::kConstant;
+                        s.losses = {{BalanceLoss::kImportance}};
+                      }),
+              HasSubstr("normalize constant gives them no gradient"));
+}
+
 }  // namespace
 }  // namespace lmoe::spec

@@ -95,6 +95,7 @@ TEST(Training, LogsEveryStepWithTheRouter) {
     EXPECT_EQ(json["gate_entropy"].size(), 2u);
     EXPECT_EQ(json["load"][1].size(), 3u);
     EXPECT_TRUE(json["balance"].contains("cv2"));
+    EXPECT_EQ(json.contains("balance_if_uniform"), json["current_steps"] == 1);
     EXPECT_GT(json["grad_norm"], 0.0);
   }
   EXPECT_THAT(steps, ElementsAre(1, 3, 6, 8));

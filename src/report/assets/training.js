@@ -30,7 +30,8 @@ function trainingSection(log) {
     ["tokens_per_second", "Throughput", "tokens per second", (v) => d3.format("~s")(v)],
     ["grad_norm", "Gradient norm", "before clipping", (v) => d3.format(".3~r")(v)],
   ].filter(([key]) => log.filter((e) => isNumber(e[key])).length > 1)
-   .map(([key, title, hint, tickFormat]) => card(title, hint, seriesChart(log, key, title, tickFormat)));
+   .map(([key, title, hint, tickFormat]) => card(title, hint, seriesChart(log, key, title, tickFormat)))
+   .concat(balanceCards(log));
 
   return section("training", "Training", lossSummary(train, validation),
     card("", "", keys.length > 1 ? legend(keys, "line") : null, lossChart.container),
@@ -58,7 +59,20 @@ function lossSummary(train, validation) {
   return parts.join(" ");
 }
 
-function seriesChart(log, key, title, tickFormat) {
+// One card per balance loss, with a line where undecided gates of equal load would be.
+function balanceCards(log) {
+  const uniform = log.find((e) => e.balance_if_uniform)?.balance_if_uniform ?? {};
+  const names = Array.from(new Set(log.flatMap((e) => Object.keys(e.balance ?? {}))));
+  return names.map((name) => {
+    const series = log.map((e) => ({ step: e.step, value: e.balance?.[name] }));
+    if (series.filter((e) => isNumber(e.value)).length < 2) return null;
+    const hint = isNumber(uniform[name]) ? `dashed: ${format.number(uniform[name])}, undecided gates and equal load` : "";
+    const title = `Balance loss ${name}`;
+    return card(title, hint, seriesChart(series, "value", title, (v) => d3.format(".3~r")(v), uniform[name]));
+  }).filter(Boolean);
+}
+
+function seriesChart(log, key, title, tickFormat, reference) {
   const points = log.filter((e) => isNumber(e[key]));
   return chart((width) => plot(width, {
     height: 170,
@@ -67,6 +81,7 @@ function seriesChart(log, key, title, tickFormat) {
     marks: [
       quietGrid({ ticks: 4 }),
       Plot.areaY(points, { x: "step", y: key, fill: "var(--accent)", fillOpacity: 0.1 }),
+      isNumber(reference) ? Plot.ruleY([reference], { stroke: "var(--warm)", strokeDasharray: "4,3" }) : null,
       Plot.lineY(points, { x: "step", y: key, stroke: "var(--accent)", strokeWidth: 1.8 }),
       Plot.tip(points, Plot.pointerX({ x: "step", y: key, title: (e) => `step ${e.step}\n${format.number(e[key])}` })),
     ],

@@ -1,0 +1,39 @@
+#include <set>
+
+#include "spec/check_parts.h"
+
+namespace lmoe::spec {
+namespace {
+
+bool counts_selected(BalanceLoss kind) {
+  return kind == BalanceLoss::kTopKSwitch || kind == BalanceLoss::kTopKShare;
+}
+
+void check_loss(const MixtureSpec& spec, const LossSpec& loss, const std::string& where) {
+  const std::string name = where + ": mixture.losses, " + enum_name(loss.kind) + ": ";
+  LMOE_CHECK_ARG(!counts_selected(loss.kind) || spec.select.kind != SelectKind::kAll, name,
+                 "counts which experts are selected, but select.kind all selects every one; hint: "
+                 "switch, or soft_switch");
+  LMOE_CHECK_ARG(loss.kind != BalanceLoss::kImportance || spec.normalize != Normalize::kConstant,
+                 name, "measures weights, but normalize constant gives them no gradient");
+  LMOE_CHECK_ARG(loss.kind == BalanceLoss::kEntropy || loss.entropy == EntropySpec(), name,
+                 "its keys \"entropy\" cannot act, expected kind entropy");
+  LMOE_CHECK_ARG(loss.kind == BalanceLoss::kEntropy || loss.coef >= 0.0, name, "given coef ",
+                 loss.coef, ", expected at least 0; only entropy can be rewarded");
+  LMOE_CHECK_ARG(loss.over != LossOver::kPooled || spec.experts.count_by_layer.empty(), name,
+                 "over pooled takes the tokens of all layers together, but "
+                 "experts.count_by_layer gives layers different experts; hint: layers_pooled_sum");
+}
+
+}  // namespace
+
+void check_losses(const MixtureSpec& spec, const std::string& where) {
+  std::set<BalanceLoss> seen;
+  for (const LossSpec& loss : spec.losses) {
+    LMOE_CHECK_ARG(seen.insert(loss.kind).second, where, ": mixture.losses names ",
+                   enum_name(loss.kind), " twice");
+    check_loss(spec, loss, where);
+  }
+}
+
+}  // namespace lmoe::spec
