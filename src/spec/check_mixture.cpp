@@ -50,23 +50,6 @@ void check_names(const ExpertsSpec& experts, const std::string& where) {
   }
 }
 
-void check_selection(const MixtureSpec& spec, const std::string& where) {
-  const SelectSpec& select = spec.select;
-  if (select.kind == SelectKind::kAll) {
-    LMOE_CHECK_ARG(!select.k, where, ": mixture.select.k cannot act: given k ",
-                   select.k.value_or(0),
-                   " with kind all, expected kind top_k; hint: set mixture.select.kind to top_k");
-    return;
-  }
-  LMOE_CHECK_ARG(select.k, where, ": mixture.select.kind top_k needs mixture.select.k");
-  const std::vector<int64_t>& by_layer = spec.experts.count_by_layer;
-  const int64_t fewest =
-      by_layer.empty() ? spec.experts.count : *std::min_element(by_layer.begin(), by_layer.end());
-  LMOE_CHECK_ARG(
-      *select.k <= fewest, where, ": mixture.select.k: given ", *select.k, ", expected at most ",
-      by_layer.empty() ? "mixture.experts.count" : "the least of count_by_layer", ", ", fewest);
-}
-
 void check_constant_gate(const MixtureSpec& spec, const std::string& where) {
   LMOE_CHECK_ARG(spec.experts.count == 1, where,
                  ": mixture.gate.source constant gives every expert the same fixed weight: given ",
@@ -146,8 +129,9 @@ void check_scores(const MixtureSpec& spec, const std::string& where) {
   LMOE_CHECK_ARG(!has_sigmoid || spec.losses.empty(), where,
                  ": mixture.losses measure probabilities that sum to 1: given normalize ",
                  enum_name(spec.normalize), "; hint: losses: [] and bias.use selection or score");
-  LMOE_CHECK_ARG(spec.bias.use == BiasUse::kNone || spec.select.kind != SelectKind::kAll, where,
-                 ": mixture.bias cannot act: given select.kind all, expected top_k");
+  LMOE_CHECK_ARG(spec.bias.use == BiasUse::kNone || spec.select.kind == SelectKind::kTopK, where,
+                 ": mixture.bias cannot act: given select.kind ", enum_name(spec.select.kind),
+                 ", expected top_k");
   LMOE_CHECK_ARG(spec.bias.use != BiasUse::kScore || has_sigmoid, where,
                  ": mixture.bias.use score adds to sigmoids: given normalize ",
                  enum_name(spec.normalize), ", expected sigmoid or sum_to_k");

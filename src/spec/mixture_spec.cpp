@@ -54,7 +54,10 @@ std::span<const EnumName<GateShare>> enum_names(GateShare) {
 
 std::span<const EnumName<SelectKind>> enum_names(SelectKind) {
   static constexpr EnumName<SelectKind> kNames[] = {{"all", SelectKind::kAll},
-                                                    {"top_k", SelectKind::kTopK}};
+                                                    {"top_k", SelectKind::kTopK},
+                                                    {"top_p", SelectKind::kTopP},
+                                                    {"threshold", SelectKind::kThreshold},
+                                                    {"entropy_switch", SelectKind::kEntropySwitch}};
   return kNames;
 }
 

@@ -4,7 +4,7 @@
 //   experts     what is mixed?               lora | rank_one | shared_a | core
 //   gate        who decides, from what?      constant | input | block_input | rank_activation;
 //                                            linear | mlp; one per projection or one per block
-//   select      how many take part?          all | top_k
+//   select      how many take part?          all | top_k | top_p | threshold | entropy_switch
 //   normalize   what becomes of weights?     softmax | softmax_selected | renormalize | sigmoid |
 //                                            sum_to_k | constant
 //   apply       what is averaged?            deltas | factors
@@ -44,7 +44,9 @@ enum class GateNet { kLinear, kMlp };
 /// default of a linear layer in PyTorch.
 enum class GateInit { kNormal, kKaimingUniform };
 enum class GateShare { kProjection, kBlock };
-enum class SelectKind { kAll, kTopK };
+/// kTopP: the likeliest until their probabilities reach top_p. kThreshold: those whose score
+/// reaches a value. kEntropySwitch: all where the gate is undecided, else top_p (dynmole.md).
+enum class SelectKind { kAll, kTopK, kTopP, kThreshold, kEntropySwitch };
 /// kSoftmax: over all experts, kept as it is after selection. kSoftmaxSelected: over the selected
 /// logits. kRenormalize: softmax over all, then divided by what the selected ones sum to. kSigmoid:
 /// sigmoid of each logit, kept as it is. kSumToK: sigmoids scaled so that the selected ones sum to
@@ -124,12 +126,25 @@ struct GateSpec {
 
 struct SelectSpec {
   SelectKind kind = SelectKind::kAll;
-  std::optional<int64_t> k;  ///< with top_k only
+  std::optional<int64_t> k;         ///< exactly with top_k, at least with the others
+  std::optional<double> top_p;      ///< with top_p and entropy_switch
+  std::optional<double> threshold;  ///< with threshold: least score; with entropy_switch: entropy
+  /// The expert with which the sum of probabilities passes top_p takes part; MixLoRA's code. False
+  /// in DynMoLE's.
+  bool include_crossing = true;
+  EntropySpec entropy;  ///< with entropy_switch
 
   template <class Visitor>
   void for_each_field(Visitor&& visit) {
     visit(field("kind", kind, "how many experts take part"));
-    visit(field("k", k, "experts per token, with top_k").range(1, 4096));
+    visit(field("k", k, "experts per token with top_k; at least so many otherwise").range(1, 4096));
+    visit(field("top_p", top_p, "sum of probabilities that is enough").range(0.0, 1.0));
+    visit(field("threshold", threshold,
+                "least score of those who take part; entropy above which all do, with "
+                "entropy_switch")
+              .range(-100.0, 100.0));
+    visit(field("include_crossing", include_crossing, "the expert that passes top_p takes part"));
+    visit(field("entropy", entropy, "which entropy, with entropy_switch"));
   }
 };
 
@@ -176,8 +191,10 @@ struct MixtureSpec {
   bool has_gate() const { return gate.source != GateSource::kConstant; }
   /// The factor in front of B A, by experts.scale_by.
   double scaling() const;
-  /// Experts that take part in a token: k, or all.
-  int64_t active_experts() const { return select.k.value_or(experts.count); }
+  /// Experts that take part in a token: k with top_k, else at most all.
+  int64_t active_experts() const {
+    return select.kind == SelectKind::kTopK ? *select.k : experts.count;
+  }
   /// What lies under `experts/`, each a PEFT LoRA: one folder per expert, or, where experts are not
   /// LoRAs of their own, one for all: "ranks" (rank_one), "shared" (core).
   std::vector<std::string> adapter_folders() const;

@@ -10,6 +10,7 @@
 
 #include "mixture/entropy.h"
 #include "reference.h"
+#include "routing.h"
 #include "tiny_model.h"
 
 namespace lmoe::test {
@@ -157,18 +158,14 @@ TEST(BalanceLoss, CollapseOnOneExpert) {
     EXPECT_NEAR(value({kind}, {gate}), at_collapse, 1e-9) << enum_name(kind);
 }
 
-spec::MixtureSpec read(const std::string& section) {
-  ReadReport report;
-  return spec::read_mixture(parse_config(section, "test"), report);
-}
-
 TEST(BalanceLoss, ValuesWithUndecidedGatesAndEqualLoad) {
   const TinyModel model(2);  // 14 gates of 4 experts
   const mixture::Mixture mixture(
-      read("{experts: {count: 4, rank: 2}, top_k: 2, normalize: softmax, losses: [{kind: cv2},"
-           " {kind: switch, over: gates_sum}, {kind: kl}, {kind: topk_switch, over: pooled},"
-           " {kind: topk_share, over: layers_pooled_sum}, {kind: soft_switch},"
-           " {kind: importance}, {kind: entropy}, {kind: z}]}"),
+      read_section(
+          "{experts: {count: 4, rank: 2}, top_k: 2, normalize: softmax, losses: [{kind: cv2},"
+          " {kind: switch, over: gates_sum}, {kind: kl}, {kind: topk_switch, over: pooled},"
+          " {kind: topk_share, over: layers_pooled_sum}, {kind: soft_switch},"
+          " {kind: importance}, {kind: entropy}, {kind: z}]}"),
       model.groups(), 1, at::kDouble);
   const std::map<std::string, double> expected = {
       {"cv2", 0},           {"switch", 14},    {"kl", 0},      {"topk_switch", 2},
@@ -178,8 +175,9 @@ TEST(BalanceLoss, ValuesWithUndecidedGatesAndEqualLoad) {
   ASSERT_EQ(values.size(), expected.size());
   for (const auto& [name, at_balance] : expected)
     EXPECT_NEAR(values.at(name), at_balance, 1e-12) << name;
-  EXPECT_TRUE(
-      mixture::Mixture(read("{losses: []}"), model.groups(), 1).losses_if_uniform().empty());
+  EXPECT_TRUE(mixture::Mixture(read_section("{losses: []}"), model.groups(), 1)
+                  .losses_if_uniform()
+                  .empty());
 }
 
 TEST(Entropy, ShannonIsTheLimitOfTsallis) {

@@ -47,11 +47,23 @@ INSTANTIATE_TEST_SUITE_P(
                 "{experts: {count: 3, rank: 2}, target_modules: [down_proj, v_proj, q_proj]}"},
         Variant{"mola",
                 "{method: mola, experts: {count: 3, rank: 2, count_by_layer: [2, 3], dropout: 0}}"},
-        Variant{"mola_with_its_loss",
-                "{method: mola, experts: {count: 3, rank: 2, count_by_layer: [2, 3], dropout: 0},"
-                " losses: [{kind: topk_share, over: layers_pooled_sum, coef: 0.4}]}"},
         Variant{"mola_6842_wide",
                 "{method: mola, experts: {count: 4, rank: 2, count_by_layer: [4], dropout: 0}}"},
+        Variant{"dynmole", "{method: dynmole, experts: {count: 4, rank: 2, dropout: 0}}"},
+        Variant{"dynmole_always_decided",
+                "{method: dynmole, experts: {count: 4, rank: 2, dropout: 0},"
+                " select: {threshold: 1, k: null, top_p: 0.6, include_crossing: true}}"},
+        Variant{
+            "dynmole_third_party",
+            "{method: dynmole, experts: {count: 4, rank: 2, dropout: 0}, normalize: renormalize,"
+            " select: {include_crossing: true, entropy: {normalized: false}}}"},
+        Variant{"l_moe_top_p", "{experts: {count: 4, rank: 2}, select: {kind: top_p, top_p: 0.6}}"},
+        Variant{"l_moe_threshold",
+                "{experts: {count: 4, rank: 2}, select: {kind: threshold, threshold: 0.3},"
+                " gate: {source: block_input, share: block}}"},
+        Variant{"l_moe_threshold_at_least_two",
+                "{experts: {count: 4, rank: 2}, normalize: renormalize,"
+                " select: {kind: threshold, threshold: 0.4, k: 2}}"},
         Variant{"smora", "{method: smora, experts: {count: 5, alpha: 2}, select: {k: 2}}"},
         Variant{"smora_all_sigmoid",
                 "{method: smora, experts: {count: 3, alpha: 2}, select: {kind: all, k: null},"

@@ -70,6 +70,54 @@ inline Vector naive_scores(const spec::MixtureSpec& spec,
   return kept;
 }
 
+/// (1 - sum (p + epsilon)^q) / (q - 1) over all `experts`; those not in `p` have probability 0.
+inline double naive_entropy(const spec::EntropySpec& spec, const Vector& p, size_t experts) {
+  const double q = spec.order, n = static_cast<double>(experts);
+  if (q == 1) {
+    double sum = 0;
+    for (const double one : p) sum -= (one + spec.epsilon) * std::log(one + spec.epsilon);
+    return spec.normalized ? sum / std::log(n) : sum;
+  }
+  double sum = 1 - static_cast<double>(experts - p.size()) * std::pow(spec.epsilon, q);
+  for (const double one : p) sum -= std::pow(one + spec.epsilon, q);
+  return spec.normalized ? sum / (1 - std::pow(n, 1 - q)) : sum / (q - 1);
+}
+
+/// How many of the experts in `order` (best first) take part in a token.
+inline size_t naive_count(const spec::SelectSpec& select,
+                          const Vector& scores,
+                          const std::vector<size_t>& order,
+                          size_t experts) {
+  const auto least = std::min(order.size(), static_cast<size_t>(select.k.value_or(0)));
+  const auto by_sum = [&] {
+    double sum = 0;
+    for (size_t n = 0; n < order.size(); ++n) {
+      const double before = sum;
+      sum += scores[order[n]];
+      if (std::min(1.0, select.include_crossing ? before : sum) > *select.top_p)
+        return std::max(n, least);
+    }
+    return order.size();
+  };
+  switch (select.kind) {
+    case spec::SelectKind::kAll:
+      return order.size();
+    case spec::SelectKind::kTopK:
+      return least;
+    case spec::SelectKind::kTopP:
+      return by_sum();
+    case spec::SelectKind::kThreshold: {
+      const auto reaches = [&](size_t i) { return scores[i] >= *select.threshold; };
+      const auto count = std::count_if(order.begin(), order.end(), reaches);
+      return std::max(static_cast<size_t>(count), least);
+    }
+    case spec::SelectKind::kEntropySwitch:
+      return naive_entropy(select.entropy, scores, experts) > *select.threshold ? order.size()
+                                                                                : by_sum();
+  }
+  return 0;
+}
+
 inline Vector naive_weights(const spec::MixtureSpec& spec,
                             Vector logits,
                             const Vector& bias,
@@ -89,8 +137,7 @@ inline Vector naive_weights(const spec::MixtureSpec& spec,
   for (size_t i = 0; i < order.size(); ++i) order[i] = i;
   std::stable_sort(order.begin(), order.end(),
                    [&](size_t a, size_t b) { return ranking[a] > ranking[b]; });
-  const bool sparse = spec.select.kind == spec::SelectKind::kTopK;
-  if (sparse) order.resize(std::min(order.size(), static_cast<size_t>(*spec.select.k)));
+  order.resize(naive_count(spec.select, scores, order, logits.size()));
   double sum = 0;
   for (const size_t i : order) sum += scores[i];
   for (const size_t i : order) {

@@ -45,6 +45,39 @@ TEST(CheckMixture, SelectionMustBePossible) {
             "accepted");
 }
 
+TEST(CheckMixture, EachKindOfSelectionHasItsKeys) {
+  const auto select = [](SelectSpec select) {
+    return [select](MixtureSpec& s) { s.select = select; };
+  };
+  EXPECT_THAT(refusal("l-moe", select({.kind = SelectKind::kTopP})),
+              HasSubstr("select.top_p is missing: mixture.select.kind top_p needs it"));
+  EXPECT_THAT(refusal("l-moe", select({.kind = SelectKind::kThreshold, .top_p = 0.5})),
+              HasSubstr("select.top_p cannot act with mixture.select.kind threshold"));
+  EXPECT_THAT(refusal("l-moe", select({.kind = SelectKind::kEntropySwitch, .top_p = 0.5})),
+              HasSubstr("select.threshold is missing"));
+  EXPECT_THAT(
+      refusal("l-moe", select({.kind = SelectKind::kTopK, .k = 2, .include_crossing = false})),
+      HasSubstr("include_crossing cannot act"));
+  EXPECT_THAT(refusal("l-moe", select({.kind = SelectKind::kTopP, .top_p = 0.5, .entropy = {1.1}})),
+              HasSubstr("select.entropy cannot act"));
+  EXPECT_THAT(refusal("l-moe", select({.kind = SelectKind::kTopP, .k = 9, .top_p = 0.5})),
+              HasSubstr("given 9, expected at most mixture.experts.count, 8"));
+  EXPECT_THAT(refusal("l-moe",
+                      [](MixtureSpec& s) {
+                        s.select = {.kind = SelectKind::kThreshold, .threshold = 0.1};
+                        s.normalize = Normalize::kRenormalize;
+                      }),
+              HasSubstr("where select.kind threshold leaves nobody"));
+  EXPECT_THAT(refusal("l-moe",
+                      [](MixtureSpec& s) {
+                        s.select = {.kind = SelectKind::kTopP, .top_p = 0.5};
+                        s.experts.scale_by = ScaleBy::kActive;
+                      }),
+              HasSubstr("which has no fixed number"));
+  EXPECT_THAT(refusal("dynmole", [](MixtureSpec& s) { s.bias.use = BiasUse::kSelection; }),
+              HasSubstr("given select.kind entropy_switch, expected top_k"));
+}
+
 TEST(CheckMixture, GatesMustFitTheirInput) {
   const auto block = [](MixtureSpec& s) { s.gate.share = GateShare::kBlock; };
   EXPECT_THAT(refusal("l-moe", block), HasSubstr("expected block_input"));

@@ -12,6 +12,7 @@ MixtureSpec preset() {
   spec.gate.init = GateInit::kKaimingUniform;
   spec.select = {SelectKind::kTopK, 2};
   spec.normalize = Normalize::kRenormalize;
+  spec.losses = {{BalanceLoss::kTopKShare, 1e-3, LossOver::kLayersPooledSum}};
   return spec;
 }
 
@@ -20,7 +21,7 @@ MixtureSpec preset() {
 const MethodInfo kMola = {
     "mola",
     "top-2 of N LoRA experts per projection, with more experts in higher layers",
-    "arXiv 2402.08562; allocation 2-4-6-8",
+    "arXiv 2402.08562 and its code, whose script leaves the loss off; allocation 2-4-6-8",
     preset,
 };
 

@@ -1,0 +1,92 @@
+#include <algorithm>
+
+#include "spec/check_parts.h"
+
+namespace lmoe::spec {
+namespace {
+
+/// Which keys a kind of selection reads, besides k, which is everybody's but all's.
+struct Reads {
+  bool top_p = false, threshold = false, entropy = false;
+};
+
+Reads reads(SelectKind kind) {
+  switch (kind) {
+    case SelectKind::kAll:
+    case SelectKind::kTopK:
+      return {};
+    case SelectKind::kTopP:
+      return {.top_p = true};
+    case SelectKind::kThreshold:
+      return {.threshold = true};
+    case SelectKind::kEntropySwitch:
+      return {.top_p = true, .threshold = true, .entropy = true};
+  }
+  return {};
+}
+
+void check_key(bool is_given, bool is_read, const SelectSpec& select, const std::string& key) {
+  LMOE_CHECK_ARG(is_given || !is_read, key, " is missing: mixture.select.kind ",
+                 enum_name(select.kind), " needs it");
+  LMOE_CHECK_ARG(is_read || !is_given, key, " cannot act with mixture.select.kind ",
+                 enum_name(select.kind));
+}
+
+void check_k(const MixtureSpec& spec, const std::string& where) {
+  const SelectSpec& select = spec.select;
+  if (select.kind == SelectKind::kAll) {
+    LMOE_CHECK_ARG(!select.k, where, ": mixture.select.k cannot act: given k ",
+                   select.k.value_or(0),
+                   " with kind all, expected kind top_k; hint: set mixture.select.kind to top_k");
+    return;
+  }
+  LMOE_CHECK_ARG(select.k || select.kind != SelectKind::kTopK, where,
+                 ": mixture.select.kind top_k needs mixture.select.k");
+  if (!select.k) return;
+  const std::vector<int64_t>& by_layer = spec.experts.count_by_layer;
+  const int64_t fewest =
+      by_layer.empty() ? spec.experts.count : *std::min_element(by_layer.begin(), by_layer.end());
+  LMOE_CHECK_ARG(
+      *select.k <= fewest, where, ": mixture.select.k: given ", *select.k, ", expected at most ",
+      by_layer.empty() ? "mixture.experts.count" : "the least of count_by_layer", ", ", fewest);
+}
+
+/// Weights that are divided by their sum need somebody to sum over.
+void check_never_empty(const MixtureSpec& spec, const std::string& where) {
+  const SelectSpec& select = spec.select;
+  const bool may_be_empty =
+      !select.k && (select.kind == SelectKind::kThreshold || !select.include_crossing);
+  const bool divides = spec.normalize == Normalize::kRenormalize ||
+                       spec.normalize == Normalize::kSoftmaxSelected ||
+                       spec.normalize == Normalize::kSumToK;
+  LMOE_CHECK_ARG(!may_be_empty || !divides, where, ": mixture.normalize ",
+                 enum_name(spec.normalize), " divides by a sum that is 0 where select.kind ",
+                 enum_name(select.kind),
+                 " leaves nobody; hint: mixture.select.k, the least number of experts");
+}
+
+}  // namespace
+
+void check_selection(const MixtureSpec& spec, const std::string& where) {
+  const SelectSpec& select = spec.select;
+  const SelectSpec defaults;
+  const Reads read = reads(select.kind);
+  check_k(spec, where);
+  check_key(select.top_p.has_value(), read.top_p, select, where + ": mixture.select.top_p");
+  check_key(select.threshold.has_value(), read.threshold, select,
+            where + ": mixture.select.threshold");
+  LMOE_CHECK_ARG(read.top_p || select.include_crossing == defaults.include_crossing, where,
+                 ": mixture.select.include_crossing cannot act with mixture.select.kind ",
+                 enum_name(select.kind));
+  LMOE_CHECK_ARG(read.entropy || select.entropy == defaults.entropy, where,
+                 ": mixture.select.entropy cannot act with mixture.select.kind ",
+                 enum_name(select.kind), ", expected entropy_switch");
+  check_never_empty(spec, where);
+  LMOE_CHECK_ARG(spec.experts.scale_by != ScaleBy::kActive || select.kind == SelectKind::kTopK ||
+                     select.kind == SelectKind::kAll,
+                 where, ": mixture.experts.scale_by active divides by the number of experts of a ",
+                 "token: given select.kind ", enum_name(select.kind),
+                 ", which has no fixed number, expected top_k");
+}
+
+}  // namespace lmoe::spec
