@@ -97,12 +97,14 @@ class Builder {
     return std::make_shared<Gate>(spec_, std::move(sites), experts, width, dtype_, rng);
   }
 
+  /// Of what a gate of its own reads.
   int64_t input_width(const nn::ProjectionGroup& group, int64_t in) const {
     switch (spec_.gate.source) {
       case spec::GateSource::kBlockInput:
         return block_width(group);
       case spec::GateSource::kRankActivation:
-        return spec_.experts.rank;
+        return spec_.experts.kind == spec::ExpertKind::kRankOne ? spec_.experts.count
+                                                                : spec_.experts.rank;
       case spec::GateSource::kInput:
       case spec::GateSource::kConstant:
         return in;

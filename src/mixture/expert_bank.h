@@ -56,11 +56,12 @@ class ExpertBank {
   virtual ExpertFactors folder_factors(size_t target, int64_t folder) const = 0;
   /// Trained tensors besides A and B, stacked over the targets; they lie in experts.safetensors.
   virtual std::vector<StackedTensor> other_tensors() const { return {}; }
-  /// "layers.3.self_attn.q_proj+k_proj.lora_A", "layers.3.self_attn.q_proj.lora_B", …
+  /// What is trained: "layers.3.self_attn.q_proj+k_proj.lora_A",
+  /// "layers.3.self_attn.q_proj.lora_B", …
   std::vector<nn::NamedTensor> parameters() const;
 
  protected:
-  /// A [rows, in] uniform in ±1/sqrt(in), PEFT's default; each B [out, columns] zero.
+  /// A [rows, in] uniform in ±1/sqrt(in), PEFT's default, or sparse; each B [out, columns] zero.
   ExpertBank(const spec::MixtureSpec& spec,
              std::vector<BankTarget> targets,
              const BankShape& shape,

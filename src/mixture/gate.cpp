@@ -14,8 +14,15 @@ namespace lmoe::mixture {
 std::unique_ptr<GateNet> make_gate_net(const spec::GateSpec& spec,
                                        const GateShape& shape,
                                        Rng& rng) {
-  return spec.net == spec::GateNet::kLinear ? make_linear_gate(spec, shape, rng)
-                                            : make_mlp_gate(spec, shape, rng);
+  switch (spec.net) {
+    case spec::GateNet::kLinear:
+      return make_linear_gate(spec, shape, rng);
+    case spec::GateNet::kMlp:
+      return make_mlp_gate(spec, shape, rng);
+    case spec::GateNet::kSelf:
+      return make_self_gate(spec);
+  }
+  return nullptr;
 }
 
 Gate::Gate(const spec::MixtureSpec& spec,
@@ -39,7 +46,9 @@ Gate::Gate(const spec::MixtureSpec& spec,
           spec.gate, {static_cast<int64_t>(sites_.size()), experts_, input_width, dtype}, rng)) {}
 
 at::Tensor Gate::weights(const at::Tensor& input, nn::ForwardContext& context) const {
-  return weights_of_logits(net_->logits(input.to(dtype_)), context);
+  at::Tensor read = input.to(dtype_);
+  if (bias_use_ == spec::BiasUse::kActivation) read = read + bias_;
+  return weights_of_logits(net_->logits(read), context);
 }
 
 at::Tensor Gate::weights_of_rows(const at::Tensor& product, nn::ForwardContext& context) const {
@@ -59,6 +68,11 @@ at::Tensor Gate::weights_of_logits(at::Tensor logits, nn::ForwardContext& contex
   at::Tensor selected = select_experts(scores, select_);
   if (selected.defined() && disables) selected = selected.logical_and(at::isfinite(logits));
   at::Tensor weights = routing_weights(scores, selected, normalize_);
+  if (select_.inference_threshold && !context.is_training) {
+    const at::Tensor kept = logits.ge(*select_.inference_threshold / temperature_);
+    weights = weights * kept;
+    selected = selected.defined() ? selected.logical_and(kept) : kept;
+  }
   if (disables && experts_ == 1)  // nobody is left: the base alone
     scores.probabilities = weights = at::zeros_like(weights);
   if (context.router_log != nullptr) write_log(*context.router_log, scores, weights, selected);

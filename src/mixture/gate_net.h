@@ -36,6 +36,8 @@ struct GateShape {
 std::unique_ptr<GateNet> make_linear_gate(const spec::GateSpec&, const GateShape&, Rng&);
 /// [M, D], SiLU, [E, M] per gate, no biases.
 std::unique_ptr<GateNet> make_mlp_gate(const spec::GateSpec&, const GateShape&, Rng&);
+/// input [N, G, E] itself, after `gate.activation`; no parameters.
+std::unique_ptr<GateNet> make_self_gate(const spec::GateSpec&);
 /// By `gate.net`.
 std::unique_ptr<GateNet> make_gate_net(const spec::GateSpec&, const GateShape&, Rng&);
 

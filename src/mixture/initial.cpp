@@ -3,6 +3,8 @@
 #include <ATen/ATen.h>
 
 #include <cmath>
+#include <numeric>
+#include <span>
 
 #include "base/error.h"
 
@@ -43,6 +45,22 @@ at::Tensor zero_parameter(std::vector<int64_t> shape, at::ScalarType dtype) {
 
 void fill_uniform(at::Tensor tensor, double bound, Rng& rng) {
   fill(tensor, [&] { return rng.uniform(-bound, bound); });
+}
+
+void fill_sparse(at::Tensor tensor, double density, double deviation, Rng& rng) {
+  const int64_t width = tensor.size(1);
+  const auto count = static_cast<size_t>(density * static_cast<double>(width));
+  LMOE_CHECK_ARG(count > 0, "[mixture] experts.a_density: given ", density,
+                 ", which leaves no input of ", width, " to a row of A");
+  at::Tensor filled = at::zeros(tensor.sizes(), at::TensorOptions().dtype(at::kDouble));
+  std::vector<int64_t> columns(static_cast<size_t>(width));
+  std::iota(columns.begin(), columns.end(), 0);
+  for (int64_t row = 0; row < tensor.size(0); ++row) {
+    rng.shuffle(std::span(columns));
+    double* values = filled.data_ptr<double>() + row * width;
+    for (size_t i = 0; i < count; ++i) values[columns[i]] = deviation * rng.normal();
+  }
+  tensor.copy_(filled);
 }
 
 }  // namespace lmoe::mixture

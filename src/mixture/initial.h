@@ -18,5 +18,8 @@ at::Tensor zero_parameter(std::vector<int64_t> shape, at::ScalarType);
 
 /// Fills a contiguous float or double tensor in place, row by row.
 void fill_uniform(at::Tensor tensor, double bound, Rng&);
+/// Each row of a [rows, width] tensor gets floor(density x width) normal values at random places,
+/// zeros elsewhere. Throws kInvalidArgument when that leaves none.
+void fill_sparse(at::Tensor tensor, double density, double deviation, Rng&);
 
 }  // namespace lmoe::mixture

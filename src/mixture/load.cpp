@@ -152,6 +152,13 @@ void load_stacked(io::SafetensorsFile& file,
 }
 
 void load_router(const Mixture& mixture, const fs::path& path) {
+  bool has_any = !mixture.buffers().empty();
+  for (const auto& gate : mixture.gates()) has_any = has_any || !gate->tensors().empty();
+  LMOE_CHECK_DATA(has_any || !fs::exists(path), "[load_mixture] ", path.string(),
+                  " is there, but the gates of mixture.yaml have nothing to load: gate.source ",
+                  enum_name(mixture.spec().gate.source), ", gate.net ",
+                  enum_name(mixture.spec().gate.net));
+  if (!has_any) return;
   const auto file = io::SafetensorsFile::open(path);
   for (const auto& gate : mixture.gates()) {
     load_stacked(*file, gate->tensors(), static_cast<int64_t>(gate->sites().size()),
@@ -205,10 +212,7 @@ std::unique_ptr<Mixture> Mixture::load(const fs::path& folder,
     }
     AdapterLoader(*mixture, std::move(adapter), path, static_cast<int64_t>(i)).load();
   }
-  LMOE_CHECK_DATA(spec.has_gate() || !fs::exists(router_file(folder)), "[load_mixture] ",
-                  router_file(folder).string(),
-                  " is there, but mixture.yaml has gate.source constant");
-  if (spec.has_gate()) load_router(*mixture, router_file(folder));
+  load_router(*mixture, router_file(folder));
   load_other_tensors(*mixture, other_tensors_file(folder));
   return mixture;
 }

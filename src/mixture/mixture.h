@@ -72,7 +72,7 @@ class Mixture {
   /// logged ones are to be compared with.
   std::map<std::string, double> losses_if_uniform() const;
 
-  /// mixture.yaml, router.safetensors (when there is a gate; tensors `<site>.gate.weight`, …),
+  /// mixture.yaml, router.safetensors (when gates have tensors; `<site>.gate.weight`, …),
   /// experts/<name>/, each a PEFT LoRA folder, and experts.safetensors (what experts have besides
   /// A and B; `<site>.core`) into an existing folder. Throws kIo.
   void save(const std::filesystem::path& folder, const std::string& base_model_name) const;

@@ -38,7 +38,7 @@ void save_router(const Mixture& mixture, const fs::path& path) {
   const std::vector<nn::NamedTensor> buffers = mixture.buffers();
   for (const nn::NamedTensor& buffer : buffers)
     views.push_back(nn::view_of(buffer.name, buffer.tensor));
-  io::write_safetensors(path, views, {{"format", "pt"}});
+  if (!views.empty()) io::write_safetensors(path, views, {{"format", "pt"}});
 }
 
 void save_other_tensors(const std::vector<std::shared_ptr<SiteBank>>& banks, const fs::path& path) {
@@ -88,7 +88,7 @@ void Mixture::save(const fs::path& folder, const std::string& base_model_name) c
   for (size_t i = 0; i < names.size(); ++i)
     save_adapter(spec_, banks_, static_cast<int64_t>(i), base_model_name,
                  experts_folder(folder) / names[i]);
-  if (spec_.has_gate()) save_router(*this, router_file(folder));
+  save_router(*this, router_file(folder));
   save_other_tensors(banks_, other_tensors_file(folder));
   write_file_atomically(spec_file(folder), yaml_from_json(spec::write_mixture(spec_)));
 }

@@ -16,7 +16,8 @@ SiteBank::SiteBank(const spec::MixtureSpec& spec,
       gate_(std::move(gate)),
       source_(spec.gate.source),
       share_(spec.gate.share),
-      dropout_(spec.experts.dropout) {}
+      dropout_(spec.experts.dropout),
+      detach_input_(spec.experts.detach_input) {}
 
 std::vector<at::Tensor> SiteBank::apply(const nn::SocketInput& input,
                                         std::vector<at::Tensor> outputs,
@@ -34,7 +35,8 @@ std::vector<at::Tensor> SiteBank::apply(const nn::SocketInput& input,
 
 SiteBank::Stage SiteBank::down_and_route(const nn::SocketInput& input,
                                          nn::ForwardContext& context) const {
-  const at::Tensor x = adapter_input(input.x, context);
+  at::Tensor x = adapter_input(input.x, context);
+  if (detach_input_) x = x.detach();
   const at::Tensor a = bank_->a().to(x.scalar_type());
   if (!gate_) return {at::linear(x, a), {}};
   at::Tensor* shared =

@@ -50,6 +50,7 @@ class SiteBank : public nn::ProjectionDelta {
   spec::GateSource source_;
   spec::GateShare share_;
   double dropout_;
+  bool detach_input_;
 };
 
 }  // namespace lmoe::mixture

@@ -28,6 +28,10 @@ void check_loss(const MixtureSpec& spec, const LossSpec& loss, const std::string
 }  // namespace
 
 void check_losses(const MixtureSpec& spec, const std::string& where) {
+  LMOE_CHECK_ARG(spec.losses.empty() || spec.gate.net != GateNet::kSelf || spec.experts.train_a,
+                 where,
+                 ": mixture.losses cannot act: gate.net self with experts.train_a false has "
+                 "nothing to train; hint: bias.use");
   std::set<BalanceLoss> seen;
   for (const LossSpec& loss : spec.losses) {
     LMOE_CHECK_ARG(seen.insert(loss.kind).second, where, ": mixture.losses names ",

@@ -84,6 +84,8 @@ void check_gate(const MixtureSpec& spec, const std::string& where) {
   LMOE_CHECK_ARG(gate.init == GateInit::kNormal || gate.init_range == defaults.init_range, where,
                  ": mixture.gate.init_range cannot act: given ", gate.init_range,
                  " with init kaiming_uniform, expected init normal");
+  LMOE_CHECK_ARG(spec.has_gate() || !spec.select.inference_threshold, where,
+                 ": mixture.select.inference_threshold cannot act with gate.source constant");
   LMOE_CHECK_ARG(spec.has_gate() || gate.temperature == defaults.temperature, where,
                  ": mixture.gate.temperature cannot act: given ", gate.temperature,
                  " with gate.source constant");
@@ -135,10 +137,43 @@ void check_scores(const MixtureSpec& spec, const std::string& where) {
   LMOE_CHECK_ARG(spec.bias.use != BiasUse::kScore || has_sigmoid, where,
                  ": mixture.bias.use score adds to sigmoids: given normalize ",
                  enum_name(spec.normalize), ", expected sigmoid or sum_to_k");
+  LMOE_CHECK_ARG(spec.gate.source != GateSource::kRankActivation ||
+                     spec.experts.kind == ExpertKind::kCore ||
+                     spec.experts.kind == ExpertKind::kRankOne,
+                 where,
+                 ": mixture.gate.source rank_activation reads the one A x of all experts: given "
+                 "experts.kind ",
+                 enum_name(spec.experts.kind), ", expected core or rank_one");
+}
+
+void check_self_gate(const MixtureSpec& spec, const std::string& where) {
+  const GateSpec& gate = spec.gate;
+  const GateSpec defaults;
+  if (gate.net != GateNet::kSelf) {
+    LMOE_CHECK_ARG(gate.activation == defaults.activation, where,
+                   ": mixture.gate.activation cannot act: given ", enum_name(gate.activation),
+                   " with net ", enum_name(gate.net), ", expected net self");
+    LMOE_CHECK_ARG(spec.bias.use != BiasUse::kActivation, where,
+                   ": mixture.bias.use activation adds to A x: given gate.net ",
+                   enum_name(gate.net), ", expected self");
+    return;
+  }
   LMOE_CHECK_ARG(
-      spec.gate.source != GateSource::kRankActivation || spec.experts.kind == ExpertKind::kCore,
-      where, ": mixture.gate.source rank_activation reads the one A x of all experts: given ",
-      "experts.kind ", enum_name(spec.experts.kind), ", expected core");
+      gate.source == GateSource::kRankActivation && spec.experts.kind == ExpertKind::kRankOne,
+      where, ": mixture.gate.net self takes A x of each rank as its logit: given gate.source ",
+      enum_name(gate.source), " and experts.kind ", enum_name(spec.experts.kind),
+      ", expected rank_activation and rank_one");
+  LMOE_CHECK_ARG(gate.init == defaults.init && gate.init_range == defaults.init_range, where,
+                 ": mixture.gate.init and init_range cannot act with net self, which has no "
+                 "weights");
+}
+
+void check_frozen_a(const ExpertsSpec& experts, const std::string& where) {
+  LMOE_CHECK_ARG(!experts.a_density || !experts.train_a, where,
+                 ": mixture.experts.a_density makes a sparse A, which training would fill: given "
+                 "train_a true, expected false");
+  LMOE_CHECK_ARG(!experts.a_density || *experts.a_density > 0.0, where,
+                 ": mixture.experts.a_density: given 0, expected more than 0");
 }
 
 }  // namespace
@@ -152,6 +187,8 @@ void check_mixture(const MixtureSpec& spec, const std::string& where) {
   check_experts(spec, opening);
   check_count_by_layer(spec.experts, opening);
   check_scores(spec, opening);
+  check_self_gate(spec, opening);
+  check_frozen_a(spec.experts, opening);
   check_losses(spec, opening);
 }
 

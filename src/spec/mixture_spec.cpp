@@ -35,8 +35,15 @@ std::span<const EnumName<GateSource>> enum_names(GateSource) {
 }
 
 std::span<const EnumName<GateNet>> enum_names(GateNet) {
-  static constexpr EnumName<GateNet> kNames[] = {{"linear", GateNet::kLinear},
-                                                 {"mlp", GateNet::kMlp}};
+  static constexpr EnumName<GateNet> kNames[] = {
+      {"linear", GateNet::kLinear}, {"mlp", GateNet::kMlp}, {"self", GateNet::kSelf}};
+  return kNames;
+}
+
+std::span<const EnumName<GateActivation>> enum_names(GateActivation) {
+  static constexpr EnumName<GateActivation> kNames[] = {{"none", GateActivation::kNone},
+                                                        {"abs", GateActivation::kAbs},
+                                                        {"unit_norm", GateActivation::kUnitNorm}};
   return kNames;
 }
 
@@ -76,8 +83,10 @@ std::span<const EnumName<Apply>> enum_names(Apply) {
 }
 
 std::span<const EnumName<BiasUse>> enum_names(BiasUse) {
-  static constexpr EnumName<BiasUse> kNames[] = {
-      {"none", BiasUse::kNone}, {"selection", BiasUse::kSelection}, {"score", BiasUse::kScore}};
+  static constexpr EnumName<BiasUse> kNames[] = {{"none", BiasUse::kNone},
+                                                 {"selection", BiasUse::kSelection},
+                                                 {"score", BiasUse::kScore},
+                                                 {"activation", BiasUse::kActivation}};
   return kNames;
 }
 

@@ -3,7 +3,7 @@
 //   attach      where?                       projection
 //   experts     what is mixed?               lora | rank_one | shared_a | core
 //   gate        who decides, from what?      constant | input | block_input | rank_activation;
-//                                            linear | mlp; one per projection or one per block
+//                                            linear | mlp | self; one per projection or block
 //   select      how many take part?          all | top_k | top_p | threshold | entropy_switch
 //   normalize   what becomes of weights?     softmax | softmax_selected | renormalize | sigmoid |
 //                                            sum_to_k | constant
@@ -39,7 +39,10 @@ enum class ScaleBy { kRank, kCount, kActive, kNone };
 /// kInput: what the projection reads. kBlockInput: the normalised input of the attention or the
 /// MLP. kRankActivation: A x of the experts themselves.
 enum class GateSource { kConstant, kInput, kBlockInput, kRankActivation };
-enum class GateNet { kLinear, kMlp };
+/// kSelf: no net, A x of each rank is its own logit (flylora.md, moram.md).
+enum class GateNet { kLinear, kMlp, kSelf };
+/// What a self gate makes of A x. kAbs: absolute values. kUnitNorm: divided by their norm.
+enum class GateActivation { kNone, kAbs, kUnitNorm };
 /// kNormal: deviation init_range. kKaimingUniform: uniform in ±1/sqrt(width of the input), the
 /// default of a linear layer in PyTorch.
 enum class GateInit { kNormal, kKaimingUniform };
@@ -54,14 +57,16 @@ enum class SelectKind { kAll, kTopK, kTopP, kThreshold, kEntropySwitch };
 enum class Normalize { kSoftmax, kSoftmaxSelected, kRenormalize, kSigmoid, kSumToK, kConstant };
 /// kDeltas: sum of w_i B_i A_i. kFactors: (sum of w_j B_j)(sum of w_i A_i).
 enum class Apply { kDeltas, kFactors };
-/// Where the bias of an expert enters: the choice of experts, or the score, and so the weight too.
-enum class BiasUse { kNone, kSelection, kScore };
+/// Where the bias of an expert enters: the choice of experts; the score, and so the weight too; or
+/// A x before the activation of a self gate.
+enum class BiasUse { kNone, kSelection, kScore, kActivation };
 
 std::span<const EnumName<Attach>> enum_names(Attach);
 std::span<const EnumName<ExpertKind>> enum_names(ExpertKind);
 std::span<const EnumName<ScaleBy>> enum_names(ScaleBy);
 std::span<const EnumName<GateSource>> enum_names(GateSource);
 std::span<const EnumName<GateNet>> enum_names(GateNet);
+std::span<const EnumName<GateActivation>> enum_names(GateActivation);
 std::span<const EnumName<GateInit>> enum_names(GateInit);
 std::span<const EnumName<GateShare>> enum_names(GateShare);
 std::span<const EnumName<SelectKind>> enum_names(SelectKind);
@@ -78,8 +83,13 @@ struct ExpertsSpec {
   int64_t rank = 8;
   std::optional<double> alpha;  ///< default 2 x rank (l-moe.md)
   ScaleBy scale_by = ScaleBy::kRank;
-  bool use_rslora = false;         ///< scaling alpha / sqrt(rank) instead of alpha / rank
-  double dropout = 0.0;            ///< on the adapter path; one mask for all experts of a site
+  bool use_rslora = false;  ///< scaling alpha / sqrt(rank) instead of alpha / rank
+  double dropout = 0.0;     ///< on the adapter path; one mask for all experts of a site
+  bool train_a = true;      ///< false: A keeps its first values (LoRA-FA, FlyLoRA)
+  /// Share of the inputs each row of A reads, at random places, with values of deviation 1 / count
+  /// (flylora.md); for an A that is not trained. Unset: all of them, uniform in ±1/sqrt(in).
+  std::optional<double> a_density;
+  bool detach_input = false;  ///< no gradient to x through the experts (FlyLoRA's fork of PEFT)
   std::vector<std::string> names;  ///< empty: "expert0", "expert1", …
 
   /// Experts of the sites of `layer` in a model of `layers`: `count`, or the entry of
@@ -98,6 +108,10 @@ struct ExpertsSpec {
     visit(field("scale_by", scale_by, "what alpha is divided by"));
     visit(field("use_rslora", use_rslora, "scaling alpha / sqrt(rank)"));
     visit(field("dropout", dropout, "dropout on the adapter path").range(0.0, 0.95));
+    visit(field("train_a", train_a, "whether A is trained, besides B"));
+    visit(field("a_density", a_density, "share of the inputs that a row of a sparse, fixed A reads")
+              .range(0.0, 1.0));
+    visit(field("detach_input", detach_input, "no gradient to the input through the experts"));
     visit(field("names", names, "names of the experts; default expert0, expert1, …"));
   }
 };
@@ -106,8 +120,9 @@ struct GateSpec {
   GateSource source = GateSource::kInput;
   GateNet net = GateNet::kLinear;
   GateShare share = GateShare::kProjection;
-  int64_t hidden_size = 64;  ///< width of the hidden layer of `mlp` (SiLU)
-  double temperature = 1.0;  ///< logits are divided by it
+  GateActivation activation = GateActivation::kNone;  ///< with `self`
+  int64_t hidden_size = 64;                           ///< width of the hidden layer of `mlp` (SiLU)
+  double temperature = 1.0;                           ///< logits are divided by it
   GateInit init = GateInit::kNormal;
   double init_range = 0.02;  ///< standard deviation of the initial weights, with `normal`
 
@@ -116,6 +131,7 @@ struct GateSpec {
     visit(field("source", source, "what the gate reads"));
     visit(field("net", net, "form of the gate"));
     visit(field("share", share, "one gate per projection or per block"));
+    visit(field("activation", activation, "what a self gate makes of A x"));
     visit(field("hidden_size", hidden_size, "hidden width of an mlp gate").range(1, 65536));
     visit(field("temperature", temperature, "softmax temperature").range(1e-3, 1e3));
     visit(field("init", init, "initial gate weights"));
@@ -133,6 +149,9 @@ struct SelectSpec {
   /// in DynMoLE's.
   bool include_crossing = true;
   EntropySpec entropy;  ///< with entropy_switch
+  /// Outside training, experts whose logit before the temperature is below it get weight 0, the
+  /// others keep theirs (moram.md).
+  std::optional<double> inference_threshold;
 
   template <class Visitor>
   void for_each_field(Visitor&& visit) {
@@ -145,6 +164,9 @@ struct SelectSpec {
               .range(-100.0, 100.0));
     visit(field("include_crossing", include_crossing, "the expert that passes top_p takes part"));
     visit(field("entropy", entropy, "which entropy, with entropy_switch"));
+    visit(field("inference_threshold", inference_threshold,
+                "outside training: logit below which an expert's weight is 0")
+              .range(-1e3, 1e3));
   }
 };
 

@@ -68,6 +68,21 @@ INSTANTIATE_TEST_SUITE_P(
         Variant{"smora_all_sigmoid",
                 "{method: smora, experts: {count: 3, alpha: 2}, select: {kind: all, k: null},"
                 " normalize: sigmoid, bias: {use: none}}"},
+        Variant{"smora_routed_by_activation",
+                "{method: smora, experts: {count: 5, alpha: 2}, select: {k: 2},"
+                " gate: {source: rank_activation}}"},
+        Variant{"flylora", "{method: flylora, experts: {count: 5, alpha: 2}, select: {k: 2}}"},
+        Variant{"flylora_trained_a_balanced",
+                "{method: flylora, experts: {count: 5, alpha: 2, a_density: null, train_a: true},"
+                " select: {k: 2}, bias: {use: selection}}"},
+        Variant{"l_moe_frozen_a", "{experts: {count: 3, rank: 2, train_a: false}}"},
+        Variant{"moram",
+                "{method: moram, experts: {count: 5, dropout: 0}, gate: {temperature: 0.3},"
+                " select: {k: 3, inference_threshold: null}}"},
+        Variant{"moram_with_losses",
+                "{method: moram, experts: {count: 5, dropout: 0}, gate: {temperature: 0.3},"
+                " select: {k: 3, inference_threshold: null}, losses: [{kind: importance},"
+                " {kind: topk_switch, over: pooled}]}"},
         Variant{"top_k_biased_choice",
                 "{experts: {count: 4, rank: 2}, top_k: 2, bias: {use: selection}}"},
         Variant{"top_1_hard",

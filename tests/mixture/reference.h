@@ -39,11 +39,31 @@ inline Vector softmax(const Vector& logits) {
   return p;
 }
 
+/// A x as logits.
+inline Vector naive_self_logits(const spec::MixtureSpec& spec,
+                                const mixture::Gate& gate,
+                                int64_t g,
+                                Vector u) {
+  if (spec.bias.use == spec::BiasUse::kActivation) {
+    const Vector bias = row(gate.bias(), g);
+    for (size_t i = 0; i < u.size(); ++i) u[i] += bias[i];
+  }
+  double norm = 0;
+  for (const double one : u) norm += one * one;
+  norm = std::max(std::sqrt(norm), 1e-8);
+  for (double& one : u) {
+    if (spec.gate.activation == spec::GateActivation::kAbs) one = std::abs(one);
+    if (spec.gate.activation == spec::GateActivation::kUnitNorm) one /= norm;
+  }
+  return u;
+}
+
 /// Logits of gate `g` of the stacked gates, before the temperature.
 inline Vector naive_logits(const spec::MixtureSpec& spec,
                            const mixture::Gate& gate,
                            int64_t g,
                            const Vector& h) {
+  if (spec.gate.net == spec::GateNet::kSelf) return naive_self_logits(spec, gate, g, h);
   const int64_t experts = gate.experts();
   const auto tensors = gate.tensors();
   if (spec.gate.net == spec::GateNet::kLinear)
@@ -158,6 +178,10 @@ inline Vector naive_weights(const spec::MixtureSpec& spec,
         weight = 1;
         break;
     }
+  }
+  if (spec.select.inference_threshold) {
+    for (size_t i = 0; i < logits.size(); ++i)
+      if (logits[i] * spec.gate.temperature < *spec.select.inference_threshold) weights[i] = 0;
   }
   return weights;
 }

@@ -10,10 +10,12 @@ std::vector<std::string> all_seven_projections();
 
 extern const MethodInfo kComol;
 extern const MethodInfo kDynMole;
+extern const MethodInfo kFlyLora;
 extern const MethodInfo kHydra;
 extern const MethodInfo kLMoe;
 extern const MethodInfo kLora;
 extern const MethodInfo kMola;
+extern const MethodInfo kMoram;
 extern const MethodInfo kRsLora;
 extern const MethodInfo kSmora;
 
