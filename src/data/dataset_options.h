@@ -31,6 +31,7 @@ struct DatasetOptions {
   std::string path;
   RecordType type = RecordType::kAuto;
   std::string name;
+  std::string task;  ///< entries with the same text are one task; empty: the entry is its own
   std::string split = "train";
   double weight = 1.0;
   int64_t max_samples = 0;
@@ -42,6 +43,9 @@ struct DatasetOptions {
                 "\"path#500\" takes 500 records"));
     visit(field("type", type, "shape of the records; auto finds it"));
     visit(field("name", name, "name in reports; default: the folder's or the file's name"));
+    visit(field("task", task,
+                "task of its records, for mixtures that need to know it; entries may share one; "
+                "default: each entry is its own"));
     visit(field("split", split, "which file of a folder"));
     visit(
         field("weight", weight, "how often each record is seen per epoch; fractions rotate through")

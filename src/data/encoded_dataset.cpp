@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <map>
 #include <numeric>
 #include <set>
 #include <utility>
@@ -66,6 +67,18 @@ EncodedDataset validation_file(const DatasetOptions& options, const Renderer& re
   return encode_dataset(read_dataset(other, Purpose::kTraining), renderer, options.weight);
 }
 
+/// Entries with the same `task` share a number; one without has its own.
+void number_tasks(const std::vector<DatasetOptions>& entries, TrainingData& data) {
+  std::map<std::string, int32_t> shared;
+  int32_t count = 0;
+  for (size_t i = 0; i < entries.size(); ++i) {
+    int32_t task = count;
+    if (!entries[i].task.empty()) task = shared.emplace(entries[i].task, count).first->second;
+    count = std::max(count, task + 1);
+    data.train[i].task = data.validation[i].task = task;
+  }
+}
+
 void make_names_unique(std::vector<EncodedDataset>& sets) {
   std::set<std::string> taken;
   for (EncodedDataset& set : sets) {
@@ -109,6 +122,12 @@ EncodedDataset encode_dataset(const Dataset& dataset, const Renderer& renderer, 
   return encoded;
 }
 
+int64_t TrainingData::task_count() const {
+  int64_t count = 0;
+  for (const EncodedDataset& set : train) count = std::max<int64_t>(count, set.task + 1);
+  return count;
+}
+
 TrainingData load_training_data(const Renderer& renderer, uint64_t seed) {
   const DataOptions& options = renderer.options();
   LMOE_CHECK_ARG(!options.datasets.empty(),
@@ -130,6 +149,7 @@ TrainingData load_training_data(const Renderer& renderer, uint64_t seed) {
     data.train.push_back(std::move(train));
     data.validation.push_back(std::move(validation));
   }
+  number_tasks(options.datasets, data);
   make_names_unique(data.train);
   for (size_t i = 0; i < data.train.size(); ++i) data.validation[i].name = data.train[i].name;
   return data;

@@ -15,6 +15,7 @@ struct EncodedDataset {
   std::string file;
   RecordType type = RecordType::kAuto;
   double weight = 1.0;
+  int32_t task = 0;  ///< numbered in the order of `datasets`
   std::vector<Example> examples;
   std::vector<std::string> extra_keys;
   DatasetStatistics statistics;
@@ -29,6 +30,9 @@ EncodedDataset encode_dataset(const Dataset& dataset,
 struct TrainingData {
   std::vector<EncodedDataset> train;
   std::vector<EncodedDataset> validation;  ///< one per train set, possibly without examples
+
+  /// How many different ones the train sets have.
+  int64_t task_count() const;
 };
 
 /// Reads and encodes all `datasets` of the options. Held out is val_set_size of each set, chosen by

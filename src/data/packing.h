@@ -13,8 +13,9 @@ namespace lmoe::data {
 struct Segment {
   int32_t start = 0;
   int32_t length = 0;
-  int32_t dataset = 0;  ///< index into the data sets of the run: the task
+  int32_t dataset = 0;  ///< index into the data sets of the run
   int64_t line = 0;     ///< of the data set's file
+  int32_t task = 0;     ///< of the data set
 };
 
 struct PackedRow {

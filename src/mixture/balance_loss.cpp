@@ -7,6 +7,7 @@
 
 #include "mixture/entropy.h"
 #include "mixture/pool_gates.h"
+#include "mixture/task_loss.h"
 
 namespace lmoe::mixture {
 namespace {
@@ -66,7 +67,9 @@ at::Tensor agreement(const at::Tensor& a, const at::Tensor& b) {
 }
 
 /// Of each gate. [S]
-at::Tensor values_of(const spec::LossSpec& loss, const Gates& gates) {
+at::Tensor values_of(const spec::LossSpec& loss,
+                     const Gates& gates,
+                     const std::vector<nn::Segment>& segments) {
   switch (loss.kind) {
     case spec::BalanceLoss::kCv2:
       return cv2(mean_probabilities(gates));
@@ -92,6 +95,10 @@ at::Tensor values_of(const spec::LossSpec& loss, const Gates& gates) {
       return stack_of(gates, [](const nn::GateRecord& g) {
         return g.logits.logsumexp(/*dim=*/1).square().mean();
       });
+    case spec::BalanceLoss::kLocalized:
+    case spec::BalanceLoss::kLocalizedPaper:
+    case spec::BalanceLoss::kTaskCrossEntropy:
+      return stack_of(gates, [&](const nn::GateRecord& g) { return task_loss(loss, g, segments); });
   }
   return {};
 }
@@ -103,7 +110,8 @@ at::Tensor balance_loss(const spec::LossSpec& loss, const nn::RouterLog& log) {
   for (nn::GateRecord& gate : pool_gates(log, loss.over))
     by_experts[gate.probabilities.size(1)].push_back(std::move(gate));
   std::vector<at::Tensor> values;
-  for (const auto& [experts, gates] : by_experts) values.push_back(values_of(loss, gates));
+  for (const auto& [experts, gates] : by_experts)
+    values.push_back(values_of(loss, gates, log.segments));
   const at::Tensor each = at::cat(values);
   return loss.over == spec::LossOver::kGatesMean ? each.mean() : each.sum();
 }

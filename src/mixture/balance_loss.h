@@ -15,6 +15,8 @@
 //   importance   Var(W) / Mean(W)^2, population      0                        E - 1
 //   entropy      mean of H(p) over tokens            1 (normalized)           0
 //   z            mean of logsumexp(logits)^2         (log E)^2                -
+//
+// Those that look at tasks are in task_loss.h.
 #pragma once
 
 #include <ATen/core/Tensor.h>
@@ -25,7 +27,7 @@
 namespace lmoe::mixture {
 
 /// Value of a loss over all gates of `log`, reduced by `loss.over`, before its coefficient. Scalar
-/// with autograd.
+/// with autograd. Throws as task_loss.
 at::Tensor balance_loss(const spec::LossSpec& loss, const nn::RouterLog& log);
 
 }  // namespace lmoe::mixture

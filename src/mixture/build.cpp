@@ -105,6 +105,8 @@ class Builder {
       case spec::GateSource::kRankActivation:
         return spec_.experts.kind == spec::ExpertKind::kRankOne ? spec_.experts.count
                                                                 : spec_.experts.rank;
+      case spec::GateSource::kTaskId:
+        return spec_.experts.count;
       case spec::GateSource::kInput:
       case spec::GateSource::kConstant:
         return in;

@@ -79,14 +79,14 @@ at::Tensor Gate::weights_of_logits(at::Tensor logits, nn::ForwardContext& contex
   return weights;
 }
 
-void Gate::log_uniform(nn::RouterLog& log) const {
+void Gate::log_uniform(nn::RouterLog& log, int64_t tokens) const {
   const auto gates = static_cast<int64_t>(sites_.size());
-  const at::Tensor logits = at::zeros({experts_, gates, experts_}, dtype_);
+  const at::Tensor logits = at::zeros({tokens, gates, experts_}, dtype_);
   const Scores scores = make_scores(logits, {}, spec::BiasUse::kNone, normalize_);
   at::Tensor selected = select_experts(scores, select_);
   if (selected.defined()) {
     // Ties go to the first experts; each token starts to count at another one.
-    for (int64_t t = 0; t < experts_; ++t) selected[t] = selected[t].roll(t, /*dims=*/-1);
+    for (int64_t t = 0; t < tokens; ++t) selected[t] = selected[t].roll(t, /*dims=*/-1);
   }
   write_log(log, scores, routing_weights(scores, selected, normalize_), selected);
 }

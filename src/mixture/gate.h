@@ -26,8 +26,8 @@ class Gate {
   at::Tensor weights(const at::Tensor& input, nn::ForwardContext& context) const;
 
   /// Adds what the gates would log if they were undecided and chose all experts equally often:
-  /// equal logits for as many tokens as there are experts.
-  void log_uniform(nn::RouterLog& log) const;
+  /// equal logits for `tokens` tokens, a multiple of the experts.
+  void log_uniform(nn::RouterLog& log, int64_t tokens) const;
 
   /// The rows to stack into a GEMM over the gate's input, or undefined (see GateNet), and the
   /// weights that follow from their product [N, G * E].

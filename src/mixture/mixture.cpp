@@ -3,6 +3,7 @@
 #include <ATen/ATen.h>
 #include <c10/core/GradMode.h>
 
+#include <numeric>
 #include <set>
 
 #include "base/error.h"
@@ -124,10 +125,17 @@ at::Tensor Mixture::auxiliary_loss(const nn::RouterLog& log,
 
 std::map<std::string, double> Mixture::losses_if_uniform() const {
   const c10::NoGradGuard no_grad;
+  int64_t tokens = 1;  // a multiple of every gate's experts
+  for (const auto& gate : gates()) tokens = std::lcm(tokens, gate->experts());
   nn::RouterLog log;
-  for (const auto& gate : gates()) gate->log_uniform(log);
+  for (const auto& gate : gates()) gate->log_uniform(log, tokens);
   std::map<std::string, double> values;
-  if (!spec_.losses.empty()) auxiliary_loss(log, &values);
+  for (const spec::LossSpec& loss : spec_.losses) {
+    log.segments.clear();  // a document per token, the tasks in turn
+    for (int64_t t = 0; t < tokens; ++t)
+      log.segments.push_back({.start = t, .length = 1, .task = t % loss.tasks.value_or(2)});
+    values[enum_name(loss.kind)] = balance_loss(loss, log).item<double>();
+  }
   return values;
 }
 

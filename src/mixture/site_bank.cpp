@@ -4,6 +4,7 @@
 
 #include "base/error.h"
 #include "mixture/dropout.h"
+#include "mixture/task_one_hot.h"
 
 namespace lmoe::mixture {
 
@@ -16,6 +17,7 @@ SiteBank::SiteBank(const spec::MixtureSpec& spec,
       gate_(std::move(gate)),
       source_(spec.gate.source),
       share_(spec.gate.share),
+      default_task_(spec.gate.default_task.value_or(-1)),
       dropout_(spec.experts.dropout),
       detach_input_(spec.experts.detach_input) {}
 
@@ -56,16 +58,24 @@ SiteBank::Stage SiteBank::down_and_route(const nn::SocketInput& input,
         gate_->weights_of_rows(both.narrow(/*dim=*/1, a.size(0), rows.size(0)), context);
   } else {
     stage.down = at::linear(x, a);
-    stage.weights = gate_->weights(gate_input(input, stage.down), context);
+    stage.weights = gate_->weights(gate_input(input, stage.down, context), context);
   }
   if (shared != nullptr) *shared = stage.weights;
   return stage;
 }
 
-at::Tensor SiteBank::gate_input(const nn::SocketInput& input, const at::Tensor& down) const {
+at::Tensor SiteBank::gate_input(const nn::SocketInput& input,
+                                const at::Tensor& down,
+                                const nn::ForwardContext& context) const {
   if (source_ == spec::GateSource::kInput) return input.x;
   if (source_ == spec::GateSource::kBlockInput) return input.block_input;
   const auto projections = static_cast<int64_t>(bank_->targets().size());
+  if (source_ == spec::GateSource::kTaskId) {
+    return task_one_hot(context, down.size(0), gate_->input_width(), default_task_,
+                        down.scalar_type())
+        .unsqueeze(/*dim=*/1)
+        .expand({-1, projections, -1});
+  }
   return down.reshape({down.size(0), projections, down.size(1) / projections});
 }
 

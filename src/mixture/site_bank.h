@@ -40,7 +40,9 @@ class SiteBank : public nn::ProjectionDelta {
   /// One GEMM for both when the gate is linear and reads what the adapters read.
   Stage down_and_route(const nn::SocketInput& input, nn::ForwardContext& context) const;
   /// What the gate reads: [N, width], or A x of each projection [N, P, D / P].
-  at::Tensor gate_input(const nn::SocketInput& input, const at::Tensor& down) const;
+  at::Tensor gate_input(const nn::SocketInput& input,
+                        const at::Tensor& down,
+                        const nn::ForwardContext& context) const;
   /// What the adapters read: x, with dropout while training.
   at::Tensor adapter_input(const at::Tensor& x, nn::ForwardContext& context) const;
 
@@ -49,6 +51,7 @@ class SiteBank : public nn::ProjectionDelta {
   std::shared_ptr<Gate> gate_;
   spec::GateSource source_;
   spec::GateShare share_;
+  int64_t default_task_;
   double dropout_;
   bool detach_input_;
 };

@@ -24,6 +24,7 @@ struct Segment {
   int64_t length = 0;
   int64_t past = 0;   ///< tokens already in the cache; positions continue there
   int64_t slot = -1;  ///< row of the KV cache, -1 without one
+  int64_t task = -1;  ///< which of the run's tasks it belongs to, -1 where nobody knows
 };
 
 /// What one gate decided in this forward; tensors keep their autograd history.
@@ -40,6 +41,7 @@ struct GateRecord {
 /// tables.
 struct RouterLog {
   std::vector<GateRecord> records;
+  std::vector<Segment> segments;  ///< of the forward, for losses that look at documents or tasks
 };
 
 struct ForwardContext {

@@ -12,7 +12,7 @@ std::vector<std::string> all_seven_projections() {
 
 std::span<const MethodInfo> all_methods() {
   // Explicit, because a static library drops objects that hold only initialisers.
-  static const std::array kMethods = {kLora,  kRsLora,  kLMoe,  kMola,  kDynMole,
+  static const std::array kMethods = {kLora,  kRsLora,  kLMoe,  kMola,  kDynMole, kLoraMoe,
                                       kSmora, kFlyLora, kMoram, kHydra, kComol};
   return kMethods;
 }

@@ -9,6 +9,27 @@ bool counts_selected(BalanceLoss kind) {
   return kind == BalanceLoss::kTopKSwitch || kind == BalanceLoss::kTopKShare;
 }
 
+void check_task_loss(const MixtureSpec& spec, const LossSpec& loss, const std::string& name) {
+  const LossSpec defaults;
+  const bool is_localized =
+      loss.kind == BalanceLoss::kLocalized || loss.kind == BalanceLoss::kLocalizedPaper;
+  LMOE_CHECK_ARG(is_localized || (!loss.tasks && loss.delta == defaults.delta && !loss.per_token),
+                 name, "tasks, delta and per_token cannot act, expected kind localized");
+  if (!needs_tasks(loss.kind)) return;
+  LMOE_CHECK_ARG(loss.over == LossOver::kGatesMean || loss.over == LossOver::kGatesSum, name,
+                 "looks at the documents of one forward: given over ", enum_name(loss.over),
+                 ", expected gates_mean or gates_sum");
+  if (!loss.tasks) return;
+  std::vector<int64_t> counts = spec.experts.count_by_layer;
+  counts.push_back(spec.experts.count);
+  for (const int64_t count : counts) {
+    LMOE_CHECK_ARG(count % *loss.tasks == 0, name,
+                   "gives each task an equal part of the experts: ", "given ", count,
+                   " experts and ", *loss.tasks,
+                   " tasks; hint: experts.count, or `task:` in the entries of `datasets`");
+  }
+}
+
 void check_loss(const MixtureSpec& spec, const LossSpec& loss, const std::string& where) {
   const std::string name = where + ": mixture.losses, " + enum_name(loss.kind) + ": ";
   LMOE_CHECK_ARG(!counts_selected(loss.kind) || spec.select.kind != SelectKind::kAll, name,
@@ -20,6 +41,7 @@ void check_loss(const MixtureSpec& spec, const LossSpec& loss, const std::string
                  "its keys \"entropy\" cannot act, expected kind entropy");
   LMOE_CHECK_ARG(loss.kind == BalanceLoss::kEntropy || loss.coef >= 0.0, name, "given coef ",
                  loss.coef, ", expected at least 0; only entropy can be rewarded");
+  check_task_loss(spec, loss, name);
   LMOE_CHECK_ARG(loss.over != LossOver::kPooled || spec.experts.count_by_layer.empty(), name,
                  "over pooled takes the tokens of all layers together, but "
                  "experts.count_by_layer gives layers different experts; hint: layers_pooled_sum");

@@ -159,13 +159,31 @@ void check_self_gate(const MixtureSpec& spec, const std::string& where) {
     return;
   }
   LMOE_CHECK_ARG(
-      gate.source == GateSource::kRankActivation && spec.experts.kind == ExpertKind::kRankOne,
+      gate.source == GateSource::kTaskId ||
+          (gate.source == GateSource::kRankActivation && spec.experts.kind == ExpertKind::kRankOne),
       where, ": mixture.gate.net self takes A x of each rank as its logit: given gate.source ",
       enum_name(gate.source), " and experts.kind ", enum_name(spec.experts.kind),
       ", expected rank_activation and rank_one");
   LMOE_CHECK_ARG(gate.init == defaults.init && gate.init_range == defaults.init_range, where,
                  ": mixture.gate.init and init_range cannot act with net self, which has no "
                  "weights");
+}
+
+void check_task_gate(const MixtureSpec& spec, const std::string& where) {
+  const GateSpec& gate = spec.gate;
+  const bool reads_task = gate.source == GateSource::kTaskId;
+  LMOE_CHECK_ARG(reads_task || !gate.default_task, where,
+                 ": mixture.gate.default_task cannot act: given gate.source ",
+                 enum_name(gate.source), ", expected task_id");
+  LMOE_CHECK_ARG(!reads_task || gate.default_task, where,
+                 ": mixture.gate.default_task is missing: gate.source task_id needs to know which "
+                 "task text without a label counts as, in chat and evaluation");
+  LMOE_CHECK_ARG(!reads_task || *gate.default_task < spec.experts.count, where,
+                 ": mixture.gate.default_task: given ", gate.default_task.value_or(0),
+                 ", expected less than mixture.experts.count, ", spec.experts.count);
+  LMOE_CHECK_ARG(!reads_task || spec.experts.count_by_layer.empty(), where,
+                 ": mixture.gate.source task_id has one task per expert: given "
+                 "experts.count_by_layer, expected none");
 }
 
 void check_frozen_a(const ExpertsSpec& experts, const std::string& where) {
@@ -188,6 +206,7 @@ void check_mixture(const MixtureSpec& spec, const std::string& where) {
   check_count_by_layer(spec.experts, opening);
   check_scores(spec, opening);
   check_self_gate(spec, opening);
+  check_task_gate(spec, opening);
   check_frozen_a(spec.experts, opening);
   check_losses(spec, opening);
 }

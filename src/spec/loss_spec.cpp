@@ -13,6 +13,9 @@ std::span<const EnumName<BalanceLoss>> enum_names(BalanceLoss) {
       {"importance", BalanceLoss::kImportance},
       {"entropy", BalanceLoss::kEntropy},
       {"z", BalanceLoss::kZ},
+      {"localized", BalanceLoss::kLocalized},
+      {"localized_paper", BalanceLoss::kLocalizedPaper},
+      {"task_cross_entropy", BalanceLoss::kTaskCrossEntropy},
   };
   return kNames;
 }

@@ -30,7 +30,8 @@ std::span<const EnumName<GateSource>> enum_names(GateSource) {
       {"constant", GateSource::kConstant},
       {"input", GateSource::kInput},
       {"block_input", GateSource::kBlockInput},
-      {"rank_activation", GateSource::kRankActivation}};
+      {"rank_activation", GateSource::kRankActivation},
+      {"task_id", GateSource::kTaskId}};
   return kNames;
 }
 

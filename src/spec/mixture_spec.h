@@ -2,14 +2,16 @@
 //
 //   attach      where?                       projection
 //   experts     what is mixed?               lora | rank_one | shared_a | core
-//   gate        who decides, from what?      constant | input | block_input | rank_activation;
+//   gate        who decides, from what?      constant | input | block_input | rank_activation |
+//                                            task_id;
 //                                            linear | mlp | self; one per projection or block
 //   select      how many take part?          all | top_k | top_p | threshold | entropy_switch
 //   normalize   what becomes of weights?     softmax | softmax_selected | renormalize | sigmoid |
 //                                            sum_to_k | constant
 //   apply       what is averaged?            deltas | factors
 //   losses      what is added?               cv2 | switch | kl | topk_switch | topk_share |
-//                                            soft_switch | importance | entropy | z
+//                                            soft_switch | importance | entropy | z | localized |
+//                                            localized_paper | task_cross_entropy
 //   bias        what is nudged?              a bias per expert, by load, outside autograd
 //
 // A method is a preset of these parts (methods/, one file each); a recipe may name a preset and
@@ -37,8 +39,9 @@ enum class ExpertKind { kLora, kRankOne, kSharedA, kCore };
 /// part in a token, or nothing.
 enum class ScaleBy { kRank, kCount, kActive, kNone };
 /// kInput: what the projection reads. kBlockInput: the normalised input of the attention or the
-/// MLP. kRankActivation: A x of the experts themselves.
-enum class GateSource { kConstant, kInput, kBlockInput, kRankActivation };
+/// MLP. kRankActivation: A x of the experts themselves. kTaskId: the document's task, one-hot over
+/// experts.count; a self gate takes it as it is, a linear one learns weights for each task.
+enum class GateSource { kConstant, kInput, kBlockInput, kRankActivation, kTaskId };
 /// kSelf: no net, A x of each rank is its own logit (flylora.md, moram.md).
 enum class GateNet { kLinear, kMlp, kSelf };
 /// What a self gate makes of A x. kAbs: absolute values. kUnitNorm: divided by their norm.
@@ -125,6 +128,8 @@ struct GateSpec {
   double temperature = 1.0;                           ///< logits are divided by it
   GateInit init = GateInit::kNormal;
   double init_range = 0.02;  ///< standard deviation of the initial weights, with `normal`
+  /// With `task_id`: the task of text that has no label, as in chat and evaluation.
+  std::optional<int64_t> default_task;
 
   template <class Visitor>
   void for_each_field(Visitor&& visit) {
@@ -137,6 +142,8 @@ struct GateSpec {
     visit(field("init", init, "initial gate weights"));
     visit(field("init_range", init_range, "standard deviation of the initial gate weights")
               .range(0.0, 10.0));
+    visit(field("default_task", default_task, "task of text without a label, with source task_id")
+              .range(0, 4095));
   }
 };
 
@@ -229,6 +236,11 @@ struct MixtureSpec {
 /// expert, names that cannot be folders or differ only in case, … `where` opens the message
 /// ("recipe.yaml:3"). Throws kInvalidArgument.
 void check_mixture(const MixtureSpec& spec, const std::string& where);
+
+/// The spec for data with `tasks` tasks: what was left to the data is filled in. Throws
+/// kInvalidArgument when the mixture needs to know the task of each record and the data have only
+/// one task, more than there are experts, or a number that does not divide the experts.
+MixtureSpec with_tasks(MixtureSpec spec, int64_t tasks);
 
 /// Reads a `mixture:` section: first the preset its `method` names (l-moe when it names none), then
 /// whatever the section changes. The short spellings of the recipe (num_experts, top_k,

@@ -55,6 +55,7 @@ class Gatherer {
     context.positions = nn::make_positions(batch.segments);
     context.is_training = true;
     context.dropout_rng = step_.dropout_rng;
+    router_log.segments = batch.segments;
     if (step_.mixture.spec().has_gate()) context.router_log = &router_log;
 
     const at::Tensor hidden = step_.decoder.forward(batch.ids, context);

@@ -35,6 +35,7 @@ MicroBatch make_micro_batch(std::span<const data::PackedRow> rows) {
       nn::Segment packed;
       packed.start = begin + segment.start;
       packed.length = segment.length;
+      packed.task = segment.task;
       batch.segments.push_back(packed);
     }
   }

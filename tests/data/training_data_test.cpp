@@ -3,6 +3,7 @@
 #include "data/byte_tokenizer.h"
 #include "data/data_files.h"
 #include "data/encoded_dataset.h"
+#include "data/row_builder.h"
 
 namespace lmoe::data {
 namespace {
@@ -52,6 +53,28 @@ TEST(TrainingData, HoldsOutWhatTheSeedChooses) {
   EXPECT_EQ(load(options).train[1].examples.size(), 1u);  // one always stays
   options.val_set_size = 2.5;
   expect_error(ErrorCode::kInvalidArgument, "val_set_size", [&] { load(options); });
+}
+
+TEST(TrainingData, EntriesWithTheSameTaskShareItsNumber) {
+  const TempFolder folder;
+  DataOptions options;
+  options.datasets.resize(4);
+  for (DatasetOptions& entry : options.datasets) entry.path = write(folder, "a.jsonl", lines(3));
+  options.datasets[1].task = "knowledge";
+  options.datasets[3].task = "knowledge";
+  options.val_set_size = 1;
+  const TrainingData data = load(options);
+  EXPECT_EQ(data.task_count(), 3);
+  const std::vector<int32_t> expected = {0, 1, 2, 1};
+  for (size_t i = 0; i < 4; ++i) {
+    EXPECT_EQ(data.train[i].task, expected[i]);
+    EXPECT_EQ(data.validation[i].task, expected[i]);
+  }
+  const std::vector<ExampleRef> members = {{0, 0}, {3, 1}};
+  const PackedRow row = build_row(data.train, members);
+  EXPECT_EQ(row.segments[0].task, 0);
+  EXPECT_EQ(row.segments[1].task, 1);
+  EXPECT_EQ(row.segments[1].dataset, 3);
 }
 
 TEST(TrainingData, TakesValidationFilesAndKeepsNamesApart) {

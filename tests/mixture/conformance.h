@@ -174,6 +174,7 @@ TEST_P(Conformance, GradientsEqualCentralDifferences) {
     nn::RouterLog log;
     nn::ForwardContext context;
     context.router_log = &log;
+    log.segments = {{.start = 0, .length = 3, .task = 1}, {.start = 3, .length = 4, .task = 0}};
     at::Tensor total = (model.forward(h, context) * direction).sum();
     const at::Tensor balance = mixture.auxiliary_loss(log);
     return balance.defined() ? total + balance : total;

@@ -83,6 +83,21 @@ INSTANTIATE_TEST_SUITE_P(
                 "{method: moram, experts: {count: 5, dropout: 0}, gate: {temperature: 0.3},"
                 " select: {k: 3, inference_threshold: null}, losses: [{kind: importance},"
                 " {kind: topk_switch, over: pooled}]}"},
+        Variant{"loramoe",
+                "{method: loramoe, experts: {count: 4, rank: 2, dropout: 0},"
+                " losses: [{kind: localized, over: gates_sum, tasks: 2, coef: 0.3}]}"},
+        Variant{"loramoe_paper_per_token",
+                "{method: loramoe, experts: {count: 4, rank: 2, dropout: 0}, losses: [{coef: 0.3,"
+                " kind: localized_paper, tasks: 2, delta: -0.2, per_token: true}]}"},
+        Variant{"l_moe_told_the_task",
+                "{experts: {count: 4, rank: 2}, top_k: 2, normalize: softmax_selected,"
+                " losses: [{kind: task_cross_entropy, coef: 0.5}]}"},
+        Variant{
+            "hard_by_task",
+            "{experts: {count: 3, rank: 2}, gate: {source: task_id, net: self, default_task: 1},"
+            " select: {kind: top_k, k: 1}, normalize: constant, losses: []}"},
+        Variant{"learned_by_task",
+                "{experts: {count: 3, rank: 2}, gate: {source: task_id, default_task: 2}}"},
         Variant{"top_k_biased_choice",
                 "{experts: {count: 4, rank: 2}, top_k: 2, bias: {use: selection}}"},
         Variant{"top_1_hard",

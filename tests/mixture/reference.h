@@ -239,6 +239,11 @@ inline Vector naive_gate_input(const spec::MixtureSpec& spec,
                                const Vector& x,
                                const Vector& block_input) {
   if (spec.gate.source == spec::GateSource::kBlockInput) return block_input;
+  if (spec.gate.source == spec::GateSource::kTaskId) {  // contexts of the suite name no task
+    Vector one_hot(static_cast<size_t>(spec.experts.count), 0.0);
+    one_hot[static_cast<size_t>(*spec.gate.default_task)] = 1;
+    return one_hot;
+  }
   if (spec.gate.source == spec::GateSource::kRankActivation)
     return times(bank.folder_factors(target, 0).a, x);
   return x;

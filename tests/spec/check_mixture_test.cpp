@@ -219,5 +219,78 @@ TEST(CheckMixture, LossesMustBeAbleToAct) {
               HasSubstr("normalize constant gives them no gradient"));
 }
 
+TEST(CheckMixture, SelfGatesAndFixedA) {
+  EXPECT_THAT(refusal("smora", [](MixtureSpec& s) { s.gate.net = GateNet::kSelf; }),
+              HasSubstr("expected rank_activation and rank_one"));
+  EXPECT_THAT(refusal("smora", [](MixtureSpec& s) { s.gate.activation = GateActivation::kAbs; }),
+              HasSubstr("activation cannot act"));
+  EXPECT_THAT(refusal("smora", [](MixtureSpec& s) { s.bias.use = BiasUse::kActivation; }),
+              HasSubstr("bias.use activation adds to A x"));
+  EXPECT_THAT(refusal("l-moe", [](MixtureSpec& s) { s.gate.source = GateSource::kRankActivation; }),
+              HasSubstr("expected core or rank_one"));
+  EXPECT_THAT(refusal("flylora", [](MixtureSpec& s) { s.gate.init_range = 0.1; }),
+              HasSubstr("net self, which has no weights"));
+  EXPECT_THAT(refusal("flylora", [](MixtureSpec& s) { s.experts.train_a = true; }),
+              HasSubstr("which training would fill"));
+  EXPECT_THAT(refusal("flylora", [](MixtureSpec& s) { s.losses = {{BalanceLoss::kCv2}}; }),
+              HasSubstr("has nothing to train"));
+  EXPECT_THAT(refusal("lora", [](MixtureSpec& s) { s.select.inference_threshold = 0.1; }),
+              HasSubstr("inference_threshold cannot act"));
+}
+
+TEST(CheckMixture, TasksOfGates) {
+  const auto by_task = [](MixtureSpec& s) {
+    s.gate.source = GateSource::kTaskId;
+    s.gate.default_task = 7;
+  };
+  EXPECT_EQ(refusal("l-moe", by_task), "accepted");
+  EXPECT_THAT(refusal("l-moe", [](MixtureSpec& s) { s.gate.source = GateSource::kTaskId; }),
+              HasSubstr("default_task is missing"));
+  EXPECT_THAT(refusal("l-moe", [](MixtureSpec& s) { s.gate.default_task = 1; }),
+              HasSubstr("default_task cannot act"));
+  EXPECT_THAT(refusal("l-moe",
+                      [&](MixtureSpec& s) {
+                        by_task(s);
+                        s.gate.default_task = 8;
+                      }),
+              HasSubstr("given 8, expected less than"));
+  EXPECT_THAT(refusal("mola", by_task), HasSubstr("one task per expert"));
+}
+
+TEST(CheckMixture, TasksOfLosses) {
+  const auto change = [](const std::function<void(LossSpec&)>& edit) {
+    return [edit](MixtureSpec& s) { edit(s.losses[0]); };
+  };
+  EXPECT_THAT(refusal("loramoe", change([](LossSpec& l) { l.tasks = 4; })),
+              HasSubstr("given 6 experts and 4 tasks"));
+  EXPECT_THAT(refusal("loramoe", change([](LossSpec& l) { l.over = LossOver::kPooled; })),
+              HasSubstr("expected gates_mean or gates_sum"));
+  EXPECT_THAT(refusal("l-moe", change([](LossSpec& l) { l.delta = 0.2; })),
+              HasSubstr("delta and per_token cannot act"));
+}
+
+std::string tasks_refusal(const char* method, int64_t tasks) {
+  try {
+    with_tasks(find_method(method).preset(), tasks);
+  } catch (const Error& error) {
+    EXPECT_EQ(error.code(), ErrorCode::kInvalidArgument);
+    return error.what();
+  }
+  return "accepted";
+}
+
+TEST(WithTasks, FillsInWhatTheDataSay) {
+  EXPECT_EQ(with_tasks(find_method("loramoe").preset(), 3).losses[0].tasks, 3);
+  EXPECT_EQ(tasks_refusal("l-moe", 1), "accepted");
+  EXPECT_THAT(tasks_refusal("loramoe", 1),
+              HasSubstr("the data have no labels that tell tasks apart: given 1 task"));
+  EXPECT_THAT(tasks_refusal("loramoe", 4), HasSubstr("given 6 experts and 4 tasks"));
+  EXPECT_THAT(tasks_refusal("loramoe", 7), HasSubstr("given 7 tasks and 6 experts"));
+  MixtureSpec two = find_method("loramoe").preset();
+  two.losses[0].tasks = 2;
+  EXPECT_THROW(with_tasks(two, 3), Error);
+  EXPECT_EQ(with_tasks(two, 2).losses[0].tasks, 2);
+}
+
 }  // namespace
 }  // namespace lmoe::spec

@@ -27,6 +27,9 @@ struct BenchOptions {
   std::string dtype = "auto";
 };
 
+/// What mixtures are told that need to know tasks.
+constexpr int32_t kTasks = 2;
+
 /// Random ids; the last `labelled` share of each row carries loss.
 std::vector<data::PackedRow> random_rows(const BenchOptions& options, int64_t vocab_size) {
   Rng rng(0);
@@ -38,7 +41,8 @@ std::vector<data::PackedRow> random_rows(const BenchOptions& options, int64_t vo
       row.ids.push_back(static_cast<int32_t>(rng.below(static_cast<uint64_t>(vocab_size))));
       row.labels.push_back(i >= std::max<int64_t>(first, 1) ? row.ids.back() : data::kIgnoreLabel);
     }
-    row.segments.push_back({0, static_cast<int32_t>(options.length), 0, 0});
+    const auto task = static_cast<int32_t>(&row - rows.data()) % kTasks;
+    row.segments.push_back({0, static_cast<int32_t>(options.length), 0, 0, task});
   }
   return rows;
 }
@@ -109,7 +113,8 @@ int run_bench(const std::vector<std::string>& arguments) {
   const auto base = arch::open_base_model(recipe.base_model);
   const at::ScalarType dtype = runner::choose_dtype(runner::compute_type(options.dtype));
   const auto decoder = models::Decoder::load(*base, {.dtype = dtype});
-  mixture::Mixture mixture(recipe.mixture, decoder->projection_groups(), 42);
+  mixture::Mixture mixture(spec::with_tasks(recipe.mixture, kTasks), decoder->projection_groups(),
+                           42);
   mixture.plug(decoder->projection_groups());
 
   const std::vector<double> seconds = time_steps(options, *decoder, mixture, recipe);

@@ -53,7 +53,7 @@ int print_dry_run(const recipe::Recipe& recipe) {
   const DataSetup data = prepare_data(recipe);
   print_sample(data);
   print_memory(recipe, data.base->config);
-  const ModelSetup model = prepare_model(recipe, *data.base);
+  const ModelSetup model = prepare_model(recipe, data);
   std::printf("\ntargets hit: %s\n", targets_text(model.mixture->target_paths()).c_str());
   std::printf("parameters: %lld trained, %lld frozen\n",
               static_cast<long long>(model.mixture->parameter_count()),

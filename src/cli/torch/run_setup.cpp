@@ -106,12 +106,14 @@ int64_t element_bytes(const recipe::Recipe& recipe) {
   return dtype_of(recipe) == at::kBFloat16 ? 2 : 4;
 }
 
-ModelSetup prepare_model(const recipe::Recipe& recipe, arch::BaseModel& base) {
+ModelSetup prepare_model(const recipe::Recipe& recipe, const DataSetup& data) {
+  arch::BaseModel& base = *data.base;
+  const spec::MixtureSpec spec = spec::with_tasks(recipe.mixture, data.training.task_count());
   ModelSetup setup;
   Progress progress("reading " + base.name);
   setup.decoder = models::Decoder::load(base, {.dtype = dtype_of(recipe)});
-  setup.mixture = std::make_unique<mixture::Mixture>(
-      recipe.mixture, setup.decoder->projection_groups(), static_cast<uint64_t>(recipe.batch.seed));
+  setup.mixture = std::make_unique<mixture::Mixture>(spec, setup.decoder->projection_groups(),
+                                                     static_cast<uint64_t>(recipe.batch.seed));
   setup.mixture->plug(setup.decoder->projection_groups());
   progress.finish();
   return setup;

@@ -39,7 +39,7 @@ struct ModelSetup {
   std::unique_ptr<mixture::Mixture> mixture;
 };
 
-ModelSetup prepare_model(const recipe::Recipe& recipe, arch::BaseModel& base);
+ModelSetup prepare_model(const recipe::Recipe& recipe, const DataSetup& data);
 
 /// Bytes per element of frozen weights and activations for this recipe on this
 /// machine.

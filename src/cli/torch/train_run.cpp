@@ -67,7 +67,7 @@ int train_run(const recipe::Recipe& recipe) {
   train::check_memory(recipe, data.base->config, element_bytes(recipe),
                       train::available_memory_bytes());
   const arch::ContentHash content_hash = data.base->content_hash();
-  ModelSetup model = prepare_model(recipe, *data.base);
+  ModelSetup model = prepare_model(recipe, data);
   log().info("training {} parameters in {} projections, {} frozen",
              model.mixture->parameter_count(), model.mixture->target_paths().size(),
              model.decoder->parameter_count());

@@ -1,0 +1,18 @@
+// The task of each token, as a gate reads it.
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include "nn/forward_context.h"
+
+namespace lmoe::mixture {
+
+/// [tokens, tasks] of 0 and 1, by the segments of the context; `default_task` where a segment has
+/// no task. Throws kInvalidArgument for a task that is too large.
+at::Tensor task_one_hot(const nn::ForwardContext& context,
+                        int64_t tokens,
+                        int64_t tasks,
+                        int64_t default_task,
+                        at::ScalarType dtype);
+
+}  // namespace lmoe::mixture
