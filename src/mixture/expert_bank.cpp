@@ -19,13 +19,14 @@ ExpertBank::ExpertBank(const spec::MixtureSpec& spec,
       in_(shape.in),
       experts_(shape.experts),
       scaling_(spec.scaling()),
+      train_a_(spec.experts.train_a),
       a_(zero_parameter({rows, shape.in}, shape.dtype)) {
   if (spec.experts.a_density)
     fill_sparse(a_.detach(), *spec.experts.a_density, 1.0 / static_cast<double>(shape.experts),
                 rng);
   else
     fill_uniform(a_.detach(), 1.0 / std::sqrt(static_cast<double>(shape.in)), rng);
-  a_.requires_grad_(spec.experts.train_a);
+  a_.requires_grad_(train_a_);
   for (const BankTarget& target : targets_)
     b_.push_back(zero_parameter({target.out, columns}, shape.dtype));
 }
@@ -40,7 +41,7 @@ std::vector<nn::NamedTensor> ExpertBank::parameters() const {
   std::vector<std::string> names;
   for (const BankTarget& target : targets_) names.push_back(target.site);
   std::vector<nn::NamedTensor> named;
-  if (a_.requires_grad()) named.push_back({join_sites(names) + ".lora_A", a_});
+  if (train_a_) named.push_back({join_sites(names) + ".lora_A", a_});
   for (size_t i = 0; i < targets_.size(); ++i)
     named.push_back({targets_[i].site + ".lora_B", b_[i]});
   for (const StackedTensor& other : other_tensors())

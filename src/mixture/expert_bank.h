@@ -76,6 +76,7 @@ class ExpertBank {
   std::vector<BankTarget> targets_;
   int64_t in_, experts_;
   double scaling_;
+  bool train_a_;
   at::Tensor a_;
   std::vector<at::Tensor> b_;
 };

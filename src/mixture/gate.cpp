@@ -5,11 +5,22 @@
 #include <limits>
 
 #include "base/error.h"
+#include "mixture/gate_noise.h"
 #include "mixture/normalize.h"
 #include "mixture/select.h"
 #include "mixture/site_name.h"
+#include "mixture/task_one_hot.h"
 
 namespace lmoe::mixture {
+namespace {
+
+Rng& generator(const nn::ForwardContext& context) {
+  LMOE_CHECK_ARG(context.dropout_rng != nullptr,
+                 "[route] training with gate noise needs a generator in the forward context");
+  return *context.dropout_rng;
+}
+
+}  // namespace
 
 std::unique_ptr<GateNet> make_gate_net(const spec::GateSpec& spec,
                                        const GateShape& shape,
@@ -36,6 +47,8 @@ Gate::Gate(const spec::MixtureSpec& spec,
       input_width_(input_width),
       dtype_(dtype),
       temperature_(spec.gate.temperature),
+      jitter_(spec.gate.jitter),
+      noise_(spec.gate.noise),
       select_(spec.select),
       normalize_(spec.normalize),
       bias_use_(spec.bias.use),
@@ -47,6 +60,7 @@ Gate::Gate(const spec::MixtureSpec& spec,
 
 at::Tensor Gate::weights(const at::Tensor& input, nn::ForwardContext& context) const {
   at::Tensor read = input.to(dtype_);
+  if (jitter_ > 0.0 && context.is_training) read = jitter(read, jitter_, generator(context));
   if (bias_use_ == spec::BiasUse::kActivation) read = read + bias_;
   return weights_of_logits(net_->logits(read), context);
 }
@@ -58,6 +72,8 @@ at::Tensor Gate::weights_of_rows(const at::Tensor& product, nn::ForwardContext& 
 
 at::Tensor Gate::weights_of_logits(at::Tensor logits, nn::ForwardContext& context) const {
   if (temperature_ != 1.0) logits = logits / temperature_;
+  if (noise_ > 0.0 && context.is_training)
+    logits = add_normal_noise(logits, noise_, generator(context));
   // Sites may have fewer experts than the mixture.
   const bool disables = context.disabled_expert >= 0 && context.disabled_expert < experts_;
   if (disables) {
@@ -67,7 +83,8 @@ at::Tensor Gate::weights_of_logits(at::Tensor logits, nn::ForwardContext& contex
   Scores scores = make_scores(logits, bias_, bias_use_, normalize_);
   at::Tensor selected = select_experts(scores, select_);
   if (selected.defined() && disables) selected = selected.logical_and(at::isfinite(logits));
-  at::Tensor weights = routing_weights(scores, selected, normalize_);
+  const bool takes_all = select_.inference_only && context.is_training;
+  at::Tensor weights = routing_weights(scores, takes_all ? at::Tensor() : selected, normalize_);
   if (select_.inference_threshold && !context.is_training) {
     const at::Tensor kept = logits.ge(*select_.inference_threshold / temperature_);
     weights = weights * kept;
@@ -76,6 +93,18 @@ at::Tensor Gate::weights_of_logits(at::Tensor logits, nn::ForwardContext& contex
   if (disables && experts_ == 1)  // nobody is left: the base alone
     scores.probabilities = weights = at::zeros_like(weights);
   if (context.router_log != nullptr) write_log(*context.router_log, scores, weights, selected);
+  return weights;
+}
+
+at::Tensor Gate::weights_by_task(int64_t tokens, nn::ForwardContext& context) const {
+  const at::Tensor weights = task_one_hot(context, tokens, experts_, kNoTask, dtype_)
+                                 .unsqueeze(/*dim=*/1)
+                                 .expand({-1, static_cast<int64_t>(sites_.size()), -1});
+  if (context.router_log != nullptr) {
+    Scores scores;
+    scores.logits = scores.probabilities = weights;
+    write_log(*context.router_log, scores, weights, weights.gt(0));
+  }
   return weights;
 }
 

@@ -29,9 +29,14 @@ class Gate {
   /// equal logits for `tokens` tokens, a multiple of the experts.
   void log_uniform(nn::RouterLog& log, int64_t tokens) const;
 
+  /// Weights 1 for the expert of each token's task, [N, G, E]: a hard stage of training.
+  at::Tensor weights_by_task(int64_t tokens, nn::ForwardContext& context) const;
+
   /// The rows to stack into a GEMM over the gate's input, or undefined (see GateNet), and the
   /// weights that follow from their product [N, G * E].
-  at::Tensor stackable_rows() const { return net_->stackable_rows(); }
+  at::Tensor stackable_rows() const {
+    return jitter_ > 0.0 ? at::Tensor() : net_->stackable_rows();
+  }
   at::Tensor weights_of_rows(const at::Tensor& product, nn::ForwardContext& context) const;
 
   const std::vector<SiteInfo>& sites() const { return sites_; }
@@ -54,7 +59,7 @@ class Gate {
   std::vector<SiteInfo> sites_;
   int64_t experts_, input_width_;
   at::ScalarType dtype_;
-  double temperature_;
+  double temperature_, jitter_, noise_;
   spec::SelectSpec select_;
   spec::Normalize normalize_;
   spec::BiasUse bias_use_;

@@ -94,6 +94,14 @@ void Mixture::update_biases(const SelectionCounts& counts) {
   }
 }
 
+void Mixture::advance_to(double progress) {
+  if (!spec_.schedule.freeze_experts) return;
+  const bool learn = progress < spec_.schedule.hard_until;
+  for (const auto& bank : banks_)
+    for (const nn::NamedTensor& parameter : bank->bank().parameters())
+      parameter.tensor.requires_grad_(learn);
+}
+
 std::vector<std::string> Mixture::target_paths() const {
   std::vector<std::string> paths;
   for (const auto& bank : banks_)

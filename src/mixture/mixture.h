@@ -58,6 +58,9 @@ class Mixture {
   /// Moves every gate's biases by what was chosen since the last optimizer step; call once after
   /// each, with the counts of all its micro-batches.
   void update_biases(const SelectionCounts& counts);
+  /// What the schedule says about who learns when `progress` of the training is done; call before
+  /// each optimizer step.
+  void advance_to(double progress);
   /// Module paths that got experts, in order.
   std::vector<std::string> target_paths() const;
   /// One per gate, in the order of the router log's records; empty without a router.

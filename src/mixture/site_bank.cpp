@@ -17,7 +17,8 @@ SiteBank::SiteBank(const spec::MixtureSpec& spec,
       gate_(std::move(gate)),
       source_(spec.gate.source),
       share_(spec.gate.share),
-      default_task_(spec.gate.default_task.value_or(-1)),
+      default_task_(spec.gate.default_task.value_or(kNoTask)),
+      hard_until_(spec.schedule.hard_until),
       dropout_(spec.experts.dropout),
       detach_input_(spec.experts.detach_input) {}
 
@@ -45,6 +46,11 @@ SiteBank::Stage SiteBank::down_and_route(const nn::SocketInput& input,
       share_ == spec::GateShare::kBlock ? &context.shared_gates[gate_.get()] : nullptr;
   if (shared != nullptr && shared->defined()) return {at::linear(x, a), *shared};
 
+  if (context.is_training && context.progress < hard_until_) {
+    const at::Tensor weights = gate_->weights_by_task(x.size(0), context);
+    if (shared != nullptr) *shared = weights;
+    return {at::linear(x, a), weights};
+  }
   const at::Tensor rows = gate_->stackable_rows();
   const bool reads_x =
       source_ == spec::GateSource::kInput

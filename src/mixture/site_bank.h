@@ -52,6 +52,7 @@ class SiteBank : public nn::ProjectionDelta {
   spec::GateSource source_;
   spec::GateShare share_;
   int64_t default_task_;
+  double hard_until_;
   double dropout_;
   bool detach_input_;
 };

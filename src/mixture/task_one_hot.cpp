@@ -18,6 +18,9 @@ at::Tensor task_one_hot(const nn::ForwardContext& context,
                    " reached a gate that knows ", tasks, " tasks, one per expert");
     task.narrow(/*dim=*/0, segment.start, segment.length).fill_(segment.task);
   }
+  LMOE_CHECK_ARG(default_task != kNoTask || task.ge(0).all().item<bool>(),
+                 "[route] documents without a task cannot be routed by task; hint: one entry of "
+                 "`datasets` per task");
   return at::one_hot(task, tasks).to(dtype);
 }
 

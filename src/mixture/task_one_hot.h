@@ -7,8 +7,11 @@
 
 namespace lmoe::mixture {
 
+/// No default: every token needs a task.
+inline constexpr int64_t kNoTask = -1;
+
 /// [tokens, tasks] of 0 and 1, by the segments of the context; `default_task` where a segment has
-/// no task. Throws kInvalidArgument for a task that is too large.
+/// no task. Throws kInvalidArgument for a task that is too large, or none at all.
 at::Tensor task_one_hot(const nn::ForwardContext& context,
                         int64_t tokens,
                         int64_t tasks,

@@ -50,7 +50,8 @@ struct ForwardContext {
   KvCache* kv_cache = nullptr;
   RouterLog* router_log = nullptr;
   bool is_training = false;    ///< dropout on
-  Rng* dropout_rng = nullptr;  ///< needed when training with dropout
+  Rng* dropout_rng = nullptr;  ///< needed when training with dropout or noise
+  double progress = 1.0;       ///< share of the training that is done
   int disabled_expert = -1;    ///< evaluation: this expert takes no part
   /// Gate weights that several projections of a block share, by gate; lives as long as this
   /// forward.

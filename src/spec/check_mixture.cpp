@@ -86,6 +86,8 @@ void check_gate(const MixtureSpec& spec, const std::string& where) {
                  " with init kaiming_uniform, expected init normal");
   LMOE_CHECK_ARG(spec.has_gate() || !spec.select.inference_threshold, where,
                  ": mixture.select.inference_threshold cannot act with gate.source constant");
+  LMOE_CHECK_ARG(spec.has_gate() || (gate.jitter == 0.0 && gate.noise == 0.0), where,
+                 ": mixture.gate.jitter and noise cannot act with gate.source constant");
   LMOE_CHECK_ARG(spec.has_gate() || gate.temperature == defaults.temperature, where,
                  ": mixture.gate.temperature cannot act: given ", gate.temperature,
                  " with gate.source constant");
@@ -186,6 +188,18 @@ void check_task_gate(const MixtureSpec& spec, const std::string& where) {
                  "experts.count_by_layer, expected none");
 }
 
+void check_schedule(const MixtureSpec& spec, const std::string& where) {
+  const ScheduleSpec& schedule = spec.schedule;
+  LMOE_CHECK_ARG(spec.has_gate() || schedule == ScheduleSpec(), where,
+                 ": mixture.schedule cannot act: gate.source constant leaves nothing to decide");
+  LMOE_CHECK_ARG(schedule.hard_until == 0.0 || spec.experts.count_by_layer.empty(), where,
+                 ": mixture.schedule.hard_until has one task per expert: given "
+                 "experts.count_by_layer, expected none");
+  LMOE_CHECK_ARG(!schedule.freeze_experts || spec.gate.net != GateNet::kSelf, where,
+                 ": mixture.schedule.freeze_experts leaves nothing to train: gate.net self has no "
+                 "weights");
+}
+
 void check_frozen_a(const ExpertsSpec& experts, const std::string& where) {
   LMOE_CHECK_ARG(!experts.a_density || !experts.train_a, where,
                  ": mixture.experts.a_density makes a sparse A, which training would fill: given "
@@ -207,6 +221,7 @@ void check_mixture(const MixtureSpec& spec, const std::string& where) {
   check_scores(spec, opening);
   check_self_gate(spec, opening);
   check_task_gate(spec, opening);
+  check_schedule(spec, opening);
   check_frozen_a(spec.experts, opening);
   check_losses(spec, opening);
 }

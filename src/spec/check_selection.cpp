@@ -78,6 +78,11 @@ void check_selection(const MixtureSpec& spec, const std::string& where) {
   LMOE_CHECK_ARG(read.top_p || select.include_crossing == defaults.include_crossing, where,
                  ": mixture.select.include_crossing cannot act with mixture.select.kind ",
                  enum_name(select.kind));
+  LMOE_CHECK_ARG(!select.inference_only || select.kind != SelectKind::kAll, where,
+                 ": mixture.select.inference_only cannot act with mixture.select.kind all");
+  LMOE_CHECK_ARG(!select.inference_only || spec.normalize != Normalize::kConstant, where,
+                 ": mixture.normalize constant gives all experts weight 1 while training: given "
+                 "select.inference_only true");
   LMOE_CHECK_ARG(read.entropy || select.entropy == defaults.entropy, where,
                  ": mixture.select.entropy cannot act with mixture.select.kind ",
                  enum_name(select.kind), ", expected entropy_switch");

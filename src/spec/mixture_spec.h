@@ -12,6 +12,7 @@
 //   losses      what is added?               cv2 | switch | kl | topk_switch | topk_share |
 //                                            soft_switch | importance | entropy | z | localized |
 //                                            localized_paper | task_cross_entropy
+//   schedule    what changes over time?      hard_until, freeze_experts
 //   bias        what is nudged?              a bias per expert, by load, outside autograd
 //
 // A method is a preset of these parts (methods/, one file each); a recipe may name a preset and
@@ -27,6 +28,7 @@
 
 #include "base/options.h"
 #include "spec/loss_spec.h"
+#include "spec/schedule_spec.h"
 
 namespace lmoe::spec {
 
@@ -126,6 +128,8 @@ struct GateSpec {
   GateActivation activation = GateActivation::kNone;  ///< with `self`
   int64_t hidden_size = 64;                           ///< width of the hidden layer of `mlp` (SiLU)
   double temperature = 1.0;                           ///< logits are divided by it
+  double jitter = 0.0;  ///< training: inputs times a uniform number in 1 ± jitter; Switch has 0.01
+  double noise = 0.0;   ///< training: deviation of normal noise on the logits
   GateInit init = GateInit::kNormal;
   double init_range = 0.02;  ///< standard deviation of the initial weights, with `normal`
   /// With `task_id`: the task of text that has no label, as in chat and evaluation.
@@ -139,6 +143,9 @@ struct GateSpec {
     visit(field("activation", activation, "what a self gate makes of A x"));
     visit(field("hidden_size", hidden_size, "hidden width of an mlp gate").range(1, 65536));
     visit(field("temperature", temperature, "softmax temperature").range(1e-3, 1e3));
+    visit(
+        field("jitter", jitter, "training: what the gate reads, times 1 ± jitter").range(0.0, 1.0));
+    visit(field("noise", noise, "training: deviation of noise on the logits").range(0.0, 1e3));
     visit(field("init", init, "initial gate weights"));
     visit(field("init_range", init_range, "standard deviation of the initial gate weights")
               .range(0.0, 10.0));
@@ -155,6 +162,8 @@ struct SelectSpec {
   /// The expert with which the sum of probabilities passes top_p takes part; MixLoRA's code. False
   /// in DynMoLE's.
   bool include_crossing = true;
+  /// While training all experts take part; losses that count selected ones count those of use.
+  bool inference_only = false;
   EntropySpec entropy;  ///< with entropy_switch
   /// Outside training, experts whose logit before the temperature is below it get weight 0, the
   /// others keep theirs (moram.md).
@@ -170,6 +179,7 @@ struct SelectSpec {
                 "entropy_switch")
               .range(-100.0, 100.0));
     visit(field("include_crossing", include_crossing, "the expert that passes top_p takes part"));
+    visit(field("inference_only", inference_only, "while training all experts take part"));
     visit(field("entropy", entropy, "which entropy, with entropy_switch"));
     visit(field("inference_threshold", inference_threshold,
                 "outside training: logit below which an expert's weight is 0")
@@ -201,6 +211,7 @@ struct MixtureSpec {
   Apply apply = Apply::kDeltas;
   std::vector<LossSpec> losses;
   BiasSpec bias;
+  ScheduleSpec schedule;
 
   template <class Visitor>
   void for_each_field(Visitor&& visit) {
@@ -215,6 +226,7 @@ struct MixtureSpec {
     visit(field("apply", apply, "what is averaged"));
     visit(field("losses", losses, "losses on what the gates decide"));
     visit(field("bias", bias, "balancing without a loss"));
+    visit(field("schedule", schedule, "what changes over the course of training"));
   }
 
   bool has_gate() const { return gate.source != GateSource::kConstant; }

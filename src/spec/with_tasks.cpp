@@ -7,7 +7,7 @@ namespace {
 
 bool needs_tasks(const MixtureSpec& spec) {
   const auto& losses = spec.losses;
-  return spec.gate.source == GateSource::kTaskId ||
+  return spec.gate.source == GateSource::kTaskId || spec.schedule.hard_until > 0.0 ||
          std::any_of(losses.begin(), losses.end(),
                      [](const LossSpec& loss) { return needs_tasks(loss.kind); });
 }

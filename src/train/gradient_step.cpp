@@ -54,6 +54,7 @@ class Gatherer {
     context.segments = batch.segments;
     context.positions = nn::make_positions(batch.segments);
     context.is_training = true;
+    context.progress = step_.progress;
     context.dropout_rng = step_.dropout_rng;
     router_log.segments = batch.segments;
     if (step_.mixture.spec().has_gate()) context.router_log = &router_log;

@@ -24,6 +24,7 @@ struct GradientStep {
   bool want_statistics = false;
   Rng* dropout_rng = nullptr;
   const std::function<bool()>* should_stop = nullptr;  ///< asked before each micro-batch
+  double progress = 1.0;  ///< share of the training that was done before the step
 };
 
 struct GradientResult {

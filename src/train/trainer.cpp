@@ -113,9 +113,12 @@ class Trainer {
     const int64_t number = state_.step + 1;
     const std::vector<data::PackedRow> rows = draw_rows();
     clear_gradients(optimizer_.parameters());
-    const GradientResult gradients =
-        gather_gradients({job_.decoder, job_.mixture, rows, job_.recipe.batch.micro_batch_size,
-                          number, is_logged(number), &dropout_rng_, &callbacks_.should_stop});
+    const double progress =
+        static_cast<double>(state_.step) / static_cast<double>(cadence_.total_steps);
+    job_.mixture.advance_to(progress);
+    const GradientResult gradients = gather_gradients(
+        {job_.decoder, job_.mixture, rows, job_.recipe.batch.micro_batch_size, number,
+         is_logged(number), &dropout_rng_, &callbacks_.should_stop, progress});
     if (gradients.interrupted) return false;
     const double norm = gradient_norm(optimizer_.parameters());
     LossGuard::check_finite("gradient norm", norm, number, concat(rows.size(), " rows"));

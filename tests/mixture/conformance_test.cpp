@@ -98,6 +98,7 @@ INSTANTIATE_TEST_SUITE_P(
             " select: {kind: top_k, k: 1}, normalize: constant, losses: []}"},
         Variant{"learned_by_task",
                 "{experts: {count: 3, rank: 2}, gate: {source: task_id, default_task: 2}}"},
+        Variant{"lora_mixer", "{method: lora-mixer, experts: {count: 4, rank: 2}, top_k: 2}"},
         Variant{"top_k_biased_choice",
                 "{experts: {count: 4, rank: 2}, top_k: 2, bias: {use: selection}}"},
         Variant{"top_1_hard",

@@ -30,7 +30,10 @@ def log_entries(rng):
         entry = {"step": step, "total_steps": STEPS, "loss": 0.55 + 3.1 * math.exp(-6 * progress) + rng.gauss(0, 0.09),
                  "lr": 3e-3 * min(1, step / 24) * 0.5 * (1 + math.cos(math.pi * progress)), "epoch": 2 * progress,
                  "tokens_per_second": 310 + rng.gauss(0, 14), "total_tokens": 512 * step,
-                 "grad_norm": 0.5 + 2.5 * math.exp(-9 * progress) + abs(rng.gauss(0, 0.12)), "peak_memory_bytes": 1420000000}
+                 "grad_norm": 0.5 + 2.5 * math.exp(-9 * progress) + abs(rng.gauss(0, 0.12)), "peak_memory_bytes": 1420000000,
+                 "balance": {"cv2": 0.02 + 0.3 * math.exp(-4 * progress)}}
+        if step == 1:
+            entry["balance_if_uniform"] = {"cv2": 0.0}
         if step % 5 == 0:
             gates = [gate(rng, 0.1 + 1.3 * progress * (0.4 + 0.6 * (i // len(PARTS)) / LAYERS), (i * 7) % EXPERTS)
                      for i in range(len(SITES))]

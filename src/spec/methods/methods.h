@@ -14,6 +14,7 @@ extern const MethodInfo kFlyLora;
 extern const MethodInfo kHydra;
 extern const MethodInfo kLMoe;
 extern const MethodInfo kLora;
+extern const MethodInfo kLoraMixer;
 extern const MethodInfo kLoraMoe;
 extern const MethodInfo kMola;
 extern const MethodInfo kMoram;

@@ -1,0 +1,27 @@
+// What changes over the course of training: `schedule` of the mixture grammar.
+#pragma once
+
+#include "base/options.h"
+
+namespace lmoe::spec {
+
+struct ScheduleSpec {
+  /// For the first steps, this share of all, each document goes to the expert of its task with
+  /// weight 1, and the gates neither decide nor learn (LoRA-Mixer's hard stage).
+  double hard_until = 0.0;
+  /// After them the experts stay as they are and the gates alone learn; with hard_until 0 from the
+  /// start.
+  bool freeze_experts = false;
+
+  bool operator==(const ScheduleSpec&) const = default;
+
+  template <class Visitor>
+  void for_each_field(Visitor&& visit) {
+    visit(field("hard_until", hard_until,
+                "share of the steps in which documents go to the expert of their task")
+              .range(0.0, 1.0));
+    visit(field("freeze_experts", freeze_experts, "after those the gates alone learn"));
+  }
+};
+
+}  // namespace lmoe::spec
