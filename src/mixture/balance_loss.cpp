@@ -36,9 +36,9 @@ at::Tensor mean_weights(const Gates& gates) {
 at::Tensor first_choice_shares(const Gates& gates) {
   return stack_of(gates, [](const nn::GateRecord& g) {
     const at::Tensor chosen = g.probabilities.detach().argmax(/*dim=*/-1);
-    const auto tokens = static_cast<double>(chosen.size(0));
-    return (at::bincount(chosen, /*weights=*/{}, /*minlength=*/g.probabilities.size(1)) / tokens)
-        .to(g.probabilities.scalar_type());
+    const at::Tensor counts =
+        at::bincount(chosen, /*weights=*/{}, /*minlength=*/g.probabilities.size(1));
+    return counts.to(g.probabilities.scalar_type()) / chosen.size(0);
   });
 }
 

@@ -3,6 +3,7 @@
 #include <ATen/ATen.h>
 
 #include <algorithm>
+#include <cmath>
 #include <vector>
 
 #include "base/error.h"
@@ -20,6 +21,15 @@ std::vector<std::span<const data::PackedRow>> split(std::span<const data::Packed
   for (size_t begin = 0; begin < rows.size(); begin += size)
     parts.push_back(rows.subspan(begin, std::min(size, rows.size() - begin)));
   return parts;
+}
+
+/// ", the gate of layers.3.mlp.up_proj is not finite", the first such, or nothing.
+std::string broken_gate_text(const nn::RouterLog& log) {
+  for (const nn::GateRecord& record : log.records) {
+    if (!at::isfinite(record.weights).all().item<bool>())
+      return ", the gate of " + record.site + " is not finite";
+  }
+  return {};
 }
 
 class Gatherer {
@@ -67,7 +77,9 @@ class Gatherer {
     const double share = static_cast<double>(batch.tokens) / static_cast<double>(result_.tokens);
     const at::Tensor balance = balance_loss(router_log, share);
     if (balance.defined()) loss = loss + balance;
-    LossGuard::check_finite("loss", loss.item<double>(), step_.step, where);
+    const double value = loss.item<double>();
+    LossGuard::check_finite("loss", value, step_.step,
+                            std::isfinite(value) ? where : where + broken_gate_text(router_log));
     result_.loss += sum.item<double>() / static_cast<double>(result_.labelled_tokens);
     if (step_.want_statistics) result_.router.add(router_log);
     if (step_.mixture.spec().bias.use != spec::BiasUse::kNone) result_.selections.add(router_log);

@@ -84,10 +84,11 @@ INSTANTIATE_TEST_SUITE_P(
                 " select: {k: 3, inference_threshold: null}, losses: [{kind: importance},"
                 " {kind: topk_switch, over: pooled}]}"},
         Variant{"loramoe",
-                "{method: loramoe, experts: {count: 4, rank: 2, dropout: 0},"
+                "{method: loramoe, experts: {count: 4, rank: 2, alpha: 4, dropout: 0},"
                 " losses: [{kind: localized, over: gates_sum, tasks: 2, coef: 0.3}]}"},
         Variant{"loramoe_paper_per_token",
-                "{method: loramoe, experts: {count: 4, rank: 2, dropout: 0}, losses: [{coef: 0.3,"
+                "{method: loramoe, experts: {count: 4, rank: 2, alpha: 4, dropout: 0}, losses: "
+                "[{coef: 0.3,"
                 " kind: localized_paper, tasks: 2, delta: -0.2, per_token: true}]}"},
         Variant{"l_moe_told_the_task",
                 "{experts: {count: 4, rank: 2}, top_k: 2, normalize: softmax_selected,"

@@ -67,9 +67,12 @@ TEST(Moram, Invariant3WithoutAThresholdInferenceIsTraining) {
 }
 
 TEST(Moram, Invariant4NewUnitsCompeteEvenWithoutValues) {
-  const at::Tensor before = weights_of({0.7, 0.3, 2.0}, "select: {k: 2}", true);
+  const at::Tensor before =
+      weights_of({0.7, 0.3, 2.0}, "select: {k: 2}, gate: {temperature: 0.5}", true);
   const auto after = [&](double new_activation) {
-    return weights_of({0.7, 0.3, 2.0, new_activation}, "select: {k: 2}", true).slice(0, 0, 3);
+    return weights_of({0.7, 0.3, 2.0, new_activation}, "select: {k: 2}, gate: {temperature: 0.5}",
+                      true)
+        .slice(0, 0, 3);
   };
   EXPECT_GT(max_difference(after(0.5), before), 1e-6);  // another norm, another temperature
   EXPECT_GT(max_difference(after(1.5), before), 0.01);  // and another choice

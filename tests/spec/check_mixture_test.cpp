@@ -46,8 +46,8 @@ TEST(CheckMixture, SelectionMustBePossible) {
 }
 
 TEST(CheckMixture, EachKindOfSelectionHasItsKeys) {
-  const auto select = [](SelectSpec select) {
-    return [select](MixtureSpec& s) { s.select = select; };
+  const auto select = [](const SelectSpec& keys) {
+    return [keys](MixtureSpec& s) { s.select = keys; };
   };
   EXPECT_THAT(refusal("l-moe", select({.kind = SelectKind::kTopP})),
               HasSubstr("select.top_p is missing: mixture.select.kind top_p needs it"));

@@ -169,6 +169,8 @@ TEST(Training, NanStopsBeforeTheUpdateAndKeepsTheCheckpoint) {
   EXPECT_THAT(error.what(), HasSubstr("step 5: the loss is"));
   EXPECT_THAT(error.what(), HasSubstr("; the last checkpoint is " + folder.path().string()));
   EXPECT_THAT(error.what(), HasSubstr("micro-batch 1 of 2, data set 0 lines"));
+  EXPECT_THAT(error.what(), HasSubstr("the gate of layers.0.self_attn.o_proj is not finite"));
+  EXPECT_THAT(error.what(), HasSubstr("step-000004"));
   EXPECT_NO_THROW(io::check_manifest(folder.path() / "run" / "checkpoints" / "step-000004"));
 }
 
