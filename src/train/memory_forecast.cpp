@@ -2,11 +2,10 @@
 
 #include <algorithm>
 #include <cstdio>
-#include <string_view>
-#include <vector>
+#include <utility>
 
 #include "base/error.h"
-#include "spec/site_cost.h"
+#include "recipe/decoder_shape.h"
 
 namespace lmoe::train {
 namespace {
@@ -22,37 +21,8 @@ constexpr int64_t kRuntimeBytes = 190'000'000;
 /// tokens per micro-batch.
 constexpr double kHoles = 1.1;
 
-/// Widths a decoder's layer works with.
-struct Widths {
-  int64_t hidden, inner, queries, keys;
-};
-
-Widths widths_of(const arch::ModelConfig& config) {
-  return {config.hidden_size, config.intermediate_size,
-          config.num_attention_heads * config.head_dim,
-          config.num_key_value_heads * config.head_dim};
-}
-
-struct Projection {
-  const char* name;
-  int64_t in, out;
-  int group;  ///< projections of a group share their input
-};
-
-std::vector<Projection> projections(const Widths& w) {
-  return {{"q_proj", w.hidden, w.queries, 0},  {"k_proj", w.hidden, w.keys, 0},
-          {"v_proj", w.hidden, w.keys, 0},     {"o_proj", w.queries, w.hidden, 1},
-          {"gate_proj", w.hidden, w.inner, 2}, {"up_proj", w.hidden, w.inner, 2},
-          {"down_proj", w.inner, w.hidden, 3}};
-}
-
-bool is_target(const spec::MixtureSpec& spec, const std::string& name) {
-  return std::any_of(spec.target_modules.begin(), spec.target_modules.end(),
-                     [&](const std::string& target) { return target.ends_with(name); });
-}
-
-/// Trained parameters of all layers, and the narrow activations per token that experts keep: in the
-/// type of the frozen model, and in float32.
+/// What the adapters of all layers are and keep per token: in the type of the frozen model, and in
+/// float32.
 struct Adapters {
   int64_t parameters = 0;
   int64_t stacked = 0;  ///< of them those joined with gates for one product: a copy
@@ -60,74 +30,74 @@ struct Adapters {
   int64_t kept_floats_per_token = 0;
 };
 
-int64_t gate_width(const spec::MixtureSpec& spec, const Widths& widths, int64_t in) {
-  if (spec.gate.source == spec::GateSource::kBlockInput) return widths.hidden;
-  return spec.gate.source == spec::GateSource::kRankActivation ? spec.experts.rank : in;
+/// Rows of A of one projection.
+int64_t down_size(const spec::ExpertsSpec& spec, int64_t experts) {
+  const bool has_own_a =
+      spec.kind == spec::ExpertKind::kLora || spec.kind == spec::ExpertKind::kRankOne;
+  return has_own_a ? experts * spec.rank : spec.rank;
 }
 
-void add_layer(const spec::MixtureSpec& spec,
-               const Widths& widths,
-               int64_t experts,
-               int64_t dtype_bytes,
-               Adapters& adapters) {
-  const bool shares_a = spec.experts.kind == spec::ExpertKind::kSharedA ||
-                        spec.experts.kind == spec::ExpertKind::kCore;
-  const int64_t mixed = experts * spec.experts.rank;
-  const int64_t down = shares_a ? spec.experts.rank : mixed;
-  bool has_attention_gate = false, has_mlp_gate = false;
-  int last_group = -1;
-  for (const Projection& p : projections(widths)) {
-    if (!is_target(spec, p.name)) continue;
-    adapters.parameters += spec::experts_cost(spec, p.in, p.out, experts).parameters;
-    adapters.kept_per_token += down + (shares_a ? mixed : 0);  // A x, and what experts make of it
-    if (!spec.has_gate()) continue;
-    // Gates work in float32: they share the product of A where the model does too, and keep a wide
-    // copy of their input where it does not.
-    const bool is_wide = dtype_bytes == kFloat;
-    if (is_wide) adapters.stacked += down * p.in;
-    bool& seen = std::string_view(p.name).size() == 6 ? has_attention_gate : has_mlp_gate;
-    if (spec.gate.share == spec::GateShare::kBlock && seen) continue;
-    seen = true;
-    const int64_t in = gate_width(spec, widths, p.in);
-    adapters.parameters += spec::gate_cost(spec, in, experts).parameters;
-    if (!is_wide && p.group != last_group) adapters.kept_floats_per_token += in;
-    last_group = p.group;
-    adapters.kept_floats_per_token += 4 * experts;  // logits, probabilities, weights, their log
+/// Narrow activations kept per token of one projection: A x, and what is made of it for each expert
+/// where A is shared.
+int64_t kept_by_experts(const spec::ExpertsSpec& spec, int64_t experts) {
+  const int64_t down = down_size(spec, experts);
+  switch (spec.kind) {
+    case spec::ExpertKind::kLora:
+    case spec::ExpertKind::kRankOne:
+      return down;
+    case spec::ExpertKind::kSharedA:
+      return down + experts * spec.rank;
+    case spec::ExpertKind::kCore:
+      return down + (experts + 1) * spec.rank;
   }
+  return down;
 }
 
 Adapters adapters_of(const spec::MixtureSpec& spec,
-                     const Widths& widths,
-                     int64_t layers,
+                     const spec::DecoderShape& shape,
                      int64_t dtype_bytes) {
   Adapters adapters;
-  for (int64_t layer = 0; layer < layers; ++layer) {
-    const int64_t experts =
-        spec.experts.count_at(static_cast<int>(layer), static_cast<int>(layers));
-    add_layer(spec, widths, experts, dtype_bytes, adapters);
+  adapters.parameters = spec::mixture_cost(spec, shape).parameters;
+  const bool reads_wide_input = spec.gate.source != spec::GateSource::kRankActivation;
+  // Gates work in float32: they share the product of A where the model does too, and keep a wide
+  // copy of their input where it does not.
+  const bool is_wide = dtype_bytes == kFloat;
+  std::pair<int, int> last_group = {-1, -1};
+  for (const spec::AdaptedSite& site : spec::adapted_sites(spec, shape)) {
+    adapters.kept_per_token += kept_by_experts(spec.experts, site.experts);
+    if (spec.has_gate() && reads_wide_input && is_wide)
+      adapters.stacked += down_size(spec.experts, site.experts) * site.projection.in;
+    if (!site.gate_width) continue;
+    const std::pair<int, int> group = {site.layer, site.projection.group};
+    if (!is_wide && reads_wide_input && group != last_group)
+      adapters.kept_floats_per_token += *site.gate_width;
+    last_group = group;
+    adapters.kept_floats_per_token +=
+        4 * site.experts;  // logits, probabilities, weights, their log
   }
   return adapters;
 }
 
 /// Elements per token that a layer keeps for backward: inputs and outputs of two norms; q, k, v and
 /// the output of attention; gate, up and their product.
-int64_t kept_per_token(const Widths& w) {
-  const int64_t norms = 2 * 2 * w.hidden;
-  const int64_t attention = 2 * w.queries + 2 * w.keys;
-  const int64_t mlp = 3 * w.inner;
+int64_t kept_per_token(const spec::DecoderShape& s) {
+  const int64_t norms = 2 * 2 * s.hidden_size;
+  const int64_t attention = 2 * s.query_size + 2 * s.key_size;
+  const int64_t mlp = 3 * s.intermediate_size;
   return norms + attention + mlp;
 }
 
-int64_t frozen_parameters(const arch::ModelConfig& config, const Widths& w) {
-  int64_t layer = 2 * w.hidden;
-  for (const Projection& p : projections(w)) layer += p.in * p.out;
+int64_t frozen_parameters(const arch::ModelConfig& config, const spec::DecoderShape& shape) {
+  const int64_t norms = (2 * config.num_hidden_layers + 1) * config.hidden_size;
   const int64_t heads = config.tie_word_embeddings ? 1 : 2;
-  return config.num_hidden_layers * layer + w.hidden + heads * config.vocab_size * w.hidden;
+  // A projection has as many weights as it multiplies.
+  return spec::frozen_multiply_adds(shape) + norms + heads * config.vocab_size * config.hidden_size;
 }
 
 /// Dropout keeps a masked copy of the input of each group of projections, and the mask.
-int64_t kept_by_dropout(const spec::MixtureSpec& spec, const Widths& w) {
-  return spec.experts.dropout > 0.0 ? 2 * (2 * w.hidden + w.queries + w.inner) : 0;
+int64_t kept_by_dropout(const spec::MixtureSpec& spec, const spec::DecoderShape& s) {
+  return spec.experts.dropout > 0.0 ? 2 * (2 * s.hidden_size + s.query_size + s.intermediate_size)
+                                    : 0;
 }
 
 std::string gigabytes(int64_t bytes) {
@@ -181,24 +151,24 @@ std::string MemoryForecast::text() const {
 MemoryForecast forecast_memory(const recipe::Recipe& recipe,
                                const arch::ModelConfig& config,
                                int64_t dtype_bytes) {
-  const Widths widths = widths_of(config);
-  const int64_t layers = config.num_hidden_layers;
-  const Adapters adapters = adapters_of(recipe.mixture, widths, layers, dtype_bytes);
+  const spec::DecoderShape shape = recipe::decoder_shape(config);
+  const Adapters adapters = adapters_of(recipe.mixture, shape, dtype_bytes);
   const int64_t tokens = recipe.batch.micro_batch_size * recipe.data.sequence_len;
   MemoryForecast forecast;
   forecast.trained_parameters = adapters.parameters;
-  forecast.base_bytes = frozen_parameters(config, widths) * dtype_bytes;
+  forecast.base_bytes = frozen_parameters(config, shape) * dtype_bytes;
   forecast.adapter_bytes = 2 * forecast.trained_parameters * kFloat +
                            adapters.stacked * dtype_bytes +
                            (dtype_bytes < kFloat ? forecast.trained_parameters * dtype_bytes : 0);
   forecast.optimizer_bytes = 2 * forecast.trained_parameters * kFloat;
-  const int64_t by_decoder = kept_per_token(widths) + kept_by_dropout(recipe.mixture, widths);
-  const int64_t kept = (layers * by_decoder + adapters.kept_per_token) * dtype_bytes +
+  const int64_t kept_by_layers =
+      shape.layers * (kept_per_token(shape) + kept_by_dropout(recipe.mixture, shape));
+  const int64_t kept = (kept_by_layers + adapters.kept_per_token) * dtype_bytes +
                        adapters.kept_floats_per_token * kFloat;
   forecast.activation_bytes = static_cast<int64_t>(kHoles * static_cast<double>(tokens * kept));
   const int64_t loss_rows = std::min(tokens, kLossRows);
   forecast.loss_bytes = loss_rows * config.vocab_size * dtype_bytes +
-                        4 * tokens * (widths.hidden + widths.inner) * dtype_bytes;
+                        4 * tokens * (shape.hidden_size + shape.intermediate_size) * dtype_bytes;
   forecast.runtime_bytes = kRuntimeBytes;
   return forecast;
 }

@@ -54,6 +54,8 @@ class BadInput(Refusals):
         self.refused("train", words=["recipe"])
         self.refused("methods", "--nmaes", words=["--nmaes"])
         self.refused("methods", "l-mo", words=["l-mo", "l-moe"])
+        self.refused("methods", "--base", self.base, words=["--base"])
+        self.refused("methods", "lora", "--base", self.folder / "no", words=[self.folder / "no"])
         self.refused("generate", "--base", self.base, words=["--prompt"])
         self.refused("generate", "--base", self.base, "--prompt", "a", "--system", "b", words=["--system cannot act", "--chat"])
         self.refused("generate", "--base", self.base, "--prompt", "a", "--router", words=["--router cannot act"])

@@ -2,6 +2,7 @@
 
 import json
 import math
+import re
 import unittest
 
 from program import ProgramTest, files_of, lmoe, log_lines
@@ -112,6 +113,16 @@ class Use(ProgramTest):
         self.assertIn("lora", names)
         for name in names:
             self.assertIn("mixture:", self.run_well("methods", name))
+
+    def test_a_method_s_card_counts_what_training_would_train(self):
+        for method in ("lora", "l-moe", "mola", "comol"):
+            card = self.run_well("methods", method, "--base", self.base)
+            counted = re.search(r"trained parameters +(\d+)\n", card)[1]
+            recipe = self.folder / f"{method}.yaml"
+            recipe.write_text(f"{card}base_model: {self.base}\ndatasets: [{{path: {self.tasks / 'words'}}}]\n")
+            self.assertIn(f"parameters: {counted} trained", self.run_well("train", recipe, "--dry-run"))
+        self.assertIn("impossible", self.run_well("methods", "l-moe"))
+        self.assertIn("possible, it is one fixed delta", self.run_well("methods", "lora"))
 
     def test_report_is_written_again(self):
         page = self.run_folder / "report.html"

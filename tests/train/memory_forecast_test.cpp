@@ -13,7 +13,7 @@ using ::testing::HasSubstr;
 class ParameterCounts : public ::testing::TestWithParam<std::string> {};
 
 spec::MixtureSpec spec_of(const std::string& name) {
-  const bool is_variant = name == "mlp" || name == "block" || name == "some";
+  const bool is_variant = name == "mlp" || name == "block" || name == "some" || name == "path";
   spec::MixtureSpec spec = spec::find_method(is_variant ? "l-moe" : name).preset();
   if (is_variant) spec.experts.count = 3;
   if (spec.experts.kind != spec::ExpertKind::kRankOne) spec.experts.rank = 2;
@@ -22,6 +22,7 @@ spec::MixtureSpec spec_of(const std::string& name) {
     spec.gate.source = spec::GateSource::kBlockInput;
     spec.gate.share = spec::GateShare::kBlock;
   }
+  if (name == "path") spec.target_modules = {"model.layers.0.mlp.up_proj", "0.self_attn.v_proj"};
   if (name == "some") spec.target_modules = {"q_proj", "down_proj"};
   return spec;
 }
@@ -41,7 +42,7 @@ TEST_P(ParameterCounts, AreThoseOfTheMixtureAndTheDecoder) {
 }
 
 std::vector<std::string> methods_and_variants() {
-  std::vector<std::string> names = {"mlp", "block", "some"};
+  std::vector<std::string> names = {"mlp", "block", "some", "path"};
   for (const spec::MethodInfo& method : spec::all_methods()) names.emplace_back(method.name);
   return names;
 }

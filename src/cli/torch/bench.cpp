@@ -11,8 +11,10 @@
 #include "cli/torch/commands.h"
 #include "mixture/mixture.h"
 #include "models/decoder.h"
+#include "recipe/decoder_shape.h"
 #include "recipe/recipe.h"
 #include "runner/loaded_model.h"
+#include "spec/fit_parameters.h"
 #include "train/adamw.h"
 #include "train/gradient_step.h"
 #include "train/gradients.h"
@@ -23,6 +25,7 @@ namespace {
 
 struct BenchOptions {
   int64_t rows = 4, length = 512, steps = 5;
+  int64_t parameters = 0;  ///< 0: those of the recipe's rank
   double labelled = 1.0;
   std::string dtype = "auto";
 };
@@ -102,6 +105,9 @@ int run_bench(const std::vector<std::string>& arguments) {
   app.add_option("--labelled", options.labelled, "share of positions with loss")
       ->check(CLI::Range(0.0, 1.0))
       ->capture_default_str();
+  app.add_option("--parameters", options.parameters,
+                 "choose the rank that brings the trained parameters nearest to this")
+      ->check(CLI::Range(int64_t{1}, int64_t{1} << 40));
   app.add_option("--dtype", options.dtype, "auto, float32 or bfloat16")->capture_default_str();
   app.add_flag("--json", as_json, "one line of JSON");
   std::vector<std::string> overrides;
@@ -109,8 +115,11 @@ int run_bench(const std::vector<std::string>& arguments) {
     return outcome.exit_code;
 
   ReadReport report;
-  const recipe::Recipe recipe = recipe::read_recipe("", overrides, report);
+  recipe::Recipe recipe = recipe::read_recipe("", overrides, report);
   const auto base = arch::open_base_model(recipe.base_model);
+  const spec::DecoderShape shape = recipe::decoder_shape(base->config);
+  if (options.parameters > 0)
+    recipe.mixture = spec::fit_parameters(recipe.mixture, shape, options.parameters);
   const at::ScalarType dtype = runner::choose_dtype(runner::compute_type(options.dtype));
   const auto decoder = models::Decoder::load(*base, {.dtype = dtype});
   mixture::Mixture mixture(spec::with_tasks(recipe.mixture, kTasks), decoder->projection_groups(),
@@ -123,13 +132,17 @@ int run_bench(const std::vector<std::string>& arguments) {
   const int64_t peak = train::peak_memory_bytes();
   const std::string dtype_name = dtype == at::kBFloat16 ? "bf16" : "f32";
   if (as_json) {
-    const Json result = {{"method", recipe.mixture.method},
-                         {"dtype", dtype_name},
-                         {"trained_parameters", mixture.parameter_count()},
-                         {"seconds_per_step", step},
-                         {"seconds", seconds},
-                         {"tokens_per_second", speed},
-                         {"peak_memory_bytes", peak}};
+    const Json result = {
+        {"method", recipe.mixture.method},
+        {"dtype", dtype_name},
+        {"experts", recipe.mixture.experts.count},
+        {"rank", recipe.mixture.experts.rank},
+        {"trained_parameters", mixture.parameter_count()},
+        {"adapter_multiply_adds", spec::mixture_cost(recipe.mixture, shape).multiply_adds},
+        {"seconds_per_step", step},
+        {"seconds", seconds},
+        {"tokens_per_second", speed},
+        {"peak_memory_bytes", peak}};
     std::printf("%s\n", result.dump().c_str());
   } else {
     std::printf(

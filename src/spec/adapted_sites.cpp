@@ -1,0 +1,82 @@
+#include "spec/adapted_sites.h"
+
+#include <algorithm>
+#include <set>
+
+#include "base/error.h"
+
+namespace lmoe::spec {
+namespace {
+
+bool is_target(const MixtureSpec& spec, const std::string& path) {
+  return std::any_of(
+      spec.target_modules.begin(), spec.target_modules.end(),
+      [&](const std::string& target) { return path == target || path.ends_with("." + target); });
+}
+
+int64_t gate_input_width(const MixtureSpec& spec, const DecoderShape& shape, int64_t in) {
+  switch (spec.gate.source) {
+    case GateSource::kBlockInput:
+      return shape.hidden_size;
+    case GateSource::kRankActivation:
+      return spec.experts.rank;
+    case GateSource::kInput:
+    case GateSource::kConstant:
+      return in;
+  }
+  return in;
+}
+
+}  // namespace
+
+std::vector<ProjectionShape> layer_projections(const DecoderShape& shape) {
+  const int64_t hidden = shape.hidden_size, inner = shape.intermediate_size;
+  return {{"q_proj", "self_attn", hidden, shape.query_size, 0},
+          {"k_proj", "self_attn", hidden, shape.key_size, 0},
+          {"v_proj", "self_attn", hidden, shape.key_size, 0},
+          {"o_proj", "self_attn", shape.query_size, hidden, 1},
+          {"gate_proj", "mlp", hidden, inner, 2},
+          {"up_proj", "mlp", hidden, inner, 2},
+          {"down_proj", "mlp", inner, hidden, 3}};
+}
+
+std::vector<AdaptedSite> adapted_sites(const MixtureSpec& spec, const DecoderShape& shape) {
+  std::vector<AdaptedSite> sites;
+  for (int layer = 0; layer < shape.layers; ++layer) {
+    std::set<std::string> blocks_with_gate;
+    for (const ProjectionShape& projection : layer_projections(shape)) {
+      const std::string path =
+          concat("model.layers.", layer, ".", projection.block, ".", projection.name);
+      if (!is_target(spec, path)) continue;
+      const int64_t experts = spec.experts.count_at(layer, shape.layers);
+      AdaptedSite site{layer, projection, experts, {}};
+      const bool brings_gate =
+          spec.has_gate() && (spec.gate.share == GateShare::kProjection ||
+                              blocks_with_gate.insert(projection.block).second);
+      if (brings_gate) site.gate_width = gate_input_width(spec, shape, projection.in);
+      sites.push_back(std::move(site));
+    }
+  }
+  return sites;
+}
+
+SiteCost mixture_cost(const MixtureSpec& spec, const DecoderShape& shape) {
+  SiteCost total;
+  const auto add = [&](const SiteCost& cost) {
+    total.parameters += cost.parameters;
+    total.multiply_adds += cost.multiply_adds;
+  };
+  for (const AdaptedSite& site : adapted_sites(spec, shape)) {
+    add(experts_cost(spec, site.projection.in, site.projection.out, site.experts));
+    if (site.gate_width) add(gate_cost(spec, *site.gate_width, site.experts));
+  }
+  return total;
+}
+
+int64_t frozen_multiply_adds(const DecoderShape& shape) {
+  int64_t layer = 0;
+  for (const ProjectionShape& p : layer_projections(shape)) layer += p.in * p.out;
+  return shape.layers * layer;
+}
+
+}  // namespace lmoe::spec
