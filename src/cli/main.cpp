@@ -9,10 +9,10 @@
 #include <vector>
 
 #include "base/error.h"
-#include "base/files.h"
 #include "base/nearest.h"
 #include "cli/command.h"
 #include "cli/torch_free_commands.h"
+#include "cli/torch_program.h"
 #include "cli/verbs.h"
 
 namespace lmoe::cli {
@@ -30,15 +30,8 @@ void print_help() {
       "  lmoe eval runs/l-moe --data data/tasks/clinc150/test.jsonl\n");
 }
 
-fs::path program_folder() {
-  std::error_code error;
-  const fs::path self = fs::read_symlink("/proc/self/exe", error);
-  if (error) fail(ErrorCode::kIo, "[start] cannot tell where lmoe is: ", error.message());
-  return self.parent_path();
-}
-
 int start_torch_program(const std::vector<std::string>& arguments) {
-  const std::string path = (program_folder() / "lmoe-torch").string();
+  const std::string path = torch_program().string();
   std::vector<char*> argv = {const_cast<char*>(path.c_str())};
   for (const std::string& text : arguments) argv.push_back(const_cast<char*>(text.c_str()));
   argv.push_back(nullptr);

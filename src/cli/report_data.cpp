@@ -83,19 +83,6 @@ void add_scores(Json& scores, const Json& task, const std::string& variant) {
   scores.push_back(std::move(row));
 }
 
-/// One site of the report is one layer: the mean over the layer's gates.
-void add_usage(Json& router, const Json& result, const Json& task) {
-  if (!task.contains("router") || task.at("router").is_null()) return;
-  Json sites = Json::array(), weights = Json::array();
-  for (const Json& layer : task.at("router").at("layers")) {
-    sites.push_back("layers." + layer.at("layer").dump());
-    weights.push_back(layer.at("weights"));
-  }
-  router["expert_names"] = result.at("router").at("experts");
-  router["sites"] = std::move(sites);
-  router["usage"].push_back({{"task", task.at("task")}, {"weights", std::move(weights)}});
-}
-
 void add_ablation(Json& ablation, const Json& task) {
   if (!task.contains("ablation") || task.at("ablation").is_null()) return;
   for (const Json& expert : task.at("ablation").at("experts")) {
@@ -126,10 +113,10 @@ void add_evaluation(Json& data, const Json& evaluation) {
     for (const Json& task : result.at("tasks")) {
       add_scores(scores, task, variant);
       if (!is_run) continue;
-      add_usage(data["router"], result, task);
       add_ablation(ablation, task);
       add_samples(samples, task, variant);
     }
+    if (is_run) data["router"] = router_usage(result);
   }
   data["scores"] = std::move(scores);
   if (!ablation.empty()) data["ablation"] = std::move(ablation);
@@ -137,6 +124,23 @@ void add_evaluation(Json& data, const Json& evaluation) {
 }
 
 }  // namespace
+
+/// One site of the report is one layer: the mean over the layer's gates.
+Json router_usage(const Json& result) {
+  Json router = Json::object();
+  for (const Json& task : result.at("tasks")) {
+    if (!task.contains("router") || task.at("router").is_null()) continue;
+    Json sites = Json::array(), weights = Json::array();
+    for (const Json& layer : task.at("router").at("layers")) {
+      sites.push_back("layers." + layer.at("layer").dump());
+      weights.push_back(layer.at("weights"));
+    }
+    router["expert_names"] = result.at("router").at("experts");
+    router["sites"] = std::move(sites);
+    router["usage"].push_back({{"task", task.at("task")}, {"weights", std::move(weights)}});
+  }
+  return router;
+}
 
 Json report_data(const fs::path& run) {
   Json data = {{"title", run.lexically_normal().string()}};

@@ -12,6 +12,9 @@ namespace lmoe::cli {
 /// kCorruptData.
 Json report_data(const std::filesystem::path& run);
 
+/// The `router` of that object from one result of eval.json; empty without a router.
+Json router_usage(const Json& result);
+
 /// report.html and loss.svg of the run, written whole; returns the page's path.
 std::filesystem::path write_report(const std::filesystem::path& run);
 

@@ -7,6 +7,7 @@
 
 namespace lmoe::cli {
 
+int run_compare(const std::vector<std::string>& arguments);
 int run_examples(const std::vector<std::string>& arguments);
 int run_inspect(const std::vector<std::string>& arguments);
 int run_methods(const std::vector<std::string>& arguments);

@@ -19,6 +19,10 @@
 //   ablation   [{task, expert, change}]: score without the expert minus score with it
 //   samples    [{task, prompt, expected?, variant?, tokens: [{text, expert?, weight?, weights?}]}]
 //              expert: number of the chosen one; weight: its routing weight; weights: of all
+//   comparison {chosen_by, methods: [{method, experts, rank, trained_parameters, difference,
+//              learning_rate, curve: [{lr, value, seeds: [{seed, value, error?}]}],
+//              seconds_per_step?, tokens_per_second?, peak_memory_bytes?, router?}]}: several
+//              methods beside each other; value, learning_rate: number or null
 //   recipe     the effective recipe: text (YAML), or JSON that is shown as it is
 //
 // Texts are untrusted (models wrote some of them): none of them can become markup or script.

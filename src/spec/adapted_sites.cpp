@@ -19,7 +19,9 @@ int64_t gate_input_width(const MixtureSpec& spec, const DecoderShape& shape, int
     case GateSource::kBlockInput:
       return shape.hidden_size;
     case GateSource::kRankActivation:
-      return spec.experts.rank;
+      return spec.experts.kind == ExpertKind::kRankOne ? spec.experts.count : spec.experts.rank;
+    case GateSource::kTaskId:
+      return spec.experts.count;
     case GateSource::kInput:
     case GateSource::kConstant:
       return in;

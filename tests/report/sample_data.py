@@ -77,6 +77,18 @@ def samples(rng):
         yield {"task": task, "variant": "L-MoE", "prompt": prompt, "expected": expected, "tokens": tokens}
 
 
+def comparison(rng):
+    for name, experts, rank in (("LoRA", 1, 68), ("L-MoE", EXPERTS, 8), (HOSTILE, 4, 16)):
+        method = {"method": name, "experts": experts, "rank": rank, "trained_parameters": 5000000 + 1000 * rank, "difference": 0.001 * rank,
+                  "learning_rate": 0.0003, "seconds_per_step": 1.1 + 0.1 * experts, "tokens_per_second": 700.0, "peak_memory_bytes": 1.4e9,
+                  "curve": [{"lr": lr, "value": value, "seeds": [{"seed": s, "value": value + rng.gauss(0, 0.02)} for s in (1, 2)]}
+                            for lr, value in ((0.0001, 0.9), (0.0003, 0.7), (0.001, 0.8))]}
+        if experts > 1:
+            method["router"] = {"sites": [f"layers.{i}" for i in range(LAYERS)], "usage": [
+                {"task": task, "weights": [gate(rng, 1.0, i % EXPERTS)[:experts - i % 2] for i in range(LAYERS)]} for task in TASKS]}
+        yield method
+
+
 def sample_data():
     rng = random.Random(7)
     return {
@@ -93,6 +105,7 @@ def sample_data():
             {"task": task, "weights": [gate(rng, 0.5 + 0.8 * (i // len(PARTS)) / LAYERS, (2 * t + i // 20) % EXPERTS) for i in range(len(SITES))]}
             for t, task in enumerate(TASKS)]},
         "scores": list(scores(rng)),
+        "comparison": {"chosen_by": "validation loss", "methods": list(comparison(rng))},
         "ablation": [{"task": task, "expert": e, "change": (-0.4 * rng.random() if e == (2 * t) % EXPERTS else rng.gauss(-0.01, 0.02))}
                      for t, task in enumerate(TASKS) for e in range(EXPERTS)],
         "samples": list(samples(rng)),

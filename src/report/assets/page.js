@@ -28,6 +28,7 @@ function buildPage(data) {
   const router = data.router || {};
   const sections = [
     scoresSection(data.scores),
+    ...comparisonSections(data.comparison),
     trainingSection(log),
     ...routerSections(router, log),
     ablationSection(data.ablation, router),

@@ -145,7 +145,7 @@ function loadCards(entries, sites, part, router, experts) {
 }
 
 function usageMaps(usage, sites, part, router) {
-  const experts = usage[0].weights[0].length;
+  const experts = d3.max(usage[0].weights, (w) => w.length);  // layers may have fewer
   const maps = usage.map((u) => ({ task: u.task, rows: byLayer(u.weights, sites, part) }));
   const values = maps.flatMap((m) => m.rows.flatMap((r) => r.value));
   const [low, top] = [d3.quantile(values, 0.005), d3.quantile(values, 0.995)];
