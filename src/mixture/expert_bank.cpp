@@ -48,6 +48,8 @@ std::unique_ptr<ExpertBank> make_expert_bank(const spec::MixtureSpec& spec,
                                              Rng& rng) {
   switch (spec.experts.kind) {
     case spec::ExpertKind::kLora:
+      if (spec.experts.use_dora) return make_dora_bank(spec, std::move(targets), shape, rng);
+      return make_lora_bank(spec, std::move(targets), shape, rng);
     case spec::ExpertKind::kRankOne:
       return make_lora_bank(spec, std::move(targets), shape, rng);
     case spec::ExpertKind::kSharedA:

@@ -24,11 +24,21 @@ struct BankTarget {
   std::string module_path;  ///< "model.layers.3.self_attn.q_proj"
   size_t linear = 0;        ///< position in its group
   int64_t out = 0;
+  at::Tensor weight, bias;  ///< of the frozen projection
 };
 
 /// A [R, in] and B [out, R] of one adapter, views of the parameters.
 struct ExpertFactors {
   at::Tensor a, b;
+  at::Tensor magnitude;  ///< [out] of a DoRA, else undefined
+};
+
+/// What a group's socket hands to its bank.
+struct BankInput {
+  at::Tensor x;             ///< [N, in] what the adapters read
+  bool is_dropped = false;  ///< dropout has changed `x`
+  at::Tensor down;          ///< A x [N, D]
+  at::Tensor weights;       ///< [N, P or 1, E], or undefined for a constant weight of 1
 };
 
 struct BankShape {
@@ -47,17 +57,16 @@ class ExpertBank {
   const at::Tensor& a() const { return a_; }                       ///< [D, in]
   const at::Tensor& b(size_t target) const { return b_[target]; }  ///< [out, columns]
 
-  /// `outputs[p]` is y_p [N, out_p], changed in place and returned. `down` is A x [N, D], `weights`
-  /// [N, P or 1, E], or undefined for a constant weight of 1.
-  virtual std::vector<at::Tensor> project(const at::Tensor& down,
-                                          const at::Tensor& weights,
+  /// `outputs[p]` is y_p [N, out_p] of the frozen projection, bias included; it may be changed in
+  /// place. Returns the adapted outputs.
+  virtual std::vector<at::Tensor> project(const BankInput& input,
                                           const std::vector<at::Tensor>& outputs) const = 0;
   /// What of `target` lies in the folder at position `folder` of spec.adapter_folders().
   virtual ExpertFactors folder_factors(size_t target, int64_t folder) const = 0;
   /// Trained tensors besides A and B, stacked over the targets; they lie in experts.safetensors.
   virtual std::vector<StackedTensor> other_tensors() const { return {}; }
   /// "layers.3.self_attn.q_proj+k_proj.lora_A", "layers.3.self_attn.q_proj.lora_B", …
-  std::vector<nn::NamedTensor> parameters() const;
+  virtual std::vector<nn::NamedTensor> parameters() const;
 
  protected:
   /// A [rows, in] uniform in ±1/sqrt(in), PEFT's default; each B [out, columns] zero.
@@ -81,6 +90,11 @@ class ExpertBank {
 
 /// Own A and B for each expert; ranks of one adapter are such experts of rank 1.
 std::unique_ptr<ExpertBank> make_lora_bank(const spec::MixtureSpec&,
+                                           std::vector<BankTarget>,
+                                           const BankShape&,
+                                           Rng&);
+/// LoRAs with `use_dora`: own A, own B and an own magnitude of each output.
+std::unique_ptr<ExpertBank> make_dora_bank(const spec::MixtureSpec&,
                                            std::vector<BankTarget>,
                                            const BankShape&,
                                            Rng&);

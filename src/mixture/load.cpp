@@ -61,6 +61,11 @@ class AdapterLoader {
   }
 
   void load() {
+    const bool use_dora = mixture_.spec().experts.use_dora;
+    LMOE_CHECK_DATA(folder_.config.use_dora == use_dora, where_, "use_dora is ",
+                    folder_.config.use_dora ? "true" : "false",
+                    " in adapter_config.json, expected ", use_dora ? "true" : "false",
+                    " as in mixture.yaml");
     check_modules();
     for_each_target([&](const ExpertBank& bank, size_t t) {
       const io::LoraPair& pair = *by_module_.at(bank.targets()[t].module_path);
@@ -68,6 +73,7 @@ class AdapterLoader {
       check_pair(pair, bank, factors);
       copy_a(pair, factors.a);
       nn::copy_from_view(pair.b, factors.b);
+      if (pair.magnitude) nn::copy_from_view(*pair.magnitude, factors.magnitude);
     });
   }
 
@@ -109,6 +115,11 @@ class AdapterLoader {
     };
     check(pair.a, factors.a, "lora_A");
     check(pair.b, factors.b, "lora_B");
+    if (pair.magnitude) {
+      LMOE_CHECK_DATA(pair.magnitude->shape[0] == factors.magnitude.size(0), where_, pair.module,
+                      ".lora_magnitude_vector has ", pair.magnitude->shape[0],
+                      " numbers, expected ", factors.magnitude.size(0), kOtherBase);
+    }
     LMOE_CHECK_DATA(std::abs(pair.scaling - bank.scaling()) <= 1e-9 * bank.scaling(), where_,
                     pair.module, " has scaling ", pair.scaling,
                     " in adapter_config.json, expected ", bank.scaling(), " as in mixture.yaml");

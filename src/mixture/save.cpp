@@ -66,13 +66,19 @@ void save_adapter(const spec::MixtureSpec& spec,
     for (size_t t = 0; t < bank.targets().size(); ++t) {
       const ExpertFactors factors = bank.folder_factors(t, index);
       storage.push_back(factors.b.detach().contiguous());
-      pairs.push_back({bank.targets()[t].module_path, nn::view_of("lora_A", factors.a),
-                       nn::view_of("lora_B", storage.back()), bank.scaling()});
+      pairs.push_back({bank.targets()[t].module_path,
+                       nn::view_of("lora_A", factors.a),
+                       nn::view_of("lora_B", storage.back()),
+                       bank.scaling(),
+                       {}});
+      if (factors.magnitude.defined())
+        pairs.back().magnitude = nn::view_of("lora_magnitude_vector", factors.magnitude);
     }
   }
   io::LoraConfig config;
   config.rank = pairs.front().a.shape[0];
   config.use_rslora = spec.experts.use_rslora;
+  config.use_dora = spec.experts.use_dora;
   config.alpha = spec.experts.scale_by == spec::ScaleBy::kRank
                      ? spec.experts.effective_alpha()
                      : spec.scaling() * static_cast<double>(config.rank);

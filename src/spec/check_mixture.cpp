@@ -119,6 +119,13 @@ void check_experts(const MixtureSpec& spec, const std::string& where) {
   LMOE_CHECK_ARG(spec.apply == Apply::kDeltas || has_own_factors, where,
                  ": mixture.apply factors averages A and B of the experts: given experts.kind ",
                  enum_name(experts.kind), ", expected lora or rank_one");
+  LMOE_CHECK_ARG(
+      !experts.use_dora || experts.kind == ExpertKind::kLora, where,
+      ": mixture.experts.use_dora needs experts with an A and a B of their own: given kind ",
+      enum_name(experts.kind), ", expected lora");
+  LMOE_CHECK_ARG(!experts.use_dora || spec.apply == Apply::kDeltas, where,
+                 ": mixture.experts.use_dora measures each expert's own B A: given apply factors, "
+                 "expected deltas");
   LMOE_CHECK_ARG(experts.scale_by == ScaleBy::kRank || !experts.use_rslora, where,
                  ": mixture.experts.use_rslora divides by sqrt(rank): given scale_by ",
                  enum_name(experts.scale_by), ", expected rank");

@@ -77,6 +77,7 @@ struct ExpertsSpec {
   std::optional<double> alpha;  ///< default 2 x rank (l-moe.md)
   ScaleBy scale_by = ScaleBy::kRank;
   bool use_rslora = false;         ///< scaling alpha / sqrt(rank) instead of alpha / rank
+  bool use_dora = false;           ///< trains the length of each row of W + s B A apart
   double dropout = 0.0;            ///< on the adapter path; one mask for all experts of a site
   std::vector<std::string> names;  ///< empty: "expert0", "expert1", …
 
@@ -95,6 +96,9 @@ struct ExpertsSpec {
     visit(field("alpha", alpha, "numerator of the scaling; default 2 x rank").range(1e-6, 1e6));
     visit(field("scale_by", scale_by, "what alpha is divided by"));
     visit(field("use_rslora", use_rslora, "scaling alpha / sqrt(rank)"));
+    visit(
+        field("use_dora", use_dora,
+              "the length of each row of the adapted weight is trained apart from its direction"));
     visit(field("dropout", dropout, "dropout on the adapter path").range(0.0, 0.95));
     visit(field("names", names, "names of the experts; default expert0, expert1, …"));
   }

@@ -9,8 +9,11 @@ SiteCost experts_cost(const MixtureSpec& spec, int64_t in, int64_t out, int64_t 
   const int64_t active = std::min(spec.active_experts(), experts);
   switch (spec.experts.kind) {
     case ExpertKind::kLora:
-    case ExpertKind::kRankOne:
-      return {experts * rank * (in + out), active * rank * (in + out)};
+    case ExpertKind::kRankOne: {
+      const int64_t magnitudes = spec.experts.use_dora ? out : 0;
+      return {experts * (rank * (in + out) + magnitudes),
+              active * (rank * (in + out) + magnitudes)};
+    }
     case ExpertKind::kSharedA:
       return {rank * (in + experts * out), rank * (in + active * out)};
     case ExpertKind::kCore:

@@ -8,6 +8,11 @@ INSTANTIATE_TEST_SUITE_P(
     ::testing::Values(
         Variant{"lora", "{method: lora, experts: {rank: 3}}"},
         Variant{"lora_rslora", "{method: lora, experts: {rank: 4, use_rslora: true, alpha: 3}}"},
+        Variant{"dora", "{method: dora, experts: {rank: 3}}"},
+        Variant{"l_moe_of_doras", "{experts: {count: 3, rank: 2, use_dora: true}}"},
+        Variant{"l_moe_of_doras_top_k_block",
+                "{experts: {count: 3, rank: 2, use_dora: true}, top_k: 2,"
+                " gate: {source: block_input, share: block}}"},
         Variant{"l_moe", "{method: l-moe, experts: {count: 3, rank: 2}}"},
         Variant{"l_moe_factors", "{method: l-moe, experts: {count: 3, rank: 2}, apply: factors}"},
         Variant{

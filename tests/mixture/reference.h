@@ -126,16 +126,39 @@ inline mixture::ExpertFactors naive_factors(const spec::MixtureSpec& spec,
       return bank.folder_factors(target, expert);
     case spec::ExpertKind::kRankOne: {
       const mixture::ExpertFactors all = bank.folder_factors(target, 0);
-      return {all.a.slice(0, expert, expert + 1), all.b.slice(1, expert, expert + 1)};
+      return {all.a.slice(0, expert, expert + 1), all.b.slice(1, expert, expert + 1), {}};
     }
     case spec::ExpertKind::kCore: {
       const mixture::ExpertFactors shared = bank.folder_factors(target, 0);
       const at::Tensor cores = bank.other_tensors()[0].tensor;
       const at::Tensor core = cores[static_cast<int64_t>(target) * bank.experts() + expert];
-      return {shared.a, at::matmul(shared.b, core)};
+      return {shared.a, at::matmul(shared.b, core), {}};
     }
   }
   return {};
+}
+
+/// sum_i w_i (W_i - W) x, where W_i has the rows of W + s B A at the lengths the magnitude says.
+inline Vector naive_dora_delta(const spec::MixtureSpec& spec,
+                               const mixture::ExpertBank& bank,
+                               size_t target,
+                               const Vector& w,
+                               const Vector& x) {
+  const at::Tensor& base = bank.targets()[target].weight;
+  Vector delta(static_cast<size_t>(base.size(0)), 0.0);
+  const Vector before = times(base, x);
+  for (size_t i = 0; i < w.size(); ++i) {
+    const mixture::ExpertFactors expert = bank.folder_factors(target, static_cast<int64_t>(i));
+    const at::Tensor turned = base + spec.scaling() * at::matmul(expert.b, expert.a);
+    const Vector after = times(turned, x);
+    for (size_t o = 0; o < delta.size(); ++o) {
+      double squares = 0;
+      for (const double value : row(turned, static_cast<int64_t>(o))) squares += value * value;
+      const double length = expert.magnitude[static_cast<int64_t>(o)].item<double>();
+      delta[o] += w[i] * (length / std::sqrt(squares) * after[o] - before[o]);
+    }
+  }
+  return delta;
 }
 
 /// What projection `target` of the bank adds to its frozen output for one token.
@@ -144,6 +167,7 @@ inline Vector naive_delta(const spec::MixtureSpec& spec,
                           size_t target,
                           const Vector& w,
                           const Vector& x) {
+  if (spec.experts.use_dora) return naive_dora_delta(spec, bank, target, w, x);
   std::vector<mixture::ExpertFactors> experts;
   for (size_t i = 0; i < w.size(); ++i)
     experts.push_back(naive_factors(spec, bank, target, static_cast<int64_t>(i)));

@@ -9,6 +9,7 @@ namespace lmoe::spec {
 std::vector<std::string> all_seven_projections();
 
 extern const MethodInfo kComol;
+extern const MethodInfo kDora;
 extern const MethodInfo kHydra;
 extern const MethodInfo kLMoe;
 extern const MethodInfo kLora;
