@@ -48,7 +48,19 @@ class CoreBank : public ExpertBank {
     return {a().narrow(/*dim=*/0, static_cast<int64_t>(target) * rank_, rank_), b(target), {}};
   }
 
-  std::vector<StackedTensor> other_tensors() const override { return {{"core", cores_}}; }
+  std::vector<nn::NamedTensor> other_tensors() const override {
+    std::vector<nn::NamedTensor> each;
+    for (size_t p = 0; p < targets().size(); ++p)
+      each.push_back({targets()[p].site + ".core",
+                      cores_.narrow(/*dim=*/0, static_cast<int64_t>(p) * experts(), experts())});
+    return each;
+  }
+
+  std::vector<nn::NamedTensor> parameters() const override {
+    std::vector<nn::NamedTensor> all = ExpertBank::parameters();
+    all.push_back({joined_sites() + ".core", cores_});
+    return all;
+  }
 
  private:
   int64_t rank_;

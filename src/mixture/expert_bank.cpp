@@ -15,15 +15,20 @@ ExpertBank::ExpertBank(const spec::MixtureSpec& spec,
                        int64_t rows,
                        int64_t columns,
                        Rng& rng)
-    : targets_(std::move(targets)),
-      in_(shape.in),
-      experts_(shape.experts),
-      scaling_(spec.scaling()),
-      a_(zero_parameter({rows, shape.in}, shape.dtype)) {
+    : ExpertBank(spec, std::move(targets), shape) {
+  a_ = zero_parameter({rows, shape.in}, shape.dtype);
   fill_uniform(a_.detach(), 1.0 / std::sqrt(static_cast<double>(shape.in)), rng);
   for (const BankTarget& target : targets_)
     b_.push_back(zero_parameter({target.out, columns}, shape.dtype));
 }
+
+ExpertBank::ExpertBank(const spec::MixtureSpec& spec,
+                       std::vector<BankTarget> targets,
+                       const BankShape& shape)
+    : targets_(std::move(targets)),
+      in_(shape.in),
+      experts_(shape.experts),
+      scaling_(spec.scaling()) {}
 
 std::vector<at::Tensor> ExpertBank::ups(at::ScalarType dtype) const {
   std::vector<at::Tensor> converted;
@@ -31,14 +36,16 @@ std::vector<at::Tensor> ExpertBank::ups(at::ScalarType dtype) const {
   return converted;
 }
 
-std::vector<nn::NamedTensor> ExpertBank::parameters() const {
+std::string ExpertBank::joined_sites() const {
   std::vector<std::string> names;
   for (const BankTarget& target : targets_) names.push_back(target.site);
-  std::vector<nn::NamedTensor> named = {{join_sites(names) + ".lora_A", a_}};
+  return join_sites(names);
+}
+
+std::vector<nn::NamedTensor> ExpertBank::parameters() const {
+  std::vector<nn::NamedTensor> named = {{joined_sites() + ".lora_A", a_}};
   for (size_t i = 0; i < targets_.size(); ++i)
     named.push_back({targets_[i].site + ".lora_B", b_[i]});
-  for (const StackedTensor& other : other_tensors())
-    named.push_back({join_sites(names) + "." + other.suffix, other.tensor});
   return named;
 }
 
@@ -56,6 +63,8 @@ std::unique_ptr<ExpertBank> make_expert_bank(const spec::MixtureSpec& spec,
       return make_shared_a_bank(spec, std::move(targets), shape, rng);
     case spec::ExpertKind::kCore:
       return make_core_bank(spec, std::move(targets), shape, rng);
+    case spec::ExpertKind::kKronecker:
+      return make_kronecker_bank(spec, std::move(targets), shape, rng);
   }
   return nullptr;
 }

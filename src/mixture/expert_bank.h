@@ -12,7 +12,6 @@
 #include <vector>
 
 #include "base/rng.h"
-#include "mixture/stacked_tensor.h"
 #include "nn/projection.h"
 #include "spec/mixture_spec.h"
 
@@ -37,7 +36,7 @@ struct ExpertFactors {
 struct BankInput {
   at::Tensor x;             ///< [N, in] what the adapters read
   bool is_dropped = false;  ///< dropout has changed `x`
-  at::Tensor down;          ///< A x [N, D]
+  at::Tensor down;          ///< A x [N, D], when the bank has an A
   at::Tensor weights;       ///< [N, P or 1, E], or undefined for a constant weight of 1
 };
 
@@ -54,7 +53,8 @@ class ExpertBank {
   int64_t in() const { return in_; }
   int64_t experts() const { return experts_; }
   double scaling() const { return scaling_; }
-  const at::Tensor& a() const { return a_; }                       ///< [D, in]
+  /// [D, in]; undefined for kinds that do not begin with A x.
+  const at::Tensor& a() const { return a_; }
   const at::Tensor& b(size_t target) const { return b_[target]; }  ///< [out, columns]
 
   /// `outputs[p]` is y_p [N, out_p] of the frozen projection, bias included; it may be changed in
@@ -63,8 +63,8 @@ class ExpertBank {
                                           const std::vector<at::Tensor>& outputs) const = 0;
   /// What of `target` lies in the folder at position `folder` of spec.adapter_folders().
   virtual ExpertFactors folder_factors(size_t target, int64_t folder) const = 0;
-  /// Trained tensors besides A and B, stacked over the targets; they lie in experts.safetensors.
-  virtual std::vector<StackedTensor> other_tensors() const { return {}; }
+  /// What experts.safetensors keeps, as one tensor or more for each target: "<site>.core", …
+  virtual std::vector<nn::NamedTensor> other_tensors() const { return {}; }
   /// "layers.3.self_attn.q_proj+k_proj.lora_A", "layers.3.self_attn.q_proj.lora_B", …
   virtual std::vector<nn::NamedTensor> parameters() const;
 
@@ -76,6 +76,12 @@ class ExpertBank {
              int64_t rows,
              int64_t columns,
              Rng& rng);
+  /// Without A and B.
+  ExpertBank(const spec::MixtureSpec& spec,
+             std::vector<BankTarget> targets,
+             const BankShape& shape);
+  /// The sites of all targets as one: "layers.3.self_attn.q_proj+k_proj".
+  std::string joined_sites() const;
   /// The B's in the type the base computes in.
   std::vector<at::Tensor> ups(at::ScalarType dtype) const;
   int64_t projections() const { return static_cast<int64_t>(targets_.size()); }
@@ -108,6 +114,11 @@ std::unique_ptr<ExpertBank> make_core_bank(const spec::MixtureSpec&,
                                            std::vector<BankTarget>,
                                            const BankShape&,
                                            Rng&);
+/// One A, one B, blown up by a small square kernel for each expert.
+std::unique_ptr<ExpertBank> make_kronecker_bank(const spec::MixtureSpec&,
+                                                std::vector<BankTarget>,
+                                                const BankShape&,
+                                                Rng&);
 /// By `experts.kind`.
 std::unique_ptr<ExpertBank> make_expert_bank(const spec::MixtureSpec&,
                                              std::vector<BankTarget>,

@@ -33,7 +33,7 @@ at::Tensor gate_parameter(
   if (spec.init == spec::GateInit::kKaimingUniform)
     fill_uniform(tensor, 1.0 / std::sqrt(static_cast<double>(width)), rng);
   else
-    fill(tensor, [&] { return spec.init_range * rng.normal(); });
+    fill_normal(tensor, spec.init_range, rng);
   return tensor.requires_grad_(true);
 }
 
@@ -43,6 +43,10 @@ at::Tensor zero_parameter(std::vector<int64_t> shape, at::ScalarType dtype) {
 
 void fill_uniform(at::Tensor tensor, double bound, Rng& rng) {
   fill(tensor, [&] { return rng.uniform(-bound, bound); });
+}
+
+void fill_normal(at::Tensor tensor, double deviation, Rng& rng) {
+  fill(tensor, [&] { return deviation * rng.normal(); });
 }
 
 }  // namespace lmoe::mixture

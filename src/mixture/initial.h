@@ -16,7 +16,8 @@ namespace lmoe::mixture {
 at::Tensor gate_parameter(int64_t rows, int64_t width, const spec::GateSpec&, at::ScalarType, Rng&);
 at::Tensor zero_parameter(std::vector<int64_t> shape, at::ScalarType);
 
-/// Fills a contiguous float or double tensor in place, row by row.
+/// Fill a contiguous float or double tensor in place, row by row: uniform in ±bound, or normal.
 void fill_uniform(at::Tensor tensor, double bound, Rng&);
+void fill_normal(at::Tensor tensor, double deviation, Rng&);
 
 }  // namespace lmoe::mixture

@@ -44,11 +44,8 @@ void save_router(const Mixture& mixture, const fs::path& path) {
 void save_other_tensors(const std::vector<std::shared_ptr<SiteBank>>& banks, const fs::path& path) {
   std::vector<io::TensorView> views;
   for (const auto& site : banks) {
-    const ExpertBank& bank = site->bank();
-    add_stacked(
-        bank.other_tensors(), static_cast<int64_t>(bank.targets().size()),
-        [&](size_t s, const std::string& suffix) { return bank.targets()[s].site + "." + suffix; },
-        views);
+    for (const nn::NamedTensor& other : site->bank().other_tensors())
+      views.push_back(nn::view_of(other.name, other.tensor));
   }
   if (!views.empty()) io::write_safetensors(path, views, {{"format", "pt"}});
 }

@@ -35,16 +35,17 @@ std::vector<at::Tensor> SiteBank::apply(const nn::SocketInput& input,
 BankInput SiteBank::down_and_route(const nn::SocketInput& input,
                                    nn::ForwardContext& context) const {
   const at::Tensor x = adapter_input(input.x, context);
-  const at::Tensor a = bank_->a().to(x.scalar_type());
+  const at::Tensor a = bank_->a().defined() ? bank_->a().to(x.scalar_type()) : at::Tensor();
+  const auto down = [&] { return a.defined() ? at::linear(x, a) : at::Tensor(); };
   BankInput stage = {x, !input.x.is_same(x), {}, {}};
   if (!gate_) {
-    stage.down = at::linear(x, a);
+    stage.down = down();
     return stage;
   }
   at::Tensor* shared =
       share_ == spec::GateShare::kBlock ? &context.shared_gates[gate_.get()] : nullptr;
   if (shared != nullptr && shared->defined()) {
-    stage.down = at::linear(x, a);
+    stage.down = down();
     stage.weights = *shared;
     return stage;
   }
@@ -54,13 +55,13 @@ BankInput SiteBank::down_and_route(const nn::SocketInput& input,
       source_ == spec::GateSource::kInput
           ? !stage.is_dropped
           : source_ == spec::GateSource::kBlockInput && input.block_input.is_same(x);
-  if (rows.defined() && reads_x && rows.scalar_type() == x.scalar_type()) {
+  if (a.defined() && rows.defined() && reads_x && rows.scalar_type() == x.scalar_type()) {
     const at::Tensor both = at::linear(x, at::cat({a, rows}));
     stage.down = both.narrow(/*dim=*/1, 0, a.size(0));
     stage.weights =
         gate_->weights_of_rows(both.narrow(/*dim=*/1, a.size(0), rows.size(0)), context);
   } else {
-    stage.down = at::linear(x, a);
+    stage.down = down();
     stage.weights = gate_->weights(gate_input(input, stage.down), context);
   }
   if (shared != nullptr) *shared = stage.weights;

@@ -131,6 +131,22 @@ void check_experts(const MixtureSpec& spec, const std::string& where) {
                  enum_name(experts.scale_by), ", expected rank");
 }
 
+void check_kernels(const ExpertsSpec& experts, const std::string& where) {
+  const std::vector<int64_t>& sizes = experts.kernel_sizes;
+  if (experts.kind != ExpertKind::kKronecker) {
+    LMOE_CHECK_ARG(sizes.empty(), where, ": mixture.experts.kernel_sizes cannot act: given kind ",
+                   enum_name(experts.kind), ", expected kronecker");
+    return;
+  }
+  LMOE_CHECK_ARG(static_cast<int64_t>(sizes.size()) == experts.count, where,
+                 ": mixture.experts.kernel_sizes needs one size for each expert: given ",
+                 sizes.size(), " sizes, expected ", experts.count);
+  for (const int64_t size : sizes) {
+    LMOE_CHECK_ARG(size >= 1 && size <= 1024, where, ": mixture.experts.kernel_sizes: given ", size,
+                   ", expected 1 to 1024");
+  }
+}
+
 void check_count_by_layer(const ExpertsSpec& experts, const std::string& where) {
   const std::vector<int64_t>& counts = experts.count_by_layer;
   if (counts.empty()) return;
@@ -181,6 +197,7 @@ void check_mixture(const MixtureSpec& spec, const std::string& where) {
   check_selection(spec, opening);
   check_gate(spec, opening);
   check_experts(spec, opening);
+  check_kernels(spec.experts, opening);
   check_count_by_layer(spec.experts, opening);
   check_scores(spec, opening);
   check_losses(spec, opening);

@@ -13,7 +13,8 @@ std::span<const EnumName<ExpertKind>> enum_names(ExpertKind) {
   static constexpr EnumName<ExpertKind> kNames[] = {{"lora", ExpertKind::kLora},
                                                     {"rank_one", ExpertKind::kRankOne},
                                                     {"shared_a", ExpertKind::kSharedA},
-                                                    {"core", ExpertKind::kCore}};
+                                                    {"core", ExpertKind::kCore},
+                                                    {"kronecker", ExpertKind::kKronecker}};
   return kNames;
 }
 
@@ -110,6 +111,7 @@ double MixtureSpec::scaling() const {
 std::vector<std::string> MixtureSpec::adapter_folders() const {
   if (experts.kind == ExpertKind::kRankOne) return {"ranks"};
   if (experts.kind == ExpertKind::kCore) return {"shared"};
+  if (experts.kind == ExpertKind::kKronecker) return {};
   return expert_names();
 }
 

@@ -1,7 +1,8 @@
 // A mixture is a sentence: the parts of the grammar as plain data.
 //
 //   attach      where?                       projection
-//   experts     what is mixed?               lora | rank_one | shared_a | core
+//   experts     what is mixed?               lora | rank_one | shared_a | core |
+//                                            kronecker
 //   gate        who decides, from what?      constant | input | block_input | rank_activation;
 //                                            linear | mlp; one per projection or one per block
 //   select      how many take part?          all | top_k
@@ -29,8 +30,9 @@ namespace lmoe::spec {
 enum class Attach { kProjection };
 /// kLora: own A [R, in] and B [out, R]. kRankOne: the same with R = 1, each rank of one adapter an
 /// expert. kSharedA: one A for all, own B. kCore: one A and one B for all, own core [R, R] between
-/// them.
-enum class ExpertKind { kLora, kRankOne, kSharedA, kCore };
+/// them. kKronecker: one A and one B for all, whose product is blown up by an own kernel [s, s]:
+/// (B A) ⊗ K.
+enum class ExpertKind { kLora, kRankOne, kSharedA, kCore, kKronecker };
 /// What alpha is divided by: the rank of an expert, the number of experts, the number that take
 /// part in a token, or nothing.
 enum class ScaleBy { kRank, kCount, kActive, kNone };
@@ -73,6 +75,8 @@ struct ExpertsSpec {
   /// Experts per site for equal groups of layers, bottom to top (MoLA's 2-4-6-8); empty: `count`
   /// everywhere. The largest entry is `count`.
   std::vector<int64_t> count_by_layer;
+  /// Sides of the kernels of `kronecker`, one per expert.
+  std::vector<int64_t> kernel_sizes;
   int64_t rank = 8;
   std::optional<double> alpha;  ///< default 2 x rank (l-moe.md)
   ScaleBy scale_by = ScaleBy::kRank;
@@ -92,6 +96,7 @@ struct ExpertsSpec {
     visit(field("count", count, "experts per site").range(1, 4096));
     visit(field("count_by_layer", count_by_layer,
                 "experts per site of equal groups of layers, bottom to top"));
+    visit(field("kernel_sizes", kernel_sizes, "sides of the kernels, one per expert; kronecker"));
     visit(field("rank", rank, "rank of each expert").range(1, 65536));
     visit(field("alpha", alpha, "numerator of the scaling; default 2 x rank").range(1e-6, 1e6));
     visit(field("scale_by", scale_by, "what alpha is divided by"));
@@ -197,7 +202,7 @@ struct MixtureSpec {
   /// Experts that take part in a token: k, or all.
   int64_t active_experts() const { return select.k.value_or(experts.count); }
   /// What lies under `experts/`, each a PEFT LoRA: one folder per expert, or, where experts are not
-  /// LoRAs of their own, one for all: "ranks" (rank_one), "shared" (core).
+  /// LoRAs of their own, one for all: "ranks" (rank_one), "shared" (core); none for kronecker.
   std::vector<std::string> adapter_folders() const;
   /// experts.names, or "expert0", "expert1", …
   std::vector<std::string> expert_names() const;

@@ -4,6 +4,25 @@
 
 namespace lmoe::spec {
 
+namespace {
+
+int64_t ceil_divide(int64_t value, int64_t by) { return (value + by - 1) / by; }
+
+/// One A and B as large as the smallest kernel asks; per token, `active` average experts.
+SiteCost kronecker_cost(const ExpertsSpec& experts, int64_t in, int64_t out, int64_t active) {
+  const std::vector<int64_t>& sizes = experts.kernel_sizes;
+  const int64_t least = *std::min_element(sizes.begin(), sizes.end());
+  int64_t kernels = 0, multiply_adds = 0;
+  for (const int64_t size : sizes) {
+    kernels += size * size;
+    multiply_adds += experts.rank * size * (ceil_divide(in, size) + size + ceil_divide(out, size));
+  }
+  return {experts.rank * (ceil_divide(in, least) + ceil_divide(out, least)) + kernels,
+          active * multiply_adds / static_cast<int64_t>(sizes.size())};
+}
+
+}  // namespace
+
 SiteCost experts_cost(const MixtureSpec& spec, int64_t in, int64_t out, int64_t experts) {
   const int64_t rank = spec.experts.rank;
   const int64_t active = std::min(spec.active_experts(), experts);
@@ -18,6 +37,8 @@ SiteCost experts_cost(const MixtureSpec& spec, int64_t in, int64_t out, int64_t 
       return {rank * (in + experts * out), rank * (in + active * out)};
     case ExpertKind::kCore:
       return {rank * (in + out) + experts * rank * rank, rank * (in + out) + active * rank * rank};
+    case ExpertKind::kKronecker:
+      return kronecker_cost(spec.experts, in, out, active);
   }
   return {};
 }

@@ -61,6 +61,13 @@ INSTANTIATE_TEST_SUITE_P(
         Variant{"comol", "{method: comol, experts: {count: 3, rank: 2}}"},
         Variant{"comol_without_core_routing",
                 "{method: comol, experts: {count: 3, rank: 2}, gate: {source: input}}"},
+        Variant{"ept",
+                "{method: ept, experts: {count: 3, rank: 2, kernel_sizes: [2, 3, 2]}, top_k: 2,"
+                " gate: {temperature: 0.5}}"},
+        Variant{"ept_dense_uneven_block",
+                "{method: ept, experts: {count: 4, rank: 2, kernel_sizes: [1, 4, 8, 2]},"
+                " select: {kind: all, k: null}, gate: {source: block_input, share: block, "
+                "temperature: 1}}"},
         Variant{"l_moe_o_and_up_block",
                 "{experts: {count: 3, rank: 2}, target_modules: [o_proj, up_proj],"
                 " gate: {source: block_input, share: block}}"}),

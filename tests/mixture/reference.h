@@ -115,6 +115,26 @@ inline Vector naive_weights(const spec::MixtureSpec& spec,
   return weights;
 }
 
+/// (B A) ⊗ K of one expert, cropped to [out, in].
+inline at::Tensor naive_kronecker(const spec::MixtureSpec& spec,
+                                  const mixture::ExpertBank& bank,
+                                  size_t target,
+                                  int64_t expert) {
+  const auto tensors = bank.other_tensors();
+  const at::Tensor a = tensors[3 * target].tensor, b = tensors[3 * target + 1].tensor;
+  const int64_t size = spec.experts.kernel_sizes[static_cast<size_t>(expert)];
+  int64_t first = 0;
+  for (int64_t i = 0; i < expert; ++i) {
+    const int64_t side = spec.experts.kernel_sizes[static_cast<size_t>(i)];
+    first += side * side;
+  }
+  const at::Tensor kernel = tensors[3 * target + 2].tensor.slice(0, first, first + size * size);
+  const int64_t in = bank.in(), out = bank.targets()[target].out;
+  const at::Tensor small =
+      at::matmul(b.slice(0, 0, (out + size - 1) / size), a.slice(1, 0, (in + size - 1) / size));
+  return at::kron(small, kernel.view({size, size})).slice(0, 0, out).slice(1, 0, in);
+}
+
 /// A_i and B_i of one expert, whatever the kind keeps of it; cores become part of B.
 inline mixture::ExpertFactors naive_factors(const spec::MixtureSpec& spec,
                                             const mixture::ExpertBank& bank,
@@ -130,10 +150,11 @@ inline mixture::ExpertFactors naive_factors(const spec::MixtureSpec& spec,
     }
     case spec::ExpertKind::kCore: {
       const mixture::ExpertFactors shared = bank.folder_factors(target, 0);
-      const at::Tensor cores = bank.other_tensors()[0].tensor;
-      const at::Tensor core = cores[static_cast<int64_t>(target) * bank.experts() + expert];
+      const at::Tensor core = bank.other_tensors()[target].tensor[expert];
       return {shared.a, at::matmul(shared.b, core), {}};
     }
+    case spec::ExpertKind::kKronecker:
+      return {at::eye(bank.in(), at::kDouble), naive_kronecker(spec, bank, target, expert), {}};
   }
   return {};
 }

@@ -10,6 +10,7 @@ std::vector<std::string> all_seven_projections();
 
 extern const MethodInfo kComol;
 extern const MethodInfo kDora;
+extern const MethodInfo kEpt;
 extern const MethodInfo kHydra;
 extern const MethodInfo kLMoe;
 extern const MethodInfo kLora;
