@@ -65,6 +65,8 @@ std::unique_ptr<ExpertBank> make_expert_bank(const spec::MixtureSpec& spec,
       return make_core_bank(spec, std::move(targets), shape, rng);
     case spec::ExpertKind::kKronecker:
       return make_kronecker_bank(spec, std::move(targets), shape, rng);
+    case spec::ExpertKind::kResidual:
+      return make_residual_bank(spec, std::move(targets), shape, rng);
   }
   return nullptr;
 }

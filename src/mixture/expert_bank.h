@@ -37,7 +37,8 @@ struct BankInput {
   at::Tensor x;             ///< [N, in] what the adapters read
   bool is_dropped = false;  ///< dropout has changed `x`
   at::Tensor down;          ///< A x [N, D], when the bank has an A
-  at::Tensor weights;       ///< [N, P or 1, E], or undefined for a constant weight of 1
+  at::Tensor weights;       ///< [N, P or 1, E], or undefined for a constant weight of 1;
+                            ///< of a tree gate [N, (P or 1) * Q, E], see gate_net.h
 };
 
 struct BankShape {
@@ -119,6 +120,11 @@ std::unique_ptr<ExpertBank> make_kronecker_bank(const spec::MixtureSpec&,
                                                 std::vector<BankTarget>,
                                                 const BankShape&,
                                                 Rng&);
+/// Levels of experts above each other.
+std::unique_ptr<ExpertBank> make_residual_bank(const spec::MixtureSpec&,
+                                               std::vector<BankTarget>,
+                                               const BankShape&,
+                                               Rng&);
 /// By `experts.kind`.
 std::unique_ptr<ExpertBank> make_expert_bank(const spec::MixtureSpec&,
                                              std::vector<BankTarget>,

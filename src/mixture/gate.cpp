@@ -15,9 +15,28 @@ namespace lmoe::mixture {
 std::unique_ptr<GateNet> make_gate_net(const spec::GateSpec& spec,
                                        const GateShape& shape,
                                        Rng& rng) {
-  return spec.net == spec::GateNet::kLinear ? make_linear_gate(spec, shape, rng)
-                                            : make_mlp_gate(spec, shape, rng);
+  switch (spec.net) {
+    case spec::GateNet::kLinear:
+      return make_linear_gate(spec, shape, rng);
+    case spec::GateNet::kMlp:
+      return make_mlp_gate(spec, shape, rng);
+    case spec::GateNet::kTree:
+      return make_tree_gate(spec, shape, rng);
+  }
+  return nullptr;
 }
+
+namespace {
+
+std::vector<SiteInfo> sites_of(const std::vector<SiteInfo>& owners, const GateNet& net) {
+  std::vector<SiteInfo> sites;
+  for (const SiteInfo& owner : owners)
+    for (const std::string& choice : net.choices())
+      sites.push_back({owner.name + choice, owner.layer});
+  return sites;
+}
+
+}  // namespace
 
 Gate::Gate(const spec::MixtureSpec& spec,
            std::vector<SiteInfo> sites,
@@ -25,7 +44,12 @@ Gate::Gate(const spec::MixtureSpec& spec,
            int64_t input_width,
            at::ScalarType dtype,
            Rng& rng)
-    : sites_(std::move(sites)),
+    : owners_(std::move(sites)),
+      net_(make_gate_net(
+          spec.gate,
+          {static_cast<int64_t>(owners_.size()), experts, spec.experts.levels, input_width, dtype},
+          rng)),
+      sites_(sites_of(owners_, *net_)),
       experts_(experts),
       input_width_(input_width),
       dtype_(dtype),
@@ -35,9 +59,7 @@ Gate::Gate(const spec::MixtureSpec& spec,
       bias_use_(spec.bias.use),
       bias_(bias_use_ == spec::BiasUse::kNone
                 ? at::Tensor()
-                : at::zeros({static_cast<int64_t>(sites_.size()), experts}, dtype)),
-      net_(make_gate_net(
-          spec.gate, {static_cast<int64_t>(sites_.size()), experts_, input_width, dtype}, rng)) {}
+                : at::zeros({static_cast<int64_t>(sites_.size()), experts}, dtype)) {}
 
 at::Tensor Gate::weights(const at::Tensor& input, nn::ForwardContext& context) const {
   return weights_of_logits(net_->logits(input.to(dtype_)), context);
@@ -82,7 +104,7 @@ void Gate::write_log(nn::RouterLog& log,
 
 std::vector<nn::NamedTensor> Gate::parameters() const {
   std::vector<std::string> names;
-  for (const SiteInfo& site : sites_) names.push_back(site.name);
+  for (const SiteInfo& owner : owners_) names.push_back(owner.name);
   std::vector<nn::NamedTensor> named;
   for (const StackedTensor& stacked : tensors())
     named.push_back({join_sites(names) + ".gate." + stacked.suffix, stacked.tensor});

@@ -166,9 +166,9 @@ void load_stacked(io::SafetensorsFile& file,
 void load_router(const Mixture& mixture, const fs::path& path) {
   const auto file = io::SafetensorsFile::open(path);
   for (const auto& gate : mixture.gates()) {
-    load_stacked(*file, gate->tensors(), static_cast<int64_t>(gate->sites().size()),
+    load_stacked(*file, gate->tensors(), static_cast<int64_t>(gate->owners().size()),
                  [&](size_t s, const std::string& suffix) {
-                   return router_tensor(gate->sites()[s].name, suffix);
+                   return router_tensor(gate->owners()[s].name, suffix);
                  });
   }
   for (const nn::NamedTensor& buffer : mixture.buffers())

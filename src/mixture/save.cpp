@@ -29,9 +29,9 @@ void save_router(const Mixture& mixture, const fs::path& path) {
   std::vector<io::TensorView> views;
   for (const auto& gate : mixture.gates()) {
     add_stacked(
-        gate->tensors(), static_cast<int64_t>(gate->sites().size()),
+        gate->tensors(), static_cast<int64_t>(gate->owners().size()),
         [&](size_t s, const std::string& suffix) {
-          return router_tensor(gate->sites()[s].name, suffix);
+          return router_tensor(gate->owners()[s].name, suffix);
         },
         views);
   }

@@ -95,9 +95,9 @@ void check_gate(const MixtureSpec& spec, const std::string& where) {
                  "gate.source ",
                  enum_name(gate.source),
                  ", expected block_input; hint: set mixture.gate.source to block_input");
-  LMOE_CHECK_ARG(gate.net == GateNet::kMlp || gate.hidden_size == defaults.hidden_size, where,
+  LMOE_CHECK_ARG(gate.net != GateNet::kLinear || gate.hidden_size == defaults.hidden_size, where,
                  ": mixture.gate.hidden_size cannot act: given ", gate.hidden_size,
-                 " with net linear, expected net mlp");
+                 " with net linear, expected net mlp or tree");
   LMOE_CHECK_ARG(gate.init == GateInit::kNormal || gate.init_range == defaults.init_range, where,
                  ": mixture.gate.init_range cannot act: given ", gate.init_range,
                  " with init kaiming_uniform, expected init normal");
@@ -145,6 +145,26 @@ void check_kernels(const ExpertsSpec& experts, const std::string& where) {
     LMOE_CHECK_ARG(size >= 1 && size <= 1024, where, ": mixture.experts.kernel_sizes: given ", size,
                    ", expected 1 to 1024");
   }
+}
+
+void check_levels(const MixtureSpec& spec, const std::string& where) {
+  const ExpertsSpec& experts = spec.experts;
+  const bool is_residual = experts.kind == ExpertKind::kResidual;
+  LMOE_CHECK_ARG(
+      is_residual == (spec.gate.net == GateNet::kTree), where,
+      ": mixture.gate.net tree and mixture.experts.kind residual need each other: given ",
+      enum_name(spec.gate.net), " and ", enum_name(experts.kind));
+  LMOE_CHECK_ARG(
+      is_residual || (experts.levels == 1 && experts.activation == ExpertActivation::kIdentity),
+      where, ": mixture.experts.levels and activation cannot act: given kind ",
+      enum_name(experts.kind), ", expected residual");
+  LMOE_CHECK_ARG(!is_residual || spec.has_gate(), where,
+                 ": mixture.experts.kind residual needs a gate: given gate.source constant");
+  int64_t leaves = 1;
+  for (int64_t level = 0; level < experts.levels && is_residual; ++level)
+    leaves = std::min<int64_t>(leaves * experts.count, int64_t{1} << 40);
+  LMOE_CHECK_ARG(leaves <= 4096, where, ": mixture.experts: given ", experts.levels, " levels of ",
+                 experts.count, " experts, expected at most 4096 paths from root to leaf");
 }
 
 void check_count_by_layer(const ExpertsSpec& experts, const std::string& where) {
@@ -198,6 +218,7 @@ void check_mixture(const MixtureSpec& spec, const std::string& where) {
   check_gate(spec, opening);
   check_experts(spec, opening);
   check_kernels(spec.experts, opening);
+  check_levels(spec, opening);
   check_count_by_layer(spec.experts, opening);
   check_scores(spec, opening);
   check_losses(spec, opening);

@@ -10,11 +10,17 @@ std::span<const EnumName<Attach>> enum_names(Attach) {
 }
 
 std::span<const EnumName<ExpertKind>> enum_names(ExpertKind) {
-  static constexpr EnumName<ExpertKind> kNames[] = {{"lora", ExpertKind::kLora},
-                                                    {"rank_one", ExpertKind::kRankOne},
-                                                    {"shared_a", ExpertKind::kSharedA},
-                                                    {"core", ExpertKind::kCore},
-                                                    {"kronecker", ExpertKind::kKronecker}};
+  static constexpr EnumName<ExpertKind> kNames[] = {
+      {"lora", ExpertKind::kLora},           {"rank_one", ExpertKind::kRankOne},
+      {"shared_a", ExpertKind::kSharedA},    {"core", ExpertKind::kCore},
+      {"kronecker", ExpertKind::kKronecker}, {"residual", ExpertKind::kResidual}};
+  return kNames;
+}
+
+std::span<const EnumName<ExpertActivation>> enum_names(ExpertActivation) {
+  static constexpr EnumName<ExpertActivation> kNames[] = {{"identity", ExpertActivation::kIdentity},
+                                                          {"tanh", ExpertActivation::kTanh},
+                                                          {"relu", ExpertActivation::kRelu}};
   return kNames;
 }
 
@@ -36,8 +42,8 @@ std::span<const EnumName<GateSource>> enum_names(GateSource) {
 }
 
 std::span<const EnumName<GateNet>> enum_names(GateNet) {
-  static constexpr EnumName<GateNet> kNames[] = {{"linear", GateNet::kLinear},
-                                                 {"mlp", GateNet::kMlp}};
+  static constexpr EnumName<GateNet> kNames[] = {
+      {"linear", GateNet::kLinear}, {"mlp", GateNet::kMlp}, {"tree", GateNet::kTree}};
   return kNames;
 }
 
@@ -111,7 +117,7 @@ double MixtureSpec::scaling() const {
 std::vector<std::string> MixtureSpec::adapter_folders() const {
   if (experts.kind == ExpertKind::kRankOne) return {"ranks"};
   if (experts.kind == ExpertKind::kCore) return {"shared"};
-  if (experts.kind == ExpertKind::kKronecker) return {};
+  if (experts.kind == ExpertKind::kKronecker || experts.kind == ExpertKind::kResidual) return {};
   return expert_names();
 }
 

@@ -2,9 +2,9 @@
 //
 //   attach      where?                       projection
 //   experts     what is mixed?               lora | rank_one | shared_a | core |
-//                                            kronecker
+//                                            kronecker | residual
 //   gate        who decides, from what?      constant | input | block_input | rank_activation;
-//                                            linear | mlp; one per projection or one per block
+//                                            linear | mlp | tree; one per projection or block
 //   select      how many take part?          all | top_k
 //   normalize   what becomes of weights?     softmax | softmax_selected | renormalize | sigmoid |
 //                                            sum_to_k | constant
@@ -31,15 +31,19 @@ enum class Attach { kProjection };
 /// kLora: own A [R, in] and B [out, R]. kRankOne: the same with R = 1, each rank of one adapter an
 /// expert. kSharedA: one A for all, own B. kCore: one A and one B for all, own core [R, R] between
 /// them. kKronecker: one A and one B for all, whose product is blown up by an own kernel [s, s]:
-/// (B A) ⊗ K.
-enum class ExpertKind { kLora, kRankOne, kSharedA, kCore, kKronecker };
+/// (B A) ⊗ K. kResidual: `levels` of experts with an own A and B each, where an expert also takes
+/// in what its children of the level below give; one projection on top of all (smore.md).
+enum class ExpertKind { kLora, kRankOne, kSharedA, kCore, kKronecker, kResidual };
+enum class ExpertActivation { kIdentity, kTanh, kRelu };
 /// What alpha is divided by: the rank of an expert, the number of experts, the number that take
 /// part in a token, or nothing.
 enum class ScaleBy { kRank, kCount, kActive, kNone };
 /// kInput: what the projection reads. kBlockInput: the normalised input of the attention or the
 /// MLP. kRankActivation: A x of the experts themselves.
 enum class GateSource { kConstant, kInput, kBlockInput, kRankActivation };
-enum class GateNet { kLinear, kMlp };
+/// kTree: from the root down, children are chosen by what the gate reads and the keys of their
+/// ancestors.
+enum class GateNet { kLinear, kMlp, kTree };
 /// kNormal: deviation init_range. kKaimingUniform: uniform in ±1/sqrt(width of the input), the
 /// default of a linear layer in PyTorch.
 enum class GateInit { kNormal, kKaimingUniform };
@@ -58,6 +62,7 @@ enum class BiasUse { kNone, kSelection, kScore };
 
 std::span<const EnumName<Attach>> enum_names(Attach);
 std::span<const EnumName<ExpertKind>> enum_names(ExpertKind);
+std::span<const EnumName<ExpertActivation>> enum_names(ExpertActivation);
 std::span<const EnumName<ScaleBy>> enum_names(ScaleBy);
 std::span<const EnumName<GateSource>> enum_names(GateSource);
 std::span<const EnumName<GateNet>> enum_names(GateNet);
@@ -77,6 +82,8 @@ struct ExpertsSpec {
   std::vector<int64_t> count_by_layer;
   /// Sides of the kernels of `kronecker`, one per expert.
   std::vector<int64_t> kernel_sizes;
+  int64_t levels = 1;  ///< of `residual`, each with `count` experts
+  ExpertActivation activation = ExpertActivation::kIdentity;  ///< of `residual`
   int64_t rank = 8;
   std::optional<double> alpha;  ///< default 2 x rank (l-moe.md)
   ScaleBy scale_by = ScaleBy::kRank;
@@ -97,6 +104,8 @@ struct ExpertsSpec {
     visit(field("count_by_layer", count_by_layer,
                 "experts per site of equal groups of layers, bottom to top"));
     visit(field("kernel_sizes", kernel_sizes, "sides of the kernels, one per expert; kronecker"));
+    visit(field("levels", levels, "levels of experts; residual").range(1, 8));
+    visit(field("activation", activation, "what an expert does to its output; residual"));
     visit(field("rank", rank, "rank of each expert").range(1, 65536));
     visit(field("alpha", alpha, "numerator of the scaling; default 2 x rank").range(1e-6, 1e6));
     visit(field("scale_by", scale_by, "what alpha is divided by"));
@@ -113,7 +122,8 @@ struct GateSpec {
   GateSource source = GateSource::kInput;
   GateNet net = GateNet::kLinear;
   GateShare share = GateShare::kProjection;
-  int64_t hidden_size = 64;  ///< width of the hidden layer of `mlp` (SiLU)
+  /// Width of the hidden layer of `mlp` (SiLU), of keys, queries and all else inside a `tree`.
+  int64_t hidden_size = 64;
   double temperature = 1.0;  ///< logits are divided by it
   GateInit init = GateInit::kNormal;
   double init_range = 0.02;  ///< standard deviation of the initial weights, with `normal`
@@ -123,7 +133,7 @@ struct GateSpec {
     visit(field("source", source, "what the gate reads"));
     visit(field("net", net, "form of the gate"));
     visit(field("share", share, "one gate per projection or per block"));
-    visit(field("hidden_size", hidden_size, "hidden width of an mlp gate").range(1, 65536));
+    visit(field("hidden_size", hidden_size, "hidden width of an mlp or tree").range(1, 65536));
     visit(field("temperature", temperature, "softmax temperature").range(1e-3, 1e3));
     visit(field("init", init, "initial gate weights"));
     visit(field("init_range", init_range, "standard deviation of the initial gate weights")
@@ -202,7 +212,8 @@ struct MixtureSpec {
   /// Experts that take part in a token: k, or all.
   int64_t active_experts() const { return select.k.value_or(experts.count); }
   /// What lies under `experts/`, each a PEFT LoRA: one folder per expert, or, where experts are not
-  /// LoRAs of their own, one for all: "ranks" (rank_one), "shared" (core); none for kronecker.
+  /// LoRAs of their own, one for all: "ranks" (rank_one), "shared" (core); none for kronecker
+  /// and residual.
   std::vector<std::string> adapter_folders() const;
   /// experts.names, or "expert0", "expert1", …
   std::vector<std::string> expert_names() const;

@@ -21,6 +21,33 @@ SiteCost kronecker_cost(const ExpertsSpec& experts, int64_t in, int64_t out, int
           active * multiply_adds / static_cast<int64_t>(sizes.size())};
 }
 
+/// Level l lifts to (l + 1) x count x rank numbers, once for each expert, and carries up what came
+/// from below once for each path.
+SiteCost residual_cost(const ExpertsSpec& experts, int64_t in, int64_t out) {
+  const int64_t step = experts.count * experts.rank, top = experts.levels * step;
+  int64_t lift = 0, carry = 0, carried = 0, paths = 1;
+  for (int64_t level = experts.levels - 1; level >= 0; --level) {
+    paths *= experts.count;
+    lift += step * (level + 1) * step;
+    carry += level * step * (level + 1) * step;
+    carried += paths * level * step * (level + 1) * step;
+  }
+  return {top * (in + out) + lift + carry, top * (in + out) + lift + carried};
+}
+
+/// Per depth of the tree: one hidden layer, shared by all parents, then the keys.
+SiteCost tree_cost(const MixtureSpec& spec, int64_t width, int64_t experts) {
+  const int64_t hidden = spec.gate.hidden_size;
+  SiteCost cost = {hidden * (width + 1), hidden * width};
+  int64_t parents = 1;
+  for (int64_t depth = 0; depth < spec.experts.levels; ++depth) {
+    cost.parameters += hidden * (hidden * (depth + 2) + 2 + experts);
+    cost.multiply_adds += hidden * hidden + parents * hidden * (hidden + experts);
+    parents *= experts;
+  }
+  return cost;
+}
+
 }  // namespace
 
 SiteCost experts_cost(const MixtureSpec& spec, int64_t in, int64_t out, int64_t experts) {
@@ -39,12 +66,15 @@ SiteCost experts_cost(const MixtureSpec& spec, int64_t in, int64_t out, int64_t 
       return {rank * (in + out) + experts * rank * rank, rank * (in + out) + active * rank * rank};
     case ExpertKind::kKronecker:
       return kronecker_cost(spec.experts, in, out, active);
+    case ExpertKind::kResidual:
+      return residual_cost(spec.experts, in, out);
   }
   return {};
 }
 
 SiteCost gate_cost(const MixtureSpec& spec, int64_t width, int64_t experts) {
   if (!spec.has_gate()) return {};
+  if (spec.gate.net == GateNet::kTree) return tree_cost(spec, width, experts);
   const int64_t hidden = spec.gate.hidden_size;
   const int64_t weights =
       spec.gate.net == GateNet::kMlp ? hidden * (width + experts) : width * experts;

@@ -68,6 +68,14 @@ INSTANTIATE_TEST_SUITE_P(
                 "{method: ept, experts: {count: 4, rank: 2, kernel_sizes: [1, 4, 8, 2]},"
                 " select: {kind: all, k: null}, gate: {source: block_input, share: block, "
                 "temperature: 1}}"},
+        Variant{"smore", "{method: smore, experts: {count: 3, rank: 2}, gate: {hidden_size: 3}}"},
+        Variant{"smore_dense_three_levels_block",
+                "{method: smore, experts: {count: 2, rank: 1, levels: 3, activation: identity},"
+                " select: {kind: all, k: null}, normalize: softmax, losses: [],"
+                " gate: {hidden_size: 3, source: block_input, share: block}}"},
+        Variant{"smore_one_level_biased",
+                "{method: smore, experts: {count: 3, rank: 2, levels: 1}, losses: [],"
+                " gate: {hidden_size: 3}, bias: {use: selection}}"},
         Variant{"l_moe_o_and_up_block",
                 "{experts: {count: 3, rank: 2}, target_modules: [o_proj, up_proj],"
                 " gate: {source: block_input, share: block}}"}),

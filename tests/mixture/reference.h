@@ -9,26 +9,9 @@
 #include <vector>
 
 #include "mixture/site_bank.h"
+#include "residual_reference.h"
 
 namespace lmoe::test {
-
-using Vector = std::vector<double>;
-
-inline Vector row(const at::Tensor& matrix, int64_t index) {
-  const at::Tensor values = matrix.detach()[index].to(at::kDouble).contiguous();
-  return Vector(values.data_ptr<double>(), values.data_ptr<double>() + values.numel());
-}
-
-inline Vector times(const at::Tensor& matrix, const Vector& x) {
-  Vector y;
-  for (int64_t i = 0; i < matrix.size(0); ++i) {
-    const Vector weights = row(matrix, i);
-    double sum = 0;
-    for (size_t j = 0; j < x.size(); ++j) sum += weights[j] * x[j];
-    y.push_back(sum);
-  }
-  return y;
-}
 
 inline Vector softmax(const Vector& logits) {
   const double largest = *std::max_element(logits.begin(), logits.end());
@@ -39,19 +22,20 @@ inline Vector softmax(const Vector& logits) {
   return p;
 }
 
-/// Logits of gate `g` of the stacked gates, before the temperature.
-inline Vector naive_logits(const spec::MixtureSpec& spec,
-                           const mixture::Gate& gate,
-                           int64_t g,
-                           const Vector& h) {
+/// Logits of the choices of gate `g` of the stacked gates, before the temperature.
+inline std::vector<Vector> naive_logits(const spec::MixtureSpec& spec,
+                                        const mixture::Gate& gate,
+                                        int64_t g,
+                                        const Vector& h) {
   const int64_t experts = gate.experts();
   const auto tensors = gate.tensors();
+  if (spec.gate.net == spec::GateNet::kTree) return NaiveTreeGate{spec, gate, g, h}.logits();
   if (spec.gate.net == spec::GateNet::kLinear)
-    return times(tensors[0].tensor.slice(0, g * experts, (g + 1) * experts), h);
+    return {times(tensors[0].tensor.slice(0, g * experts, (g + 1) * experts), h)};
   const int64_t width = spec.gate.hidden_size;
   Vector hidden = times(tensors[0].tensor.slice(0, g * width, (g + 1) * width), h);
   for (double& value : hidden) value /= 1 + std::exp(-value);
-  return times(tensors[1].tensor.slice(0, g * experts, (g + 1) * experts), hidden);
+  return {times(tensors[1].tensor.slice(0, g * experts, (g + 1) * experts), hidden)};
 }
 
 /// Scores of the experts in `left`; `bias` is empty without one.
@@ -155,6 +139,8 @@ inline mixture::ExpertFactors naive_factors(const spec::MixtureSpec& spec,
     }
     case spec::ExpertKind::kKronecker:
       return {at::eye(bank.in(), at::kDouble), naive_kronecker(spec, bank, target, expert), {}};
+    case spec::ExpertKind::kResidual:
+      break;  // see residual_reference.h
   }
   return {};
 }
@@ -206,6 +192,18 @@ inline Vector naive_delta(const spec::MixtureSpec& spec,
   return delta;
 }
 
+/// What projection `target` of the bank adds for one token, `choices` being the weights of each
+/// choice of its gate.
+inline Vector naive_delta_of_choices(const spec::MixtureSpec& spec,
+                                     const mixture::ExpertBank& bank,
+                                     size_t target,
+                                     const std::vector<Vector>& choices,
+                                     const Vector& x) {
+  if (spec.experts.kind == spec::ExpertKind::kResidual)
+    return NaiveResidual{spec, bank, target, choices, x}.delta();
+  return naive_delta(spec, bank, target, choices.front(), x);
+}
+
 /// What the gate of projection `target` reads for token `t`.
 inline Vector naive_gate_input(const spec::MixtureSpec& spec,
                                const mixture::ExpertBank& bank,
@@ -231,15 +229,19 @@ inline std::vector<at::Tensor> naive_forward(const spec::MixtureSpec& spec,
   for (size_t p = 0; p < bank.bank().targets().size(); ++p) {
     at::Tensor& output = outputs[bank.bank().targets()[p].linear];
     for (int64_t t = 0; t < x.size(0); ++t) {
-      Vector w = {disabled == 0 ? 0.0 : 1.0};
+      std::vector<Vector> choices = {{disabled == 0 ? 0.0 : 1.0}};
       if (bank.gate()) {
         const int64_t g = spec.gate.share == spec::GateShare::kBlock ? 0 : static_cast<int64_t>(p);
         const Vector h = naive_gate_input(spec, bank.bank(), p, row(x, t), row(block_input, t));
         const at::Tensor bias = bank.gate()->bias();
-        w = naive_weights(spec, naive_logits(spec, *bank.gate(), g, h),
-                          bias.defined() ? row(bias, g) : Vector(), disabled);
+        choices.clear();
+        for (const Vector& logits : naive_logits(spec, *bank.gate(), g, h)) {
+          const auto choice = g * naive_choice_count(spec) + static_cast<int64_t>(choices.size());
+          choices.push_back(
+              naive_weights(spec, logits, bias.defined() ? row(bias, choice) : Vector(), disabled));
+        }
       }
-      const Vector delta = naive_delta(spec, bank.bank(), p, w, row(x, t));
+      const Vector delta = naive_delta_of_choices(spec, bank.bank(), p, choices, row(x, t));
       output[t] += at::tensor(delta, at::kDouble);
     }
   }

@@ -17,5 +17,6 @@ extern const MethodInfo kLora;
 extern const MethodInfo kMola;
 extern const MethodInfo kRsLora;
 extern const MethodInfo kSmora;
+extern const MethodInfo kSmore;
 
 }  // namespace lmoe::spec
