@@ -5,6 +5,7 @@
 #include <limits>
 
 #include "base/error.h"
+#include "mixture/draw_experts.h"
 #include "mixture/normalize.h"
 #include "mixture/scores.h"
 #include "mixture/select.h"
@@ -62,7 +63,9 @@ Gate::Gate(const spec::MixtureSpec& spec,
                 : at::zeros({static_cast<int64_t>(sites_.size()), experts}, dtype)) {}
 
 at::Tensor Gate::weights(const at::Tensor& input, nn::ForwardContext& context) const {
-  return weights_of_logits(net_->logits(input.to(dtype_)), context);
+  // How likely a draw was is to change by the gate, not by the layers below that feed it.
+  const at::Tensor read = samples() ? input.detach() : input;
+  return weights_of_logits(net_->logits(read.to(dtype_)), context);
 }
 
 at::Tensor Gate::weights_of_rows(const at::Tensor& product, nn::ForwardContext& context) const {
@@ -79,26 +82,36 @@ at::Tensor Gate::weights_of_logits(at::Tensor logits, nn::ForwardContext& contex
                                -std::numeric_limits<double>::infinity());
   }
   const Scores scores = make_scores(logits, bias_, bias_use_, normalize_);
-  at::Tensor selected = select_experts(scores, select_);
+  Draw draw;
+  if (samples() && context.is_training) {
+    LMOE_CHECK_ARG(
+        context.dropout_rng != nullptr,
+        "[mixture] training with sampled experts needs a generator in the forward context");
+    draw = draw_experts(logits.detach(), *select_.k, *context.dropout_rng);
+  }
+  at::Tensor selected = draw.selected.defined() ? draw.selected : select_experts(scores, select_);
   if (selected.defined() && disables) selected = selected.logical_and(at::isfinite(logits));
   at::Tensor probabilities = scores.probabilities;
   at::Tensor weights = routing_weights(scores, selected, normalize_);
   if (disables && experts_ == 1)  // nobody is left: the base alone
     probabilities = weights = at::zeros_like(weights);
   if (context.router_log != nullptr)
-    write_log(*context.router_log, probabilities, weights, selected);
+    write_log(*context.router_log, probabilities, weights, selected,
+              draw.order.defined() ? log_probability(logits, draw.order) : at::Tensor());
   return weights;
 }
 
 void Gate::write_log(nn::RouterLog& log,
                      const at::Tensor& probabilities,
                      const at::Tensor& weights,
-                     const at::Tensor& selected) const {
+                     const at::Tensor& selected,
+                     const at::Tensor& log_draw) const {
   for (size_t g = 0; g < sites_.size(); ++g) {
     const auto index = static_cast<int64_t>(g);
     log.records.push_back({sites_[g].name, sites_[g].layer, probabilities.select(1, index),
                            weights.select(1, index),
-                           selected.defined() ? selected.select(1, index) : at::Tensor()});
+                           selected.defined() ? selected.select(1, index) : at::Tensor(),
+                           log_draw.defined() ? log_draw.select(1, index) : at::Tensor()});
   }
 }
 

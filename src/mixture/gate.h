@@ -26,7 +26,7 @@ class Gate {
 
   /// The rows to stack into a GEMM over the gate's input, or undefined (see GateNet), and the
   /// weights that follow from their product [N, G * E].
-  at::Tensor stackable_rows() const { return net_->stackable_rows(); }
+  at::Tensor stackable_rows() const { return samples() ? at::Tensor() : net_->stackable_rows(); }
   at::Tensor weights_of_rows(const at::Tensor& product, nn::ForwardContext& context) const;
 
   /// Of the projections or the block that each gate is for: whose tensors they are.
@@ -43,11 +43,13 @@ class Gate {
   const at::Tensor& bias() const { return bias_; }
 
  private:
+  bool samples() const { return select_.kind == spec::SelectKind::kSample; }
   at::Tensor weights_of_logits(at::Tensor logits, nn::ForwardContext& context) const;
   void write_log(nn::RouterLog& log,
                  const at::Tensor& probabilities,
                  const at::Tensor& weights,
-                 const at::Tensor& selected) const;
+                 const at::Tensor& selected,
+                 const at::Tensor& log_draw) const;
 
   std::vector<SiteInfo> owners_;
   std::unique_ptr<GateNet> net_;

@@ -8,7 +8,8 @@
 
 namespace lmoe::mixture {
 
-/// bool [..., E], or undefined when all take part. Among equal ranks the lower index comes first.
+/// bool [..., E], or undefined when all take part. With `sample` what is
+/// used outside of training: top-k. Among equal ranks the lower index comes first.
 at::Tensor select_experts(const Scores& scores, const spec::SelectSpec& select);
 
 }  // namespace lmoe::mixture

@@ -33,6 +33,7 @@ struct GateRecord {
   at::Tensor probabilities;  ///< [N, E] over all experts, sum to 1, float32
   at::Tensor weights;        ///< [N, E] after selection and normalisation
   at::Tensor selected;       ///< bool [N, E], or undefined when all experts take part
+  at::Tensor log_draw;  ///< [N] log probability of the ordered draw, where experts were sampled
 };
 
 /// Collects gates when asked: the trainer turns it into balance losses, evaluation into usage
@@ -47,7 +48,7 @@ struct ForwardContext {
   KvCache* kv_cache = nullptr;
   RouterLog* router_log = nullptr;
   bool is_training = false;    ///< dropout on
-  Rng* dropout_rng = nullptr;  ///< needed when training with dropout
+  Rng* dropout_rng = nullptr;  ///< needed when training with dropout or sampled experts
   int disabled_expert = -1;    ///< evaluation: this expert takes no part
   /// Gate weights that several projections of a block share, by gate; lives as long as this
   /// forward.

@@ -50,7 +50,22 @@ void check_names(const ExpertsSpec& experts, const std::string& where) {
   }
 }
 
+void check_sampling(const MixtureSpec& spec, const std::string& where) {
+  const bool samples = spec.select.kind == SelectKind::kSample;
+  LMOE_CHECK_ARG(samples || spec.select.rollouts == SelectSpec{}.rollouts, where,
+                 ": mixture.select.rollouts cannot act: given kind ", enum_name(spec.select.kind),
+                 ", expected sample");
+  LMOE_CHECK_ARG(
+      !samples || spec.normalize == Normalize::kConstant, where,
+      ": mixture.select.kind sample learns from which experts were drawn, not from their "
+      "weights: given normalize ",
+      enum_name(spec.normalize), ", expected constant");
+  LMOE_CHECK_ARG(!samples || spec.bias.use == BiasUse::kNone, where,
+                 ": mixture.bias cannot act with select.kind sample");
+}
+
 void check_selection(const MixtureSpec& spec, const std::string& where) {
+  check_sampling(spec, where);
   const SelectSpec& select = spec.select;
   if (select.kind == SelectKind::kAll) {
     LMOE_CHECK_ARG(!select.k, where, ": mixture.select.k cannot act: given k ",
@@ -58,7 +73,8 @@ void check_selection(const MixtureSpec& spec, const std::string& where) {
                    " with kind all, expected kind top_k; hint: set mixture.select.kind to top_k");
     return;
   }
-  LMOE_CHECK_ARG(select.k, where, ": mixture.select.kind top_k needs mixture.select.k");
+  LMOE_CHECK_ARG(select.k, where, ": mixture.select.kind ", enum_name(select.kind),
+                 " needs mixture.select.k");
   const std::vector<int64_t>& by_layer = spec.experts.count_by_layer;
   const int64_t fewest =
       by_layer.empty() ? spec.experts.count : *std::min_element(by_layer.begin(), by_layer.end());
@@ -126,9 +142,10 @@ void check_experts(const MixtureSpec& spec, const std::string& where) {
   LMOE_CHECK_ARG(!experts.use_dora || spec.apply == Apply::kDeltas, where,
                  ": mixture.experts.use_dora measures each expert's own B A: given apply factors, "
                  "expected deltas");
-  LMOE_CHECK_ARG(experts.scale_by == ScaleBy::kRank || !experts.use_rslora, where,
-                 ": mixture.experts.use_rslora divides by sqrt(rank): given scale_by ",
-                 enum_name(experts.scale_by), ", expected rank");
+  LMOE_CHECK_ARG(experts.scale_by == ScaleBy::kRank || experts.scale_by == ScaleBy::kActiveRank ||
+                     !experts.use_rslora,
+                 where, ": mixture.experts.use_rslora divides by sqrt(rank): given scale_by ",
+                 enum_name(experts.scale_by), ", expected rank or active_rank");
 }
 
 void check_kernels(const ExpertsSpec& experts, const std::string& where) {

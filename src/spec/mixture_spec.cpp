@@ -28,6 +28,7 @@ std::span<const EnumName<ScaleBy>> enum_names(ScaleBy) {
   static constexpr EnumName<ScaleBy> kNames[] = {{"rank", ScaleBy::kRank},
                                                  {"count", ScaleBy::kCount},
                                                  {"active", ScaleBy::kActive},
+                                                 {"active_rank", ScaleBy::kActiveRank},
                                                  {"none", ScaleBy::kNone}};
   return kNames;
 }
@@ -60,8 +61,8 @@ std::span<const EnumName<GateShare>> enum_names(GateShare) {
 }
 
 std::span<const EnumName<SelectKind>> enum_names(SelectKind) {
-  static constexpr EnumName<SelectKind> kNames[] = {{"all", SelectKind::kAll},
-                                                    {"top_k", SelectKind::kTopK}};
+  static constexpr EnumName<SelectKind> kNames[] = {
+      {"all", SelectKind::kAll}, {"top_k", SelectKind::kTopK}, {"sample", SelectKind::kSample}};
   return kNames;
 }
 
@@ -108,6 +109,10 @@ double MixtureSpec::scaling() const {
       return alpha / static_cast<double>(experts.count);
     case ScaleBy::kActive:
       return alpha / static_cast<double>(active_experts());
+    case ScaleBy::kActiveRank: {
+      const auto ranks = static_cast<double>(active_experts() * experts.rank);
+      return alpha / (experts.use_rslora ? std::sqrt(ranks) : ranks);
+    }
     case ScaleBy::kNone:
       return alpha;
   }

@@ -5,7 +5,7 @@
 //                                            kronecker | residual
 //   gate        who decides, from what?      constant | input | block_input | rank_activation;
 //                                            linear | mlp | tree; one per projection or block
-//   select      how many take part?          all | top_k
+//   select      how many take part?          all | top_k | sample
 //   normalize   what becomes of weights?     softmax | softmax_selected | renormalize | sigmoid |
 //                                            sum_to_k | constant
 //   apply       what is averaged?            deltas | factors
@@ -36,8 +36,8 @@ enum class Attach { kProjection };
 enum class ExpertKind { kLora, kRankOne, kSharedA, kCore, kKronecker, kResidual };
 enum class ExpertActivation { kIdentity, kTanh, kRelu };
 /// What alpha is divided by: the rank of an expert, the number of experts, the number that take
-/// part in a token, or nothing.
-enum class ScaleBy { kRank, kCount, kActive, kNone };
+/// part in a token, the ranks of these together, or nothing.
+enum class ScaleBy { kRank, kCount, kActive, kActiveRank, kNone };
 /// kInput: what the projection reads. kBlockInput: the normalised input of the attention or the
 /// MLP. kRankActivation: A x of the experts themselves.
 enum class GateSource { kConstant, kInput, kBlockInput, kRankActivation };
@@ -48,7 +48,9 @@ enum class GateNet { kLinear, kMlp, kTree };
 /// default of a linear layer in PyTorch.
 enum class GateInit { kNormal, kKaimingUniform };
 enum class GateShare { kProjection, kBlock };
-enum class SelectKind { kAll, kTopK };
+/// kSample: k drawn without replacement from the softmax while training, top-k otherwise; the gate
+/// learns from several forwards of each micro-batch by their losses (remix.md).
+enum class SelectKind { kAll, kTopK, kSample };
 /// kSoftmax: over all experts, kept as it is after selection. kSoftmaxSelected: over the selected
 /// logits. kRenormalize: softmax over all, then divided by what the selected ones sum to. kSigmoid:
 /// sigmoid of each logit, kept as it is. kSumToK: sigmoids scaled so that the selected ones sum to
@@ -143,12 +145,14 @@ struct GateSpec {
 
 struct SelectSpec {
   SelectKind kind = SelectKind::kAll;
-  std::optional<int64_t> k;  ///< with top_k only
+  std::optional<int64_t> k;  ///< with top_k and sample only
+  int64_t rollouts = 2;      ///< forwards of a micro-batch with `sample`; remix.md: 2 to 32
 
   template <class Visitor>
   void for_each_field(Visitor&& visit) {
     visit(field("kind", kind, "how many experts take part"));
-    visit(field("k", k, "experts per token, with top_k").range(1, 4096));
+    visit(field("k", k, "experts per token, with top_k or sample").range(1, 4096));
+    visit(field("rollouts", rollouts, "forwards of each micro-batch, with sample").range(2, 1024));
   }
 };
 

@@ -231,7 +231,8 @@ void rewrite_short_spellings(ConfigNode& section, const MixtureSpec& preset, Rea
   for (const Placement& placement : placements) {
     const std::string_view field = placement.spelling.field;
     if (field == "losses.0.coef") fill_in_losses(section, preset, placement);
-    if (field == "select.k" && find_field(section, "select.kind") == nullptr)
+    if (field == "select.k" && preset.select.kind == SelectKind::kAll &&
+        find_field(section, "select.kind") == nullptr)
       place_field(section, "select.kind", scalar("top_k", placement.value.where));
     place_field(section, field, placement.value);
   }

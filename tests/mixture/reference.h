@@ -73,7 +73,7 @@ inline Vector naive_weights(const spec::MixtureSpec& spec,
   for (size_t i = 0; i < order.size(); ++i) order[i] = i;
   std::stable_sort(order.begin(), order.end(),
                    [&](size_t a, size_t b) { return ranking[a] > ranking[b]; });
-  const bool sparse = spec.select.kind == spec::SelectKind::kTopK;
+  const bool sparse = spec.select.kind != spec::SelectKind::kAll;
   if (sparse) order.resize(std::min(order.size(), static_cast<size_t>(*spec.select.k)));
   double sum = 0;
   for (const size_t i : order) sum += scores[i];

@@ -15,6 +15,7 @@ extern const MethodInfo kHydra;
 extern const MethodInfo kLMoe;
 extern const MethodInfo kLora;
 extern const MethodInfo kMola;
+extern const MethodInfo kRemix;
 extern const MethodInfo kRsLora;
 extern const MethodInfo kSmora;
 extern const MethodInfo kSmore;
