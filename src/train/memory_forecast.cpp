@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "base/error.h"
+#include "spec/site_cost.h"
 
 namespace lmoe::train {
 namespace {
@@ -50,11 +51,6 @@ bool is_target(const spec::MixtureSpec& spec, const std::string& name) {
                      [&](const std::string& target) { return target.ends_with(name); });
 }
 
-int64_t gate_parameters(const spec::GateSpec& gate, int64_t in, int64_t count) {
-  if (gate.net == spec::GateNet::kLinear) return in * count;
-  return in * gate.hidden_size + gate.hidden_size * count;
-}
-
 /// Trained parameters of one layer, and the narrow activations per token that its experts keep: in
 /// the type of the frozen model, and in float32.
 struct LayerAdapters {
@@ -73,8 +69,10 @@ LayerAdapters adapters_of(const spec::MixtureSpec& spec,
   int last_group = -1;
   for (const Projection& p : projections(widths)) {
     if (!is_target(spec, p.name)) continue;
-    adapters.parameters += stacked * (p.in + p.out);
+    adapters.parameters += spec::experts_cost(spec, p.in, p.out, spec.experts.count).parameters;
     adapters.kept_per_token += stacked;  // A x
+    if (spec.experts.use_dora)           // the frozen output, and what multiplies it
+      adapters.kept_per_token += p.out * (spec.has_gate() ? 2 : 1);
     if (!spec.has_gate()) continue;
     // Gates work in float32: they share the product of A where the model does too, and keep a wide
     // copy of their input where it does not.
@@ -84,7 +82,7 @@ LayerAdapters adapters_of(const spec::MixtureSpec& spec,
     if (spec.gate.share == spec::GateShare::kBlock && seen) continue;
     seen = true;
     const int64_t in = spec.gate.source == spec::GateSource::kBlockInput ? widths.hidden : p.in;
-    adapters.parameters += gate_parameters(spec.gate, in, spec.experts.count);
+    adapters.parameters += spec::gate_cost(spec, in, spec.experts.count).parameters;
     if (!is_wide && p.group != last_group) adapters.kept_floats_per_token += in;
     last_group = p.group;
     adapters.kept_floats_per_token +=
