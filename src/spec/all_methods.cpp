@@ -12,8 +12,9 @@ std::vector<std::string> all_seven_projections() {
 
 std::span<const MethodInfo> all_methods() {
   // Explicit, because a static library drops objects that hold only initialisers.
-  static const std::array kMethods = {kLora,  kDora,  kRsLora, kLMoe,  kMola,  kSmora,
-                                      kHydra, kComol, kEpt,    kSmore, kRemix, kMoa};
+  static const std::array kMethods = {kLora,  kDora,  kRsLora,         kLMoe, kMola,
+                                      kSmora, kHydra, kComol,          kEpt,  kSmore,
+                                      kRemix, kMoa,   kLoraFactoryMola};
   return kMethods;
 }
 

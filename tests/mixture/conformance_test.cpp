@@ -69,6 +69,8 @@ INSTANTIATE_TEST_SUITE_P(
                 " select: {kind: all, k: null}, gate: {source: block_input, share: block, "
                 "temperature: 1}}"},
         Variant{"remix", "{method: remix, experts: {count: 4, rank: 2}, select: {k: 2}}"},
+        Variant{"lorafactory_mola",
+                "{method: lorafactory-mola, experts: {count: 4, count_by_layer: [4, 2], rank: 1}}"},
         Variant{"moa", "{method: moa, experts: {rank: 2}}"},
         Variant{"smore", "{method: smore, experts: {count: 3, rank: 2}, gate: {hidden_size: 3}}"},
         Variant{"smore_dense_three_levels_block",

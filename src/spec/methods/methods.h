@@ -14,6 +14,7 @@ extern const MethodInfo kEpt;
 extern const MethodInfo kHydra;
 extern const MethodInfo kLMoe;
 extern const MethodInfo kLora;
+extern const MethodInfo kLoraFactoryMola;
 extern const MethodInfo kMoa;
 extern const MethodInfo kMola;
 extern const MethodInfo kRemix;
