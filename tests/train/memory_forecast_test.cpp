@@ -13,8 +13,9 @@ using ::testing::HasSubstr;
 class ParameterCounts : public ::testing::TestWithParam<const char*> {};
 
 spec::MixtureSpec spec_of(const std::string& name) {
-  spec::MixtureSpec spec = spec::find_method(name == "lora" ? "lora" : "l-moe").preset();
-  if (spec.has_gate()) spec.experts.count = 3;
+  const bool is_method = name == "lora" || name == "dora" || name == "ept" || name == "smore";
+  spec::MixtureSpec spec = spec::find_method(is_method ? name : "l-moe").preset();
+  if (spec.has_gate() && name != "ept") spec.experts.count = 3;
   spec.experts.rank = 2;
   if (name == "mlp") spec.gate.net = spec::GateNet::kMlp;
   if (name == "block") {
@@ -39,7 +40,10 @@ TEST_P(ParameterCounts, AreThoseOfTheMixtureAndTheDecoder) {
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(All, ParameterCounts, ::testing::Values("lora", "l-moe", "block", "some"));
+INSTANTIATE_TEST_SUITE_P(
+    All,
+    ParameterCounts,
+    ::testing::Values("lora", "dora", "ept", "smore", "l-moe", "block", "some"));
 
 TEST(MemoryForecast, GrowsWithRowsAndTokens) {
   recipe::Recipe recipe = tiny_recipe("unused");
