@@ -40,25 +40,41 @@ void describe_tensors(Json& out, const io::WeightSource& source, bool with_list)
   if (with_list) out["tensors"] = std::move(list);
 }
 
-/// Every expert of a run, by name, and how many parameters they have together.
-void describe_experts(Json& out, const fs::path& folder) {
-  LMOE_CHECK_DATA(fs::is_directory(folder), "[inspect] ", folder.string(),
+std::vector<fs::path> entries_by_name(const fs::path& folder) {
+  std::vector<fs::path> paths;
+  if (!fs::exists(folder)) return paths;
+  for (const auto& entry : fs::directory_iterator(folder)) paths.push_back(entry.path());
+  std::sort(paths.begin(), paths.end());
+  return paths;
+}
+
+/// Every expert of a run, by name; what lies in experts.safetensors, which is all there is where
+/// experts are no LoRAs; and how many parameters these have together.
+void describe_experts(Json& out, const fs::path& run) {
+  const fs::path folder = run / "experts", others = run / "experts.safetensors";
+  LMOE_CHECK_DATA(fs::is_directory(folder) || fs::exists(others), "[inspect] ", folder.string(),
                   " is missing: given a run without it, expected a folder for each expert");
   Json experts = Json::array();
   int64_t parameters = 0;
-  for (const auto& entry : fs::directory_iterator(folder)) {
-    const io::LoraFolder expert = io::read_peft_folder(entry.path());
+  for (const fs::path& path : entries_by_name(folder)) {
+    const io::LoraFolder expert = io::read_peft_folder(path);
     int64_t size = 0;
-    for (const io::LoraPair& pair : expert.pairs) size += pair.a.elements() + pair.b.elements();
+    for (const io::LoraPair& pair : expert.pairs)
+      size +=
+          pair.a.elements() + pair.b.elements() + (pair.magnitude ? pair.magnitude->elements() : 0);
     parameters += size;
-    experts.push_back({{"name", entry.path().filename().string()},
+    experts.push_back({{"name", path.filename().string()},
                        {"rank", expert.config.rank},
                        {"alpha", expert.config.alpha},
                        {"modules", expert.pairs.size()},
                        {"parameters", size}});
   }
-  std::sort(experts.begin(), experts.end(),
-            [](const Json& a, const Json& b) { return a["name"] < b["name"]; });
+  if (fs::exists(others)) {
+    Json tensors = Json::object();
+    describe_tensors(tensors, *io::SafetensorsFile::open(others), /*with_list=*/false);
+    parameters += tensors["parameters"].get<int64_t>();
+    out["other_expert_tensors"] = std::move(tensors);
+  }
   out["experts"] = std::move(experts);
   out["expert_parameters"] = parameters;
 }
@@ -69,7 +85,7 @@ Json describe_run(const fs::path& folder, bool with_tensors) {
   if (is_complete) io::check_manifest(folder);
   const ConfigNode mixture = read_config_file(folder / "mixture.yaml");
   if (const ConfigNode* method = mixture.find("method")) out["method"] = method->scalar;
-  describe_experts(out, folder / "experts");
+  describe_experts(out, folder);
   if (fs::exists(folder / "router.safetensors")) {
     Json router = Json::object();
     describe_tensors(router, *io::SafetensorsFile::open(folder / "router.safetensors"),

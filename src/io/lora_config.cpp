@@ -14,8 +14,7 @@ constexpr size_t kMaxPatterns = 10'000;
 
 /// Features that change what an adapter computes. A value other than null, false or empty switches
 /// them on.
-constexpr const char* kUnsupportedFeatures[] = {"use_dora",
-                                                "use_qalora",
+constexpr const char* kUnsupportedFeatures[] = {"use_qalora",
                                                 "lora_bias",
                                                 "modules_to_save",
                                                 "layer_replication",
@@ -132,6 +131,7 @@ LoraConfig parse_lora_config(const Json& json, const std::string& file) {
   config.rank = reader.rank(reader.value("r", 8), "r");
   config.alpha = reader.alpha(reader.value("lora_alpha", 8), "lora_alpha");
   config.use_rslora = reader.boolean("use_rslora");
+  config.use_dora = reader.boolean("use_dora");
   config.target_modules = reader.target_modules();
   config.rank_pattern = reader.pattern<int64_t>(
       "rank_pattern",
@@ -155,7 +155,7 @@ Json lora_config_json(const LoraConfig& config) {
                {"fan_in_fan_out", false},
                {"init_lora_weights", true},
                {"use_rslora", config.use_rslora},
-               {"use_dora", false},
+               {"use_dora", config.use_dora},
                {"modules_to_save", nullptr},
                {"target_modules", config.target_modules},
                {"rank_pattern", Json::object()},

@@ -14,21 +14,26 @@ namespace {
 
 constexpr std::string_view kPrefix = "base_model.model.";
 
+enum class Part { kA, kB, kMagnitude };
+
 struct Factor {
   std::string module;
-  bool is_a = false;
+  Part part = Part::kA;
 };
 
-/// "base_model.model.model.layers.0.self_attn.q_proj.lora_A.default.weight" -> module and factor.
+/// "base_model.model.model.layers.0.self_attn.q_proj.lora_A.default.weight" -> module and part.
 std::optional<Factor> parse_key(std::string_view key) {
   if (key.substr(0, kPrefix.size()) == kPrefix) key.remove_prefix(kPrefix.size());
-  for (const bool is_a : {true, false}) {
-    const std::string marker = is_a ? ".lora_A." : ".lora_B.";
+  constexpr std::pair<std::string_view, Part> kMarkers[] = {
+      {".lora_A", Part::kA}, {".lora_B", Part::kB}, {".lora_magnitude_vector", Part::kMagnitude}};
+  for (const auto& [marker, part] : kMarkers) {
     const size_t at = key.find(marker);
     if (at == std::string_view::npos || at == 0) continue;
     const std::string_view rest = key.substr(at + marker.size());
-    if (rest == "weight" || rest == "default.weight")
-      return Factor{std::string(key.substr(0, at)), is_a};
+    // PEFT saves the magnitude without its in-memory name's ".weight".
+    const bool is_bare = part == Part::kMagnitude && (rest.empty() || rest == ".default");
+    if (is_bare || rest == ".weight" || rest == ".default.weight")
+      return Factor{std::string(key.substr(0, at)), part};
   }
   return std::nullopt;
 }
@@ -40,14 +45,19 @@ bool is_known_but_unsupported(const std::string& key) {
   return false;
 }
 
-struct Halves {
+struct Parts {
   const TensorView* a = nullptr;
   const TensorView* b = nullptr;
+  const TensorView* magnitude = nullptr;
+
+  const TensorView*& of(Part part) {
+    return part == Part::kA ? a : part == Part::kB ? b : magnitude;
+  }
 };
 
 /// Tensors by module. Throws for keys that are no LoRA factor and for two keys that mean the same.
-std::vector<std::pair<std::string, Halves>> collect(const WeightSource& source) {
-  std::vector<std::pair<std::string, Halves>> modules;
+std::vector<std::pair<std::string, Parts>> collect(const WeightSource& source) {
+  std::vector<std::pair<std::string, Parts>> modules;
   std::map<std::string, size_t> index;
   for (const std::string& key : source.names()) {
     const std::optional<Factor> factor = parse_key(key);
@@ -59,13 +69,19 @@ std::vector<std::pair<std::string, Halves>> collect(const WeightSource& source) 
     }
     const auto [entry, is_new] = index.emplace(factor->module, modules.size());
     if (is_new) modules.push_back({factor->module, {}});
-    Halves& halves = modules[entry->second].second;
-    const TensorView*& half = factor->is_a ? halves.a : halves.b;
-    LMOE_CHECK_DATA(half == nullptr, "[peft] ", source.description(), ": tensor ", key,
+    const TensorView*& part = modules[entry->second].second.of(factor->part);
+    LMOE_CHECK_DATA(part == nullptr, "[peft] ", source.description(), ": tensor ", key,
                     " is there twice, with and without prefix or adapter name");
-    half = source.find(key);
+    part = source.find(key);
   }
   return modules;
+}
+
+void check_floating(const TensorView& tensor, const std::string& where) {
+  const bool floating = tensor.dtype == DType::kF32 || tensor.dtype == DType::kF16 ||
+                        tensor.dtype == DType::kBF16 || tensor.dtype == DType::kF64;
+  LMOE_CHECK_DATA(floating, where, "tensor ", tensor.name, " has type ", dtype_name(tensor.dtype),
+                  ", expected floating point");
 }
 
 void check_factor(const TensorView& factor,
@@ -75,10 +91,7 @@ void check_factor(const TensorView& factor,
   if (factor.shape.size() == 4)
     fail(ErrorCode::kUnsupported, where, "tensor ", factor.name,
          " belongs to a convolution, which is not supported");
-  const bool floating = factor.dtype == DType::kF32 || factor.dtype == DType::kF16 ||
-                        factor.dtype == DType::kBF16 || factor.dtype == DType::kF64;
-  LMOE_CHECK_DATA(floating, where, "tensor ", factor.name, " has type ", dtype_name(factor.dtype),
-                  ", expected floating point");
+  check_floating(factor, where);
   const bool fits = factor.shape.size() == 2 && factor.shape[rank_axis] == rank &&
                     factor.shape[1 - rank_axis] > 0;
   const bool transposed = factor.shape.size() == 2 && factor.shape[1 - rank_axis] == rank;
@@ -86,6 +99,18 @@ void check_factor(const TensorView& factor,
       fits, where, "tensor ", factor.name, " has shape ", factor.shape_text(), ", expected ",
       rank_axis == 0 ? concat("[", rank, ", in]") : concat("[out, ", rank, "]"), " (rank ", rank,
       " in adapter_config.json)", transposed ? "; it looks transposed or swapped" : "");
+}
+
+/// A magnitude for every module of a DoRA, none for any other adapter.
+void check_magnitude(const LoraPair& pair, bool use_dora, const std::string& where) {
+  LMOE_CHECK_DATA(pair.magnitude.has_value() == use_dora, where, "module ", pair.module,
+                  use_dora ? " has no lora_magnitude_vector, but use_dora is true"
+                           : " has a lora_magnitude_vector, but use_dora is false");
+  if (!use_dora) return;
+  check_floating(*pair.magnitude, where);
+  LMOE_CHECK_DATA(pair.magnitude->shape == std::vector<int64_t>{pair.b.shape[0]}, where, "tensor ",
+                  pair.magnitude->name, " has shape ", pair.magnitude->shape_text(), ", expected [",
+                  pair.b.shape[0], "], one number for each row of lora_B");
 }
 
 /// Every target must have hit something, or the adapter would do less than it says.
@@ -121,13 +146,17 @@ LoraFolder read_peft_folder(const fs::path& folder) {
   result.config = parse_lora_config(read_json_file(config_path), config_path.string());
   result.storage = open_tensors(folder);
   const LoraScaling scaling(result.config);
-  for (const auto& [module, halves] : collect(*result.storage)) {
-    LMOE_CHECK_DATA(halves.a != nullptr && halves.b != nullptr, where, "module ", module,
-                    " has lora_", halves.a != nullptr ? "A but no lora_B" : "B but no lora_A");
+  for (const auto& [module, parts] : collect(*result.storage)) {
+    LMOE_CHECK_DATA(parts.a != nullptr && parts.b != nullptr, where, "module ", module, " has ",
+                    parts.a == nullptr && parts.b == nullptr ? "a lora_magnitude_vector alone"
+                    : parts.a != nullptr                     ? "lora_A but no lora_B"
+                                                             : "lora_B but no lora_A");
     const int64_t rank = scaling.rank(module);
-    check_factor(*halves.a, /*rank_axis=*/0, rank, where);
-    check_factor(*halves.b, /*rank_axis=*/1, rank, where);
-    result.pairs.push_back({module, *halves.a, *halves.b, scaling.scaling(module)});
+    check_factor(*parts.a, /*rank_axis=*/0, rank, where);
+    check_factor(*parts.b, /*rank_axis=*/1, rank, where);
+    result.pairs.push_back({module, *parts.a, *parts.b, scaling.scaling(module), {}});
+    if (parts.magnitude != nullptr) result.pairs.back().magnitude = *parts.magnitude;
+    check_magnitude(result.pairs.back(), result.config.use_dora, where);
   }
   LMOE_CHECK_DATA(!result.pairs.empty(), where, "no LoRA tensors");
   check_targets(result.config, result.pairs, where);
@@ -151,6 +180,11 @@ void write_peft_folder(const fs::path& folder,
     tensors.back().name = concat(kPrefix, pair.module, ".lora_A.weight");
     tensors.push_back(pair.b);
     tensors.back().name = concat(kPrefix, pair.module, ".lora_B.weight");
+    check_magnitude(pair, config.use_dora, where);
+    if (pair.magnitude) {
+      tensors.push_back(*pair.magnitude);
+      tensors.back().name = concat(kPrefix, pair.module, ".lora_magnitude_vector");
+    }
     if (config.target_modules.empty()) written.target_modules.push_back(pair.module);
   }
   check_targets(written, pairs, where);

@@ -1,11 +1,12 @@
 // A PEFT LoRA adapter folder: adapter_config.json and adapter_model.safetensors.
 //
 // Tensor keys are `base_model.model.<module path>.lora_A.weight` ([r, in]) and `.lora_B.weight`
-// ([out, r]).
+// ([out, r]); a DoRA has `.lora_magnitude_vector` ([out]) besides.
 #pragma once
 
 #include <filesystem>
 #include <memory>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -19,6 +20,7 @@ struct LoraConfig {
   int64_t rank = 8;
   double alpha = 8;
   bool use_rslora = false;
+  bool use_dora = false;
   std::vector<std::string> target_modules;
   /// Pattern -> value; the first pattern for which `(.*\.)?(pattern)$` matches a module wins.
   std::vector<std::pair<std::string, int64_t>> rank_pattern;
@@ -32,6 +34,7 @@ struct LoraPair {
   TensorView a;          ///< [r, in]
   TensorView b;          ///< [out, r]
   double scaling = 1.0;  ///< alpha / r, or alpha / sqrt(r), with the patterns applied
+  std::optional<TensorView> magnitude = {};  ///< [out] of a DoRA
 };
 
 struct LoraFolder {
@@ -40,7 +43,7 @@ struct LoraFolder {
   std::shared_ptr<WeightSource> storage;  ///< keeps the views alive
 };
 
-/// Strict: half pairs, other tensors, unsupported features that are switched on (DoRA, biases,
+/// Strict: half pairs, other tensors, unsupported features that are switched on (biases,
 /// modules_to_save, …), impossible ranks or alphas, swapped factors are errors that name the tensor
 /// or the key. Accepts a `.default.` infix and a missing `base_model.model.` prefix. Pickle files
 /// are refused. `target_modules` lists the modules themselves when the file has a regular

@@ -69,7 +69,8 @@ class Builder {
       for (const std::string& target : spec_.target_modules) {
         if (!is_target(linear, target)) continue;
         targets.push_back({block_site(group.layer(), group.block()) + "." + linear.name,
-                           linear.module_path, i, linear.weight.size(0)});
+                           linear.module_path, i, linear.weight.size(0), linear.weight,
+                           linear.bias});
         break;
       }
     }

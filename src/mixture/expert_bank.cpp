@@ -15,12 +15,8 @@ ExpertBank::ExpertBank(const spec::MixtureSpec& spec,
                        int64_t rows,
                        int64_t columns,
                        Rng& rng)
-    : targets_(std::move(targets)),
-      in_(shape.in),
-      experts_(shape.experts),
-      scaling_(spec.scaling()),
-      train_a_(spec.experts.train_a),
-      a_(zero_parameter({rows, shape.in}, shape.dtype)) {
+    : ExpertBank(spec, std::move(targets), shape) {
+  a_ = zero_parameter({rows, shape.in}, shape.dtype);
   if (spec.experts.a_density)
     fill_sparse(a_.detach(), *spec.experts.a_density, 1.0 / static_cast<double>(shape.experts),
                 rng);
@@ -31,21 +27,31 @@ ExpertBank::ExpertBank(const spec::MixtureSpec& spec,
     b_.push_back(zero_parameter({target.out, columns}, shape.dtype));
 }
 
+ExpertBank::ExpertBank(const spec::MixtureSpec& spec,
+                       std::vector<BankTarget> targets,
+                       const BankShape& shape)
+    : targets_(std::move(targets)),
+      in_(shape.in),
+      experts_(shape.experts),
+      scaling_(spec.scaling()) {}
+
 std::vector<at::Tensor> ExpertBank::ups(at::ScalarType dtype) const {
   std::vector<at::Tensor> converted;
   for (const at::Tensor& b : b_) converted.push_back(b.to(dtype));
   return converted;
 }
 
-std::vector<nn::NamedTensor> ExpertBank::parameters() const {
+std::string ExpertBank::joined_sites() const {
   std::vector<std::string> names;
   for (const BankTarget& target : targets_) names.push_back(target.site);
+  return join_sites(names);
+}
+
+std::vector<nn::NamedTensor> ExpertBank::parameters() const {
   std::vector<nn::NamedTensor> named;
-  if (train_a_) named.push_back({join_sites(names) + ".lora_A", a_});
+  if (train_a_) named.push_back({joined_sites() + ".lora_A", a_});
   for (size_t i = 0; i < targets_.size(); ++i)
     named.push_back({targets_[i].site + ".lora_B", b_[i]});
-  for (const StackedTensor& other : other_tensors())
-    named.push_back({join_sites(names) + "." + other.suffix, other.tensor});
   return named;
 }
 
@@ -55,12 +61,18 @@ std::unique_ptr<ExpertBank> make_expert_bank(const spec::MixtureSpec& spec,
                                              Rng& rng) {
   switch (spec.experts.kind) {
     case spec::ExpertKind::kLora:
+      if (spec.experts.use_dora) return make_dora_bank(spec, std::move(targets), shape, rng);
+      return make_lora_bank(spec, std::move(targets), shape, rng);
     case spec::ExpertKind::kRankOne:
       return make_lora_bank(spec, std::move(targets), shape, rng);
     case spec::ExpertKind::kSharedA:
       return make_shared_a_bank(spec, std::move(targets), shape, rng);
     case spec::ExpertKind::kCore:
       return make_core_bank(spec, std::move(targets), shape, rng);
+    case spec::ExpertKind::kKronecker:
+      return make_kronecker_bank(spec, std::move(targets), shape, rng);
+    case spec::ExpertKind::kResidual:
+      return make_residual_bank(spec, std::move(targets), shape, rng);
   }
   return nullptr;
 }

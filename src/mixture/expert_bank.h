@@ -12,7 +12,6 @@
 #include <vector>
 
 #include "base/rng.h"
-#include "mixture/stacked_tensor.h"
 #include "nn/projection.h"
 #include "spec/mixture_spec.h"
 
@@ -24,11 +23,22 @@ struct BankTarget {
   std::string module_path;  ///< "model.layers.3.self_attn.q_proj"
   size_t linear = 0;        ///< position in its group
   int64_t out = 0;
+  at::Tensor weight, bias;  ///< of the frozen projection
 };
 
 /// A [R, in] and B [out, R] of one adapter, views of the parameters.
 struct ExpertFactors {
   at::Tensor a, b;
+  at::Tensor magnitude;  ///< [out] of a DoRA, else undefined
+};
+
+/// What a group's socket hands to its bank.
+struct BankInput {
+  at::Tensor x;             ///< [N, in] what the adapters read
+  bool is_dropped = false;  ///< dropout has changed `x`
+  at::Tensor down;          ///< A x [N, D], when the bank has an A
+  at::Tensor weights;       ///< [N, P or 1, E], or undefined for a constant weight of 1;
+                            ///< of a tree gate [N, (P or 1) * Q, E], see gate_net.h
 };
 
 struct BankShape {
@@ -44,21 +54,21 @@ class ExpertBank {
   int64_t in() const { return in_; }
   int64_t experts() const { return experts_; }
   double scaling() const { return scaling_; }
-  const at::Tensor& a() const { return a_; }                       ///< [D, in]
+  /// [D, in]; undefined for kinds that do not begin with A x.
+  const at::Tensor& a() const { return a_; }
   const at::Tensor& b(size_t target) const { return b_[target]; }  ///< [out, columns]
 
-  /// `outputs[p]` is y_p [N, out_p], changed in place and returned. `down` is A x [N, D], `weights`
-  /// [N, P or 1, E], or undefined for a constant weight of 1.
-  virtual std::vector<at::Tensor> project(const at::Tensor& down,
-                                          const at::Tensor& weights,
+  /// `outputs[p]` is y_p [N, out_p] of the frozen projection, bias included; it may be changed in
+  /// place. Returns the adapted outputs.
+  virtual std::vector<at::Tensor> project(const BankInput& input,
                                           const std::vector<at::Tensor>& outputs) const = 0;
   /// What of `target` lies in the folder at position `folder` of spec.adapter_folders().
   virtual ExpertFactors folder_factors(size_t target, int64_t folder) const = 0;
-  /// Trained tensors besides A and B, stacked over the targets; they lie in experts.safetensors.
-  virtual std::vector<StackedTensor> other_tensors() const { return {}; }
+  /// What experts.safetensors keeps, as one tensor or more for each target: "<site>.core", …
+  virtual std::vector<nn::NamedTensor> other_tensors() const { return {}; }
   /// What is trained: "layers.3.self_attn.q_proj+k_proj.lora_A",
   /// "layers.3.self_attn.q_proj.lora_B", …
-  std::vector<nn::NamedTensor> parameters() const;
+  virtual std::vector<nn::NamedTensor> parameters() const;
 
  protected:
   /// A [rows, in] uniform in ±1/sqrt(in), PEFT's default, or sparse; each B [out, columns] zero.
@@ -68,6 +78,12 @@ class ExpertBank {
              int64_t rows,
              int64_t columns,
              Rng& rng);
+  /// Without A and B.
+  ExpertBank(const spec::MixtureSpec& spec,
+             std::vector<BankTarget> targets,
+             const BankShape& shape);
+  /// The sites of all targets as one: "layers.3.self_attn.q_proj+k_proj".
+  std::string joined_sites() const;
   /// The B's in the type the base computes in.
   std::vector<at::Tensor> ups(at::ScalarType dtype) const;
   int64_t projections() const { return static_cast<int64_t>(targets_.size()); }
@@ -86,6 +102,11 @@ std::unique_ptr<ExpertBank> make_lora_bank(const spec::MixtureSpec&,
                                            std::vector<BankTarget>,
                                            const BankShape&,
                                            Rng&);
+/// LoRAs with `use_dora`: own A, own B and an own magnitude of each output.
+std::unique_ptr<ExpertBank> make_dora_bank(const spec::MixtureSpec&,
+                                           std::vector<BankTarget>,
+                                           const BankShape&,
+                                           Rng&);
 /// One A, own B's.
 std::unique_ptr<ExpertBank> make_shared_a_bank(const spec::MixtureSpec&,
                                                std::vector<BankTarget>,
@@ -96,6 +117,16 @@ std::unique_ptr<ExpertBank> make_core_bank(const spec::MixtureSpec&,
                                            std::vector<BankTarget>,
                                            const BankShape&,
                                            Rng&);
+/// One A, one B, blown up by a small square kernel for each expert.
+std::unique_ptr<ExpertBank> make_kronecker_bank(const spec::MixtureSpec&,
+                                                std::vector<BankTarget>,
+                                                const BankShape&,
+                                                Rng&);
+/// Levels of experts above each other.
+std::unique_ptr<ExpertBank> make_residual_bank(const spec::MixtureSpec&,
+                                               std::vector<BankTarget>,
+                                               const BankShape&,
+                                               Rng&);
 /// By `experts.kind`.
 std::unique_ptr<ExpertBank> make_expert_bank(const spec::MixtureSpec&,
                                              std::vector<BankTarget>,

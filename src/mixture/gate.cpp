@@ -5,6 +5,7 @@
 #include <limits>
 
 #include "base/error.h"
+#include "mixture/draw_experts.h"
 #include "mixture/gate_noise.h"
 #include "mixture/normalize.h"
 #include "mixture/select.h"
@@ -16,8 +17,17 @@ namespace {
 
 Rng& generator(const nn::ForwardContext& context) {
   LMOE_CHECK_ARG(context.dropout_rng != nullptr,
-                 "[route] training with gate noise needs a generator in the forward context");
+                 "[route] training with gate noise or sampled experts needs a generator in the forward "
+                 "context");
   return *context.dropout_rng;
+}
+
+std::vector<SiteInfo> sites_of(const std::vector<SiteInfo>& owners, const GateNet& net) {
+  std::vector<SiteInfo> sites;
+  for (const SiteInfo& owner : owners)
+    for (const std::string& choice : net.choices())
+      sites.push_back({owner.name + choice, owner.layer});
+  return sites;
 }
 
 }  // namespace
@@ -32,6 +42,8 @@ std::unique_ptr<GateNet> make_gate_net(const spec::GateSpec& spec,
       return make_mlp_gate(spec, shape, rng);
     case spec::GateNet::kSelf:
       return make_self_gate(spec);
+    case spec::GateNet::kTree:
+      return make_tree_gate(spec, shape, rng);
   }
   return nullptr;
 }
@@ -42,7 +54,12 @@ Gate::Gate(const spec::MixtureSpec& spec,
            int64_t input_width,
            at::ScalarType dtype,
            Rng& rng)
-    : sites_(std::move(sites)),
+    : owners_(std::move(sites)),
+      net_(make_gate_net(
+          spec.gate,
+          {static_cast<int64_t>(owners_.size()), experts, spec.experts.levels, input_width, dtype},
+          rng)),
+      sites_(sites_of(owners_, *net_)),
       experts_(experts),
       input_width_(input_width),
       dtype_(dtype),
@@ -54,12 +71,11 @@ Gate::Gate(const spec::MixtureSpec& spec,
       bias_use_(spec.bias.use),
       bias_(bias_use_ == spec::BiasUse::kNone
                 ? at::Tensor()
-                : at::zeros({static_cast<int64_t>(sites_.size()), experts}, dtype)),
-      net_(make_gate_net(
-          spec.gate, {static_cast<int64_t>(sites_.size()), experts_, input_width, dtype}, rng)) {}
+                : at::zeros({static_cast<int64_t>(sites_.size()), experts}, dtype)) {}
 
 at::Tensor Gate::weights(const at::Tensor& input, nn::ForwardContext& context) const {
-  at::Tensor read = input.to(dtype_);
+  // How likely a draw was is to change by the gate, not by the layers below that feed it.
+  at::Tensor read = (samples() ? input.detach() : input).to(dtype_);
   if (jitter_ > 0.0 && context.is_training) read = jitter(read, jitter_, generator(context));
   if (bias_use_ == spec::BiasUse::kActivation) read = read + bias_;
   return weights_of_logits(net_->logits(read), context);
@@ -81,7 +97,10 @@ at::Tensor Gate::weights_of_logits(at::Tensor logits, nn::ForwardContext& contex
                                -std::numeric_limits<double>::infinity());
   }
   Scores scores = make_scores(logits, bias_, bias_use_, normalize_);
-  at::Tensor selected = select_experts(scores, select_);
+  Draw draw;
+  if (samples() && context.is_training)
+    draw = draw_experts(logits.detach(), *select_.k, generator(context));
+  at::Tensor selected = draw.selected.defined() ? draw.selected : select_experts(scores, select_);
   if (selected.defined() && disables) selected = selected.logical_and(at::isfinite(logits));
   const bool takes_all = select_.inference_only && context.is_training;
   at::Tensor weights = routing_weights(scores, takes_all ? at::Tensor() : selected, normalize_);
@@ -92,7 +111,9 @@ at::Tensor Gate::weights_of_logits(at::Tensor logits, nn::ForwardContext& contex
   }
   if (disables && experts_ == 1)  // nobody is left: the base alone
     scores.probabilities = weights = at::zeros_like(weights);
-  if (context.router_log != nullptr) write_log(*context.router_log, scores, weights, selected);
+  if (context.router_log != nullptr)
+    write_log(*context.router_log, scores, weights, selected,
+              draw.order.defined() ? log_probability(logits, draw.order) : at::Tensor());
   return weights;
 }
 
@@ -103,7 +124,7 @@ at::Tensor Gate::weights_by_task(int64_t tokens, nn::ForwardContext& context) co
   if (context.router_log != nullptr) {
     Scores scores;
     scores.logits = scores.probabilities = weights;
-    write_log(*context.router_log, scores, weights, weights.gt(0));
+    write_log(*context.router_log, scores, weights, weights.gt(0), {});
   }
   return weights;
 }
@@ -117,25 +138,27 @@ void Gate::log_uniform(nn::RouterLog& log, int64_t tokens) const {
     // Ties go to the first experts; each token starts to count at another one.
     for (int64_t t = 0; t < tokens; ++t) selected[t] = selected[t].roll(t, /*dims=*/-1);
   }
-  write_log(log, scores, routing_weights(scores, selected, normalize_), selected);
+  write_log(log, scores, routing_weights(scores, selected, normalize_), selected, {});
 }
 
 void Gate::write_log(nn::RouterLog& log,
                      const Scores& scores,
                      const at::Tensor& weights,
-                     const at::Tensor& selected) const {
+                     const at::Tensor& selected,
+                     const at::Tensor& log_draw) const {
   for (size_t g = 0; g < sites_.size(); ++g) {
     const auto index = static_cast<int64_t>(g);
     log.records.push_back({sites_[g].name, sites_[g].layer, scores.probabilities.select(1, index),
                            weights.select(1, index),
                            selected.defined() ? selected.select(1, index) : at::Tensor(),
-                           scores.logits.select(1, index)});
+                           scores.logits.select(1, index),
+                           log_draw.defined() ? log_draw.select(1, index) : at::Tensor()});
   }
 }
 
 std::vector<nn::NamedTensor> Gate::parameters() const {
   std::vector<std::string> names;
-  for (const SiteInfo& site : sites_) names.push_back(site.name);
+  for (const SiteInfo& owner : owners_) names.push_back(owner.name);
   std::vector<nn::NamedTensor> named;
   for (const StackedTensor& stacked : tensors())
     named.push_back({join_sites(names) + ".gate." + stacked.suffix, stacked.tensor});

@@ -13,7 +13,7 @@ namespace lmoe::mixture {
 
 class Gate {
  public:
-  /// One gate per site, all with inputs of width `input_width`.
+  /// One gate per given site, all with inputs of width `input_width`.
   Gate(const spec::MixtureSpec& spec,
        std::vector<SiteInfo> sites,
        int64_t experts,
@@ -21,8 +21,8 @@ class Gate {
        at::ScalarType dtype,
        Rng& rng);
 
-  /// Routing weights [N, G, E] of `input` [N, D], or [N, G, D] when each gate reads its own, in the
-  /// parameters' precision; what was decided also goes to the context's router log.
+  /// Routing weights [N, G * Q, E] of `input` [N, D], or [N, G, D] when each gate reads its own, in
+  /// the parameters' precision; what was decided also goes to the context's router log.
   at::Tensor weights(const at::Tensor& input, nn::ForwardContext& context) const;
 
   /// Adds what the gates would log if they were undecided and chose all experts equally often:
@@ -35,27 +35,34 @@ class Gate {
   /// The rows to stack into a GEMM over the gate's input, or undefined (see GateNet), and the
   /// weights that follow from their product [N, G * E].
   at::Tensor stackable_rows() const {
-    return jitter_ > 0.0 ? at::Tensor() : net_->stackable_rows();
+    return jitter_ > 0.0 || samples() ? at::Tensor() : net_->stackable_rows();
   }
   at::Tensor weights_of_rows(const at::Tensor& product, nn::ForwardContext& context) const;
 
+  /// Of the projections or the block that each gate is for: whose tensors they are.
+  const std::vector<SiteInfo>& owners() const { return owners_; }
+  /// Of each choice, as the router log has them: the owners, but for trees.
   const std::vector<SiteInfo>& sites() const { return sites_; }
   int64_t experts() const { return experts_; }
   int64_t input_width() const { return input_width_; }
-  /// Stacked over the sites.
+  /// Stacked over the owners.
   std::vector<StackedTensor> tensors() const { return net_->tensors(); }
   /// "layers.3.self_attn.q_proj+k_proj+v_proj.gate.weight", …
   std::vector<nn::NamedTensor> parameters() const;
-  /// [G, E], moved by SelectionCounts and never by a gradient; undefined without `bias.use`.
+  /// [G * Q, E], moved by SelectionCounts and never by a gradient; undefined without `bias.use`.
   const at::Tensor& bias() const { return bias_; }
 
  private:
+  bool samples() const { return select_.kind == spec::SelectKind::kSample; }
   at::Tensor weights_of_logits(at::Tensor logits, nn::ForwardContext& context) const;
   void write_log(nn::RouterLog& log,
                  const Scores& scores,
                  const at::Tensor& weights,
-                 const at::Tensor& selected) const;
+                 const at::Tensor& selected,
+                 const at::Tensor& log_draw) const;
 
+  std::vector<SiteInfo> owners_;
+  std::unique_ptr<GateNet> net_;
   std::vector<SiteInfo> sites_;
   int64_t experts_, input_width_;
   at::ScalarType dtype_;
@@ -64,7 +71,6 @@ class Gate {
   spec::Normalize normalize_;
   spec::BiasUse bias_use_;
   at::Tensor bias_;
-  std::unique_ptr<GateNet> net_;
 };
 
 }  // namespace lmoe::mixture

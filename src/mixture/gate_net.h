@@ -1,12 +1,14 @@
 // The form of a gate: values of `gate.net`.
 //
 // G gates of one group of projections (q, k, v of one layer) are stacked by rows and run as one.
-// Legend: N tokens, D input width, E experts, M hidden width.
+// Legend: N tokens, D input width, E experts, M hidden width, Q choices of one gate: 1, or one for
+// each group of siblings of a tree.
 #pragma once
 
 #include <ATen/core/Tensor.h>
 
 #include <memory>
+#include <string>
 #include <vector>
 
 #include "base/rng.h"
@@ -18,17 +20,19 @@ namespace lmoe::mixture {
 class GateNet {
  public:
   virtual ~GateNet() = default;
-  /// input [N, D], or [N, G, D] when each gate reads its own -> [N, G, E]
+  /// input [N, D], or [N, G, D] when each gate reads its own -> [N, G * Q, E]
   virtual at::Tensor logits(const at::Tensor& input) const = 0;
   /// Trained; names in router.safetensors after "<site>.gate.".
   virtual std::vector<StackedTensor> tensors() const = 0;
+  /// What follows a gate's site in the names of its Q choices.
+  virtual std::vector<std::string> choices() const { return {""}; }
   /// [G * E, D] when the logits are these rows times the input and nothing else, so that they can
   /// ride along in another GEMM over the same input; else undefined.
   virtual at::Tensor stackable_rows() const { return {}; }
 };
 
 struct GateShape {
-  int64_t gates = 1, experts = 1, input_width = 0;
+  int64_t gates = 1, experts = 1, levels = 1, input_width = 0;
   at::ScalarType dtype = at::kFloat;
 };
 
@@ -38,6 +42,10 @@ std::unique_ptr<GateNet> make_linear_gate(const spec::GateSpec&, const GateShape
 std::unique_ptr<GateNet> make_mlp_gate(const spec::GateSpec&, const GateShape&, Rng&);
 /// input [N, G, E] itself, after `gate.activation`; no parameters.
 std::unique_ptr<GateNet> make_self_gate(const spec::GateSpec&);
+/// Keys [E, M] of each level; queries from the input and the keys of the ancestors by a layer of
+/// width M (ReLU), biases everywhere. Choices root first, siblings in the order of their paths:
+/// "", ".under0", ".under1", … ".under0.1".
+std::unique_ptr<GateNet> make_tree_gate(const spec::GateSpec&, const GateShape&, Rng&);
 /// By `gate.net`.
 std::unique_ptr<GateNet> make_gate_net(const spec::GateSpec&, const GateShape&, Rng&);
 

@@ -35,7 +35,7 @@ at::Tensor gate_parameter(
   if (spec.init == spec::GateInit::kKaimingUniform)
     fill_uniform(tensor, 1.0 / std::sqrt(static_cast<double>(width)), rng);
   else
-    fill(tensor, [&] { return spec.init_range * rng.normal(); });
+    fill_normal(tensor, spec.init_range, rng);
   return tensor.requires_grad_(true);
 }
 
@@ -61,6 +61,10 @@ void fill_sparse(at::Tensor tensor, double density, double deviation, Rng& rng) 
     for (size_t i = 0; i < count; ++i) values[columns[i]] = deviation * rng.normal();
   }
   tensor.copy_(filled);
+}
+
+void fill_normal(at::Tensor tensor, double deviation, Rng& rng) {
+  fill(tensor, [&] { return deviation * rng.normal(); });
 }
 
 }  // namespace lmoe::mixture

@@ -42,6 +42,7 @@ void check_expert_folders(const spec::MixtureSpec& spec, const fs::path& folder)
                     " is missing: mixture.yaml asks for ", names.size(), " adapters, \"", name,
                     "\" among them");
   }
+  if (names.empty() && !fs::exists(folder)) return;
   for (const auto& entry : fs::directory_iterator(folder)) {
     const std::string name = entry.path().filename().string();
     LMOE_CHECK_DATA(std::find(names.begin(), names.end(), name) != names.end(), "[load_mixture] ",
@@ -61,6 +62,11 @@ class AdapterLoader {
   }
 
   void load() {
+    const bool use_dora = mixture_.spec().experts.use_dora;
+    LMOE_CHECK_DATA(folder_.config.use_dora == use_dora, where_, "use_dora is ",
+                    folder_.config.use_dora ? "true" : "false",
+                    " in adapter_config.json, expected ", use_dora ? "true" : "false",
+                    " as in mixture.yaml");
     check_modules();
     for_each_target([&](const ExpertBank& bank, size_t t) {
       const io::LoraPair& pair = *by_module_.at(bank.targets()[t].module_path);
@@ -68,6 +74,7 @@ class AdapterLoader {
       check_pair(pair, bank, factors);
       copy_a(pair, factors.a);
       nn::copy_from_view(pair.b, factors.b);
+      if (pair.magnitude) nn::copy_from_view(*pair.magnitude, factors.magnitude);
     });
   }
 
@@ -109,6 +116,11 @@ class AdapterLoader {
     };
     check(pair.a, factors.a, "lora_A");
     check(pair.b, factors.b, "lora_B");
+    if (pair.magnitude) {
+      LMOE_CHECK_DATA(pair.magnitude->shape[0] == factors.magnitude.size(0), where_, pair.module,
+                      ".lora_magnitude_vector has ", pair.magnitude->shape[0],
+                      " numbers, expected ", factors.magnitude.size(0), kOtherBase);
+    }
     LMOE_CHECK_DATA(std::abs(pair.scaling - bank.scaling()) <= 1e-9 * bank.scaling(), where_,
                     pair.module, " has scaling ", pair.scaling,
                     " in adapter_config.json, expected ", bank.scaling(), " as in mixture.yaml");
@@ -161,9 +173,9 @@ void load_router(const Mixture& mixture, const fs::path& path) {
   if (!has_any) return;
   const auto file = io::SafetensorsFile::open(path);
   for (const auto& gate : mixture.gates()) {
-    load_stacked(*file, gate->tensors(), static_cast<int64_t>(gate->sites().size()),
+    load_stacked(*file, gate->tensors(), static_cast<int64_t>(gate->owners().size()),
                  [&](size_t s, const std::string& suffix) {
-                   return router_tensor(gate->sites()[s].name, suffix);
+                   return router_tensor(gate->owners()[s].name, suffix);
                  });
   }
   for (const nn::NamedTensor& buffer : mixture.buffers())
@@ -172,24 +184,38 @@ void load_router(const Mixture& mixture, const fs::path& path) {
 }
 
 void load_other_tensors(const Mixture& mixture, const fs::path& path) {
-  const bool has_any = mixture.spec().experts.kind == spec::ExpertKind::kCore;
-  LMOE_CHECK_DATA(has_any || !fs::exists(path), "[load_mixture] ", path.string(),
+  std::vector<nn::NamedTensor> wanted;
+  for (const auto& site : mixture.banks())
+    for (const nn::NamedTensor& other : site->bank().other_tensors()) wanted.push_back(other);
+  LMOE_CHECK_DATA(!wanted.empty() || !fs::exists(path), "[load_mixture] ", path.string(),
                   " is there, but mixture.yaml has experts.kind ",
                   enum_name(mixture.spec().experts.kind));
-  if (!has_any) return;
+  if (wanted.empty()) return;
   const auto file = io::SafetensorsFile::open(path);
-  for (const auto& site : mixture.banks()) {
-    const ExpertBank& bank = site->bank();
-    load_stacked(
-        *file, bank.other_tensors(), static_cast<int64_t>(bank.targets().size()),
-        [&](size_t s, const std::string& suffix) { return bank.targets()[s].site + "." + suffix; });
-  }
+  for (const nn::NamedTensor& own : wanted)
+    nn::copy_from_view(file->claim(own.name, own.tensor.sizes().vec()), own.tensor);
   file->check_all_claimed("load_mixture");
 }
 
 /// Gradient checks train in float64; everything else is float32.
-at::ScalarType parameter_type(const io::LoraFolder& folder) {
-  return folder.pairs.front().a.dtype == io::DType::kF64 ? at::kDouble : at::kFloat;
+at::ScalarType parameter_type(const fs::path& folder, const std::vector<std::string>& adapters) {
+  const auto file = io::SafetensorsFile::open(
+      adapters.empty() ? other_tensors_file(folder)
+                       : experts_folder(folder) / adapters.front() / "adapter_model.safetensors");
+  const std::vector<std::string> names = file->names();
+  const bool is_double = !names.empty() && file->find(names.front())->dtype == io::DType::kF64;
+  return is_double ? at::kDouble : at::kFloat;
+}
+
+std::unique_ptr<Mixture> fresh_mixture(const spec::MixtureSpec& spec,
+                                       const std::vector<nn::ProjectionGroup*>& groups,
+                                       at::ScalarType dtype,
+                                       const fs::path& folder) {
+  try {
+    return std::make_unique<Mixture>(spec, groups, /*seed=*/0, dtype);
+  } catch (const Error& error) {
+    fail(ErrorCode::kCorruptData, "[load_mixture] ", folder.string(), ": ", error.what());
+  }
 }
 
 }  // namespace
@@ -199,18 +225,11 @@ std::unique_ptr<Mixture> Mixture::load(const fs::path& folder,
   const spec::MixtureSpec spec = load_spec(spec_file(folder));
   check_expert_folders(spec, experts_folder(folder));
   const std::vector<std::string> names = spec.adapter_folders();
-  std::unique_ptr<Mixture> mixture;
+  std::unique_ptr<Mixture> mixture =
+      fresh_mixture(spec, groups, parameter_type(folder, names), folder);
   for (size_t i = 0; i < names.size(); ++i) {
     const fs::path path = experts_folder(folder) / names[i];
-    io::LoraFolder adapter = io::read_peft_folder(path);
-    if (!mixture) {
-      try {
-        mixture = std::make_unique<Mixture>(spec, groups, /*seed=*/0, parameter_type(adapter));
-      } catch (const Error& error) {
-        fail(ErrorCode::kCorruptData, "[load_mixture] ", folder.string(), ": ", error.what());
-      }
-    }
-    AdapterLoader(*mixture, std::move(adapter), path, static_cast<int64_t>(i)).load();
+    AdapterLoader(*mixture, io::read_peft_folder(path), path, static_cast<int64_t>(i)).load();
   }
   load_router(*mixture, router_file(folder));
   load_other_tensors(*mixture, other_tensors_file(folder));

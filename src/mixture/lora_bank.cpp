@@ -21,17 +21,18 @@ class LoraBank : public ExpertBank {
         folder_rank_(spec.experts.kind == spec::ExpertKind::kRankOne ? shape.experts
                                                                      : spec.experts.rank) {}
 
-  std::vector<at::Tensor> project(const at::Tensor& down,
-                                  const at::Tensor& weights,
+  std::vector<at::Tensor> project(const BankInput& input,
                                   const std::vector<at::Tensor>& outputs) const override {
-    return mix_and_project(down, weights, ups(down.scalar_type()), outputs, apply_, scaling());
+    return mix_and_project(input.down, input.weights, ups(input.down.scalar_type()), outputs,
+                           apply_, scaling());
   }
 
   ExpertFactors folder_factors(size_t target, int64_t folder) const override {
     const int64_t own_rows = a().size(0) / projections();
     const int64_t first_row = static_cast<int64_t>(target) * own_rows + folder * folder_rank_;
     return {a().narrow(/*dim=*/0, first_row, folder_rank_),
-            b(target).narrow(/*dim=*/1, folder * folder_rank_, folder_rank_)};
+            b(target).narrow(/*dim=*/1, folder * folder_rank_, folder_rank_),
+            {}};
   }
 
  private:

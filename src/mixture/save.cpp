@@ -29,9 +29,9 @@ void save_router(const Mixture& mixture, const fs::path& path) {
   std::vector<io::TensorView> views;
   for (const auto& gate : mixture.gates()) {
     add_stacked(
-        gate->tensors(), static_cast<int64_t>(gate->sites().size()),
+        gate->tensors(), static_cast<int64_t>(gate->owners().size()),
         [&](size_t s, const std::string& suffix) {
-          return router_tensor(gate->sites()[s].name, suffix);
+          return router_tensor(gate->owners()[s].name, suffix);
         },
         views);
   }
@@ -44,11 +44,8 @@ void save_router(const Mixture& mixture, const fs::path& path) {
 void save_other_tensors(const std::vector<std::shared_ptr<SiteBank>>& banks, const fs::path& path) {
   std::vector<io::TensorView> views;
   for (const auto& site : banks) {
-    const ExpertBank& bank = site->bank();
-    add_stacked(
-        bank.other_tensors(), static_cast<int64_t>(bank.targets().size()),
-        [&](size_t s, const std::string& suffix) { return bank.targets()[s].site + "." + suffix; },
-        views);
+    for (const nn::NamedTensor& other : site->bank().other_tensors())
+      views.push_back(nn::view_of(other.name, other.tensor));
   }
   if (!views.empty()) io::write_safetensors(path, views, {{"format", "pt"}});
 }
@@ -66,13 +63,19 @@ void save_adapter(const spec::MixtureSpec& spec,
     for (size_t t = 0; t < bank.targets().size(); ++t) {
       const ExpertFactors factors = bank.folder_factors(t, index);
       storage.push_back(factors.b.detach().contiguous());
-      pairs.push_back({bank.targets()[t].module_path, nn::view_of("lora_A", factors.a),
-                       nn::view_of("lora_B", storage.back()), bank.scaling()});
+      pairs.push_back({bank.targets()[t].module_path,
+                       nn::view_of("lora_A", factors.a),
+                       nn::view_of("lora_B", storage.back()),
+                       bank.scaling(),
+                       {}});
+      if (factors.magnitude.defined())
+        pairs.back().magnitude = nn::view_of("lora_magnitude_vector", factors.magnitude);
     }
   }
   io::LoraConfig config;
   config.rank = pairs.front().a.shape[0];
   config.use_rslora = spec.experts.use_rslora;
+  config.use_dora = spec.experts.use_dora;
   config.alpha = spec.experts.scale_by == spec::ScaleBy::kRank
                      ? spec.experts.effective_alpha()
                      : spec.scaling() * static_cast<double>(config.rank);

@@ -44,6 +44,7 @@ at::Tensor select_experts(const Scores& scores, const spec::SelectSpec& select) 
     case spec::SelectKind::kAll:
       return {};
     case spec::SelectKind::kTopK:
+    case spec::SelectKind::kSample:
       return top_k(scores.ranking, *select.k);
     case spec::SelectKind::kTopP:
       return top_p(scores, select);

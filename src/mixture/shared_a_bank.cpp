@@ -21,12 +21,12 @@ class SharedABank : public ExpertBank {
                    rng),
         rank_(spec.experts.rank) {}
 
-  std::vector<at::Tensor> project(const at::Tensor& down,
-                                  const at::Tensor& weights,
+  std::vector<at::Tensor> project(const BankInput& input,
                                   const std::vector<at::Tensor>& outputs) const override {
+    const at::Tensor& down = input.down;
     const int64_t tokens = down.size(0);
     const at::Tensor u = down.reshape({tokens, projections(), 1, rank_});
-    const at::Tensor w = weights.to(u.scalar_type()).unsqueeze(/*dim=*/-1);
+    const at::Tensor w = input.weights.to(u.scalar_type()).unsqueeze(/*dim=*/-1);
     const at::Tensor v =
         (w * u).reshape({tokens, projections() * experts() * rank_});  // v_i = w_i u
     return mix_and_project(v, {}, ups(down.scalar_type()), outputs, spec::Apply::kDeltas,
@@ -35,7 +35,8 @@ class SharedABank : public ExpertBank {
 
   ExpertFactors folder_factors(size_t target, int64_t folder) const override {
     return {a().narrow(/*dim=*/0, static_cast<int64_t>(target) * rank_, rank_),
-            b(target).narrow(/*dim=*/1, folder * rank_, rank_)};
+            b(target).narrow(/*dim=*/1, folder * rank_, rank_),
+            {}};
   }
 
  private:

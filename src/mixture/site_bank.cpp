@@ -26,44 +26,54 @@ std::vector<at::Tensor> SiteBank::apply(const nn::SocketInput& input,
                                         std::vector<at::Tensor> outputs,
                                         nn::ForwardContext& context) {
   if (!gate_ && context.disabled_expert >= 0) return outputs;
-  const Stage stage = down_and_route(input, context);
+  const BankInput stage = down_and_route(input, context);
   std::vector<at::Tensor> adapted;
   for (const BankTarget& target : bank_->targets())
     adapted.push_back(std::move(outputs[target.linear]));
-  adapted = bank_->project(stage.down, stage.weights, adapted);
+  adapted = bank_->project(stage, adapted);
   for (size_t p = 0; p < adapted.size(); ++p)
     outputs[bank_->targets()[p].linear] = std::move(adapted[p]);
   return outputs;
 }
 
-SiteBank::Stage SiteBank::down_and_route(const nn::SocketInput& input,
-                                         nn::ForwardContext& context) const {
+BankInput SiteBank::down_and_route(const nn::SocketInput& input,
+                                   nn::ForwardContext& context) const {
   at::Tensor x = adapter_input(input.x, context);
+  const bool is_masked = !input.x.is_same(x);
   if (detach_input_) x = x.detach();
-  const at::Tensor a = bank_->a().to(x.scalar_type());
-  if (!gate_) return {at::linear(x, a), {}};
+  const at::Tensor a = bank_->a().defined() ? bank_->a().to(x.scalar_type()) : at::Tensor();
+  const auto down = [&] { return a.defined() ? at::linear(x, a) : at::Tensor(); };
+  BankInput stage = {x, is_masked, {}, {}};
+  if (!gate_) {
+    stage.down = down();
+    return stage;
+  }
   at::Tensor* shared =
       share_ == spec::GateShare::kBlock ? &context.shared_gates[gate_.get()] : nullptr;
-  if (shared != nullptr && shared->defined()) return {at::linear(x, a), *shared};
+  if (shared != nullptr && shared->defined()) {
+    stage.down = down();
+    stage.weights = *shared;
+    return stage;
+  }
 
   if (context.is_training && context.progress < hard_until_) {
-    const at::Tensor weights = gate_->weights_by_task(x.size(0), context);
-    if (shared != nullptr) *shared = weights;
-    return {at::linear(x, a), weights};
+    stage.down = down();
+    stage.weights = gate_->weights_by_task(x.size(0), context);
+    if (shared != nullptr) *shared = stage.weights;
+    return stage;
   }
   const at::Tensor rows = gate_->stackable_rows();
   const bool reads_x =
       source_ == spec::GateSource::kInput
-          ? input.x.is_same(x)
+          ? !stage.is_dropped
           : source_ == spec::GateSource::kBlockInput && input.block_input.is_same(x);
-  Stage stage;
-  if (rows.defined() && reads_x && rows.scalar_type() == x.scalar_type()) {
+  if (a.defined() && rows.defined() && reads_x && rows.scalar_type() == x.scalar_type()) {
     const at::Tensor both = at::linear(x, at::cat({a, rows}));
     stage.down = both.narrow(/*dim=*/1, 0, a.size(0));
     stage.weights =
         gate_->weights_of_rows(both.narrow(/*dim=*/1, a.size(0), rows.size(0)), context);
   } else {
-    stage.down = at::linear(x, a);
+    stage.down = down();
     stage.weights = gate_->weights(gate_input(input, stage.down, context), context);
   }
   if (shared != nullptr) *shared = stage.weights;

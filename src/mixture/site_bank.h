@@ -33,12 +33,9 @@ class SiteBank : public nn::ProjectionDelta {
   void check_fits(const nn::ProjectionGroup& group) const;
 
  private:
-  struct Stage {
-    at::Tensor down;     ///< A x [N, D]
-    at::Tensor weights;  ///< [N, P or 1, E], or undefined for a constant weight of 1
-  };
-  /// One GEMM for both when the gate is linear and reads what the adapters read.
-  Stage down_and_route(const nn::SocketInput& input, nn::ForwardContext& context) const;
+  /// One GEMM for A x and the gate's logits when the gate is linear and reads what the adapters
+  /// read.
+  BankInput down_and_route(const nn::SocketInput& input, nn::ForwardContext& context) const;
   /// What the gate reads: [N, width], or A x of each projection [N, P, D / P].
   at::Tensor gate_input(const nn::SocketInput& input,
                         const at::Tensor& down,

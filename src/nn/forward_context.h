@@ -35,6 +35,7 @@ struct GateRecord {
   at::Tensor weights;        ///< [N, E] after selection and normalisation
   at::Tensor selected;       ///< bool [N, E], or undefined when all experts take part
   at::Tensor logits;         ///< [N, E], temperature applied
+  at::Tensor log_draw;  ///< [N] log probability of the ordered draw, where experts were sampled
 };
 
 /// Collects gates when asked: the trainer turns it into balance losses, evaluation into usage
@@ -50,7 +51,7 @@ struct ForwardContext {
   KvCache* kv_cache = nullptr;
   RouterLog* router_log = nullptr;
   bool is_training = false;    ///< dropout on
-  Rng* dropout_rng = nullptr;  ///< needed when training with dropout or noise
+  Rng* dropout_rng = nullptr;  ///< needed when training with dropout, noise or sampled experts
   double progress = 1.0;       ///< share of the training that is done
   int disabled_expert = -1;    ///< evaluation: this expert takes no part
   /// Gate weights that several projections of a block share, by gate; lives as long as this

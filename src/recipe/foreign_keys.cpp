@@ -37,7 +37,6 @@ constexpr Refusal kRefusals[] = {
     {"gradient_checkpointing", "false", kNotBuilt, kCheckpointing},
     {"grad_checkpoint", "false", kNotBuilt, kCheckpointing},
     {"enable_activation_checkpointing", "false", kNotBuilt, kCheckpointing},
-    {"use_dora", "false", kNotBuilt, "DoRA is not built"},
     {"rank_pattern", "", kNotBuilt, "ranks that differ by module are not built"},
     {"alpha_pattern", "", kNotBuilt, "alphas that differ by module are not built"},
     {"modules_to_save", "", kNotBuilt, "training whole modules is not built"},

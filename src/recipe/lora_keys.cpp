@@ -123,6 +123,7 @@ ConfigNode mixture_section(const ConfigNode& tree, ReadReport& report) {
       {"lora_alpha", {"experts", "alpha"}},
       {"lora_dropout", {"experts", "dropout"}},
       {"use_rslora", {"experts", "use_rslora"}},
+      {"use_dora", {"experts", "use_dora"}},
       {"lora_target_modules", {"target_modules"}}};
   for (const auto& [key, path] : moves) {
     if (const ConfigNode* value = given(tree, key)) place(section, path, key, *value);

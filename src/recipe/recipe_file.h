@@ -17,6 +17,7 @@ struct LoraKeys {
   std::optional<double> lora_alpha;
   std::optional<double> lora_dropout;
   std::optional<bool> use_rslora;
+  std::optional<bool> use_dora;
   std::optional<std::vector<std::string>> lora_target_modules;
   std::optional<bool> lora_target_linear;
 
@@ -42,6 +43,7 @@ struct LoraKeys {
               .range(0.0, 0.95)
               .alias("dropout"));
     visit(field("use_rslora", use_rslora, "mixture.experts.use_rslora").section(section));
+    visit(field("use_dora", use_dora, "mixture.experts.use_dora").section(section));
     visit(field("lora_target_modules", lora_target_modules,
                 "mixture.target_modules: suffixes of projections, or all-linear")
               .section(section)

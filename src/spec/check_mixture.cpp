@@ -78,9 +78,9 @@ void check_gate(const MixtureSpec& spec, const std::string& where) {
                  "gate.source ",
                  enum_name(gate.source),
                  ", expected block_input; hint: set mixture.gate.source to block_input");
-  LMOE_CHECK_ARG(gate.net == GateNet::kMlp || gate.hidden_size == defaults.hidden_size, where,
+  LMOE_CHECK_ARG(gate.net != GateNet::kLinear || gate.hidden_size == defaults.hidden_size, where,
                  ": mixture.gate.hidden_size cannot act: given ", gate.hidden_size,
-                 " with net linear, expected net mlp");
+                 " with net linear, expected net mlp or tree");
   LMOE_CHECK_ARG(gate.init == GateInit::kNormal || gate.init_range == defaults.init_range, where,
                  ": mixture.gate.init_range cannot act: given ", gate.init_range,
                  " with init kaiming_uniform, expected init normal");
@@ -106,9 +106,53 @@ void check_experts(const MixtureSpec& spec, const std::string& where) {
   LMOE_CHECK_ARG(spec.apply == Apply::kDeltas || has_own_factors, where,
                  ": mixture.apply factors averages A and B of the experts: given experts.kind ",
                  enum_name(experts.kind), ", expected lora or rank_one");
-  LMOE_CHECK_ARG(experts.scale_by == ScaleBy::kRank || !experts.use_rslora, where,
-                 ": mixture.experts.use_rslora divides by sqrt(rank): given scale_by ",
-                 enum_name(experts.scale_by), ", expected rank");
+  LMOE_CHECK_ARG(
+      !experts.use_dora || experts.kind == ExpertKind::kLora, where,
+      ": mixture.experts.use_dora needs experts with an A and a B of their own: given kind ",
+      enum_name(experts.kind), ", expected lora");
+  LMOE_CHECK_ARG(!experts.use_dora || spec.apply == Apply::kDeltas, where,
+                 ": mixture.experts.use_dora measures each expert's own B A: given apply factors, "
+                 "expected deltas");
+  LMOE_CHECK_ARG(experts.scale_by == ScaleBy::kRank || experts.scale_by == ScaleBy::kActiveRank ||
+                     !experts.use_rslora,
+                 where, ": mixture.experts.use_rslora divides by sqrt(rank): given scale_by ",
+                 enum_name(experts.scale_by), ", expected rank or active_rank");
+}
+
+void check_kernels(const ExpertsSpec& experts, const std::string& where) {
+  const std::vector<int64_t>& sizes = experts.kernel_sizes;
+  if (experts.kind != ExpertKind::kKronecker) {
+    LMOE_CHECK_ARG(sizes.empty(), where, ": mixture.experts.kernel_sizes cannot act: given kind ",
+                   enum_name(experts.kind), ", expected kronecker");
+    return;
+  }
+  LMOE_CHECK_ARG(static_cast<int64_t>(sizes.size()) == experts.count, where,
+                 ": mixture.experts.kernel_sizes needs one size for each expert: given ",
+                 sizes.size(), " sizes, expected ", experts.count);
+  for (const int64_t size : sizes) {
+    LMOE_CHECK_ARG(size >= 1 && size <= 1024, where, ": mixture.experts.kernel_sizes: given ", size,
+                   ", expected 1 to 1024");
+  }
+}
+
+void check_levels(const MixtureSpec& spec, const std::string& where) {
+  const ExpertsSpec& experts = spec.experts;
+  const bool is_residual = experts.kind == ExpertKind::kResidual;
+  LMOE_CHECK_ARG(
+      is_residual == (spec.gate.net == GateNet::kTree), where,
+      ": mixture.gate.net tree and mixture.experts.kind residual need each other: given ",
+      enum_name(spec.gate.net), " and ", enum_name(experts.kind));
+  LMOE_CHECK_ARG(
+      is_residual || (experts.levels == 1 && experts.activation == ExpertActivation::kIdentity),
+      where, ": mixture.experts.levels and activation cannot act: given kind ",
+      enum_name(experts.kind), ", expected residual");
+  LMOE_CHECK_ARG(!is_residual || spec.has_gate(), where,
+                 ": mixture.experts.kind residual needs a gate: given gate.source constant");
+  int64_t leaves = 1;
+  for (int64_t level = 0; level < experts.levels && is_residual; ++level)
+    leaves = std::min<int64_t>(leaves * experts.count, int64_t{1} << 40);
+  LMOE_CHECK_ARG(leaves <= 4096, where, ": mixture.experts: given ", experts.levels, " levels of ",
+                 experts.count, " experts, expected at most 4096 paths from root to leaf");
 }
 
 void check_count_by_layer(const ExpertsSpec& experts, const std::string& where) {
@@ -217,6 +261,8 @@ void check_mixture(const MixtureSpec& spec, const std::string& where) {
   check_selection(spec, opening);
   check_gate(spec, opening);
   check_experts(spec, opening);
+  check_kernels(spec.experts, opening);
+  check_levels(spec, opening);
   check_count_by_layer(spec.experts, opening);
   check_scores(spec, opening);
   check_self_gate(spec, opening);

@@ -14,6 +14,7 @@ Reads reads(SelectKind kind) {
   switch (kind) {
     case SelectKind::kAll:
     case SelectKind::kTopK:
+    case SelectKind::kSample:
       return {};
     case SelectKind::kTopP:
       return {.top_p = true};
@@ -40,8 +41,9 @@ void check_k(const MixtureSpec& spec, const std::string& where) {
                    " with kind all, expected kind top_k; hint: set mixture.select.kind to top_k");
     return;
   }
-  LMOE_CHECK_ARG(select.k || select.kind != SelectKind::kTopK, where,
-                 ": mixture.select.kind top_k needs mixture.select.k");
+  const bool needs_k = select.kind == SelectKind::kTopK || select.kind == SelectKind::kSample;
+  LMOE_CHECK_ARG(select.k || !needs_k, where, ": mixture.select.kind ", enum_name(select.kind),
+                 " needs mixture.select.k");
   if (!select.k) return;
   const std::vector<int64_t>& by_layer = spec.experts.count_by_layer;
   const int64_t fewest =
@@ -63,6 +65,20 @@ void check_never_empty(const MixtureSpec& spec, const std::string& where) {
                  enum_name(spec.normalize), " divides by a sum that is 0 where select.kind ",
                  enum_name(select.kind),
                  " leaves nobody; hint: mixture.select.k, the least number of experts");
+}
+
+void check_sampling(const MixtureSpec& spec, const std::string& where) {
+  const bool samples = spec.select.kind == SelectKind::kSample;
+  LMOE_CHECK_ARG(samples || spec.select.rollouts == SelectSpec{}.rollouts, where,
+                 ": mixture.select.rollouts cannot act: given kind ", enum_name(spec.select.kind),
+                 ", expected sample");
+  LMOE_CHECK_ARG(
+      !samples || spec.normalize == Normalize::kConstant, where,
+      ": mixture.select.kind sample learns from which experts were drawn, not from their "
+      "weights: given normalize ",
+      enum_name(spec.normalize), ", expected constant");
+  LMOE_CHECK_ARG(!samples || spec.bias.use == BiasUse::kNone, where,
+                 ": mixture.bias cannot act with select.kind sample");
 }
 
 }  // namespace
@@ -87,6 +103,7 @@ void check_selection(const MixtureSpec& spec, const std::string& where) {
                  ": mixture.select.entropy cannot act with mixture.select.kind ",
                  enum_name(select.kind), ", expected entropy_switch");
   check_never_empty(spec, where);
+  check_sampling(spec, where);
   LMOE_CHECK_ARG(spec.experts.scale_by != ScaleBy::kActive || select.kind == SelectKind::kTopK ||
                      select.kind == SelectKind::kAll,
                  where, ": mixture.experts.scale_by active divides by the number of experts of a ",

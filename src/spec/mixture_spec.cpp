@@ -10,10 +10,17 @@ std::span<const EnumName<Attach>> enum_names(Attach) {
 }
 
 std::span<const EnumName<ExpertKind>> enum_names(ExpertKind) {
-  static constexpr EnumName<ExpertKind> kNames[] = {{"lora", ExpertKind::kLora},
-                                                    {"rank_one", ExpertKind::kRankOne},
-                                                    {"shared_a", ExpertKind::kSharedA},
-                                                    {"core", ExpertKind::kCore}};
+  static constexpr EnumName<ExpertKind> kNames[] = {
+      {"lora", ExpertKind::kLora},           {"rank_one", ExpertKind::kRankOne},
+      {"shared_a", ExpertKind::kSharedA},    {"core", ExpertKind::kCore},
+      {"kronecker", ExpertKind::kKronecker}, {"residual", ExpertKind::kResidual}};
+  return kNames;
+}
+
+std::span<const EnumName<ExpertActivation>> enum_names(ExpertActivation) {
+  static constexpr EnumName<ExpertActivation> kNames[] = {{"identity", ExpertActivation::kIdentity},
+                                                          {"tanh", ExpertActivation::kTanh},
+                                                          {"relu", ExpertActivation::kRelu}};
   return kNames;
 }
 
@@ -21,6 +28,7 @@ std::span<const EnumName<ScaleBy>> enum_names(ScaleBy) {
   static constexpr EnumName<ScaleBy> kNames[] = {{"rank", ScaleBy::kRank},
                                                  {"count", ScaleBy::kCount},
                                                  {"active", ScaleBy::kActive},
+                                                 {"active_rank", ScaleBy::kActiveRank},
                                                  {"none", ScaleBy::kNone}};
   return kNames;
 }
@@ -37,7 +45,10 @@ std::span<const EnumName<GateSource>> enum_names(GateSource) {
 
 std::span<const EnumName<GateNet>> enum_names(GateNet) {
   static constexpr EnumName<GateNet> kNames[] = {
-      {"linear", GateNet::kLinear}, {"mlp", GateNet::kMlp}, {"self", GateNet::kSelf}};
+      {"linear", GateNet::kLinear},
+      {"mlp", GateNet::kMlp},
+      {"self", GateNet::kSelf},
+      {"tree", GateNet::kTree}};
   return kNames;
 }
 
@@ -65,7 +76,8 @@ std::span<const EnumName<SelectKind>> enum_names(SelectKind) {
                                                     {"top_k", SelectKind::kTopK},
                                                     {"top_p", SelectKind::kTopP},
                                                     {"threshold", SelectKind::kThreshold},
-                                                    {"entropy_switch", SelectKind::kEntropySwitch}};
+                                                    {"entropy_switch", SelectKind::kEntropySwitch},
+                                                    {"sample", SelectKind::kSample}};
   return kNames;
 }
 
@@ -108,6 +120,10 @@ double MixtureSpec::scaling() const {
       return alpha / static_cast<double>(experts.count);
     case ScaleBy::kActive:
       return alpha / static_cast<double>(active_experts());
+    case ScaleBy::kActiveRank: {
+      const auto ranks = static_cast<double>(active_experts() * experts.rank);
+      return alpha / (experts.use_rslora ? std::sqrt(ranks) : ranks);
+    }
     case ScaleBy::kNone:
       return alpha;
   }
@@ -117,6 +133,7 @@ double MixtureSpec::scaling() const {
 std::vector<std::string> MixtureSpec::adapter_folders() const {
   if (experts.kind == ExpertKind::kRankOne) return {"ranks"};
   if (experts.kind == ExpertKind::kCore) return {"shared"};
+  if (experts.kind == ExpertKind::kKronecker || experts.kind == ExpertKind::kResidual) return {};
   return expert_names();
 }
 

@@ -1,11 +1,13 @@
 // A mixture is a sentence: the parts of the grammar as plain data.
 //
 //   attach      where?                       projection
-//   experts     what is mixed?               lora | rank_one | shared_a | core
+//   experts     what is mixed?               lora | rank_one | shared_a | core | kronecker |
+//                                            residual
 //   gate        who decides, from what?      constant | input | block_input | rank_activation |
 //                                            task_id;
-//                                            linear | mlp | self; one per projection or block
-//   select      how many take part?          all | top_k | top_p | threshold | entropy_switch
+//                                            linear | mlp | self | tree; one per projection or block
+//   select      how many take part?          all | top_k | top_p | threshold | entropy_switch |
+//                                            sample
 //   normalize   what becomes of weights?     softmax | softmax_selected | renormalize | sigmoid |
 //                                            sum_to_k | constant
 //   apply       what is averaged?            deltas | factors
@@ -35,17 +37,21 @@ namespace lmoe::spec {
 enum class Attach { kProjection };
 /// kLora: own A [R, in] and B [out, R]. kRankOne: the same with R = 1, each rank of one adapter an
 /// expert. kSharedA: one A for all, own B. kCore: one A and one B for all, own core [R, R] between
-/// them.
-enum class ExpertKind { kLora, kRankOne, kSharedA, kCore };
+/// them. kKronecker: one A and one B for all, whose product is blown up by an own kernel [s, s]:
+/// (B A) ⊗ K. kResidual: `levels` of experts with an own A and B each, where an expert also takes
+/// in what its children of the level below give; one projection on top of all (smore.md).
+enum class ExpertKind { kLora, kRankOne, kSharedA, kCore, kKronecker, kResidual };
+enum class ExpertActivation { kIdentity, kTanh, kRelu };
 /// What alpha is divided by: the rank of an expert, the number of experts, the number that take
-/// part in a token, or nothing.
-enum class ScaleBy { kRank, kCount, kActive, kNone };
+/// part in a token, the ranks of these together, or nothing.
+enum class ScaleBy { kRank, kCount, kActive, kActiveRank, kNone };
 /// kInput: what the projection reads. kBlockInput: the normalised input of the attention or the
 /// MLP. kRankActivation: A x of the experts themselves. kTaskId: the document's task, one-hot over
 /// experts.count; a self gate takes it as it is, a linear one learns weights for each task.
 enum class GateSource { kConstant, kInput, kBlockInput, kRankActivation, kTaskId };
-/// kSelf: no net, A x of each rank is its own logit (flylora.md, moram.md).
-enum class GateNet { kLinear, kMlp, kSelf };
+/// kSelf: no net, A x of each rank is its own logit (flylora.md, moram.md). kTree: from the root
+/// down, children are chosen by what the gate reads and the keys of their ancestors.
+enum class GateNet { kLinear, kMlp, kSelf, kTree };
 /// What a self gate makes of A x. kAbs: absolute values. kUnitNorm: divided by their norm.
 enum class GateActivation { kNone, kAbs, kUnitNorm };
 /// kNormal: deviation init_range. kKaimingUniform: uniform in ±1/sqrt(width of the input), the
@@ -54,7 +60,9 @@ enum class GateInit { kNormal, kKaimingUniform };
 enum class GateShare { kProjection, kBlock };
 /// kTopP: the likeliest until their probabilities reach top_p. kThreshold: those whose score
 /// reaches a value. kEntropySwitch: all where the gate is undecided, else top_p (dynmole.md).
-enum class SelectKind { kAll, kTopK, kTopP, kThreshold, kEntropySwitch };
+/// kSample: k drawn without replacement from the softmax while training, top-k otherwise; the gate
+/// learns from several forwards of each micro-batch by their losses (remix.md).
+enum class SelectKind { kAll, kTopK, kTopP, kThreshold, kEntropySwitch, kSample };
 /// kSoftmax: over all experts, kept as it is after selection. kSoftmaxSelected: over the selected
 /// logits. kRenormalize: softmax over all, then divided by what the selected ones sum to. kSigmoid:
 /// sigmoid of each logit, kept as it is. kSumToK: sigmoids scaled so that the selected ones sum to
@@ -68,6 +76,7 @@ enum class BiasUse { kNone, kSelection, kScore, kActivation };
 
 std::span<const EnumName<Attach>> enum_names(Attach);
 std::span<const EnumName<ExpertKind>> enum_names(ExpertKind);
+std::span<const EnumName<ExpertActivation>> enum_names(ExpertActivation);
 std::span<const EnumName<ScaleBy>> enum_names(ScaleBy);
 std::span<const EnumName<GateSource>> enum_names(GateSource);
 std::span<const EnumName<GateNet>> enum_names(GateNet);
@@ -85,10 +94,15 @@ struct ExpertsSpec {
   /// Experts per site for equal groups of layers, bottom to top (MoLA's 2-4-6-8); empty: `count`
   /// everywhere. The largest entry is `count`.
   std::vector<int64_t> count_by_layer;
+  /// Sides of the kernels of `kronecker`, one per expert.
+  std::vector<int64_t> kernel_sizes;
+  int64_t levels = 1;  ///< of `residual`, each with `count` experts
+  ExpertActivation activation = ExpertActivation::kIdentity;  ///< of `residual`
   int64_t rank = 8;
   std::optional<double> alpha;  ///< default 2 x rank (l-moe.md)
   ScaleBy scale_by = ScaleBy::kRank;
   bool use_rslora = false;  ///< scaling alpha / sqrt(rank) instead of alpha / rank
+  bool use_dora = false;    ///< trains the length of each row of W + s B A apart
   double dropout = 0.0;     ///< on the adapter path; one mask for all experts of a site
   bool train_a = true;      ///< false: A keeps its first values (LoRA-FA, FlyLoRA)
   /// Share of the inputs each row of A reads, at random places, with values of deviation 1 / count
@@ -108,10 +122,16 @@ struct ExpertsSpec {
     visit(field("count", count, "experts per site").range(1, 4096));
     visit(field("count_by_layer", count_by_layer,
                 "experts per site of equal groups of layers, bottom to top"));
+    visit(field("kernel_sizes", kernel_sizes, "sides of the kernels, one per expert; kronecker"));
+    visit(field("levels", levels, "levels of experts; residual").range(1, 8));
+    visit(field("activation", activation, "what an expert does to its output; residual"));
     visit(field("rank", rank, "rank of each expert").range(1, 65536));
     visit(field("alpha", alpha, "numerator of the scaling; default 2 x rank").range(1e-6, 1e6));
     visit(field("scale_by", scale_by, "what alpha is divided by"));
     visit(field("use_rslora", use_rslora, "scaling alpha / sqrt(rank)"));
+    visit(
+        field("use_dora", use_dora,
+              "the length of each row of the adapted weight is trained apart from its direction"));
     visit(field("dropout", dropout, "dropout on the adapter path").range(0.0, 0.95));
     visit(field("train_a", train_a, "whether A is trained, besides B"));
     visit(field("a_density", a_density, "share of the inputs that a row of a sparse, fixed A reads")
@@ -126,8 +146,9 @@ struct GateSpec {
   GateNet net = GateNet::kLinear;
   GateShare share = GateShare::kProjection;
   GateActivation activation = GateActivation::kNone;  ///< with `self`
-  int64_t hidden_size = 64;                           ///< width of the hidden layer of `mlp` (SiLU)
-  double temperature = 1.0;                           ///< logits are divided by it
+  /// Width of the hidden layer of `mlp` (SiLU), of keys, queries and all else inside a `tree`.
+  int64_t hidden_size = 64;
+  double temperature = 1.0;  ///< logits are divided by it
   double jitter = 0.0;  ///< training: inputs times a uniform number in 1 ± jitter; Switch has 0.01
   double noise = 0.0;   ///< training: deviation of normal noise on the logits
   GateInit init = GateInit::kNormal;
@@ -141,7 +162,7 @@ struct GateSpec {
     visit(field("net", net, "form of the gate"));
     visit(field("share", share, "one gate per projection or per block"));
     visit(field("activation", activation, "what a self gate makes of A x"));
-    visit(field("hidden_size", hidden_size, "hidden width of an mlp gate").range(1, 65536));
+    visit(field("hidden_size", hidden_size, "hidden width of an mlp or tree").range(1, 65536));
     visit(field("temperature", temperature, "softmax temperature").range(1e-3, 1e3));
     visit(
         field("jitter", jitter, "training: what the gate reads, times 1 ± jitter").range(0.0, 1.0));
@@ -156,7 +177,8 @@ struct GateSpec {
 
 struct SelectSpec {
   SelectKind kind = SelectKind::kAll;
-  std::optional<int64_t> k;         ///< exactly with top_k, at least with the others
+  /// Exactly with top_k and sample, at least with the others.
+  std::optional<int64_t> k;
   std::optional<double> top_p;      ///< with top_p and entropy_switch
   std::optional<double> threshold;  ///< with threshold: least score; with entropy_switch: entropy
   /// The expert with which the sum of probabilities passes top_p takes part; MixLoRA's code. False
@@ -168,11 +190,13 @@ struct SelectSpec {
   /// Outside training, experts whose logit before the temperature is below it get weight 0, the
   /// others keep theirs (moram.md).
   std::optional<double> inference_threshold;
+  int64_t rollouts = 2;  ///< forwards of a micro-batch with `sample`; remix.md: 2 to 32
 
   template <class Visitor>
   void for_each_field(Visitor&& visit) {
     visit(field("kind", kind, "how many experts take part"));
-    visit(field("k", k, "experts per token with top_k; at least so many otherwise").range(1, 4096));
+    visit(field("k", k, "experts per token with top_k or sample; at least so many otherwise")
+              .range(1, 4096));
     visit(field("top_p", top_p, "sum of probabilities that is enough").range(0.0, 1.0));
     visit(field("threshold", threshold,
                 "least score of those who take part; entropy above which all do, with "
@@ -184,6 +208,7 @@ struct SelectSpec {
     visit(field("inference_threshold", inference_threshold,
                 "outside training: logit below which an expert's weight is 0")
               .range(-1e3, 1e3));
+    visit(field("rollouts", rollouts, "forwards of each micro-batch, with sample").range(2, 1024));
   }
 };
 
@@ -232,12 +257,14 @@ struct MixtureSpec {
   bool has_gate() const { return gate.source != GateSource::kConstant; }
   /// The factor in front of B A, by experts.scale_by.
   double scaling() const;
-  /// Experts that take part in a token: k with top_k, else at most all.
+  /// Experts that take part in a token: k with top_k and sample, else at most all.
   int64_t active_experts() const {
-    return select.kind == SelectKind::kTopK ? *select.k : experts.count;
+    const bool takes_k = select.kind == SelectKind::kTopK || select.kind == SelectKind::kSample;
+    return takes_k ? *select.k : experts.count;
   }
   /// What lies under `experts/`, each a PEFT LoRA: one folder per expert, or, where experts are not
-  /// LoRAs of their own, one for all: "ranks" (rank_one), "shared" (core).
+  /// LoRAs of their own, one for all: "ranks" (rank_one), "shared" (core); none for kronecker
+  /// and residual.
   std::vector<std::string> adapter_folders() const;
   /// experts.names, or "expert0", "expert1", …
   std::vector<std::string> expert_names() const;

@@ -8,6 +8,7 @@
 
 #include "base/error.h"
 #include "nn/loss.h"
+#include "train/gradient_estimator.h"
 #include "train/loss_guard.h"
 #include "train/micro_batch.h"
 
@@ -34,7 +35,8 @@ std::string broken_gate_text(const nn::RouterLog& log) {
 
 class Gatherer {
  public:
-  explicit Gatherer(const GradientStep& step) : step_(step) {
+  explicit Gatherer(const GradientStep& step)
+      : step_(step), estimator_(make_gradient_estimator(step.mixture)) {
     for (const data::PackedRow& row : step.rows) {
       result_.tokens += row.length();
       result_.labelled_tokens += row.labelled();
@@ -50,15 +52,17 @@ class Gatherer {
         result_.interrupted = true;
         break;
       }
-      add(parts[i],
-          concat("micro-batch ", i + 1, " of ", parts.size(), ", ", records_text(parts[i])));
+      const MicroBatch batch = make_micro_batch(parts[i]);
+      const std::string where =
+          concat("micro-batch ", i + 1, " of ", parts.size(), ", ", records_text(parts[i]));
+      for (int64_t forward = 0; forward < estimator_->forwards(); ++forward) add(batch, where);
+      estimator_->finish();
     }
     return std::move(result_);
   }
 
  private:
-  void add(std::span<const data::PackedRow> rows, const std::string& where) {
-    const MicroBatch batch = make_micro_batch(rows);
+  void add(const MicroBatch& batch, const std::string& where) {
     nn::RouterLog router_log;
     nn::ForwardContext context;
     context.segments = batch.segments;
@@ -73,17 +77,18 @@ class Gatherer {
     const at::Tensor sum =
         nn::labelled_cross_entropy_sum(hidden, batch.labels, step_.decoder.lm_head(),
                                        step_.decoder.config().final_logit_softcapping);
-    at::Tensor loss = sum / static_cast<double>(result_.labelled_tokens);
-    const double share = static_cast<double>(batch.tokens) / static_cast<double>(result_.tokens);
+    const at::Tensor loss = sum / static_cast<double>(result_.labelled_tokens);
+    const auto forwards = static_cast<double>(estimator_->forwards());
+    const double share =
+        static_cast<double>(batch.tokens) / static_cast<double>(result_.tokens) / forwards;
     const at::Tensor balance = balance_loss(router_log, share);
-    if (balance.defined()) loss = loss + balance;
-    const double value = loss.item<double>();
+    const double value = (balance.defined() ? loss + balance : loss).item<double>();
     LossGuard::check_finite("loss", value, step_.step,
                             std::isfinite(value) ? where : where + broken_gate_text(router_log));
-    result_.loss += sum.item<double>() / static_cast<double>(result_.labelled_tokens);
+    result_.loss += sum.item<double>() / static_cast<double>(result_.labelled_tokens) / forwards;
     if (step_.want_statistics) result_.router.add(router_log);
     if (step_.mixture.spec().bias.use != spec::BiasUse::kNone) result_.selections.add(router_log);
-    loss.backward();
+    estimator_->add(loss, balance, router_log);
   }
 
   at::Tensor balance_loss(const nn::RouterLog& router_log, double share) {
@@ -95,6 +100,7 @@ class Gatherer {
   }
 
   const GradientStep& step_;
+  std::unique_ptr<GradientEstimator> estimator_;
   GradientResult result_;
 };
 

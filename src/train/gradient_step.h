@@ -39,7 +39,8 @@ struct GradientResult {
 
 /// Adds to the gradients of the mixture's parameters. Every micro-batch's cross-entropy is divided
 /// by the labelled tokens of the whole step, its balance losses are weighted by its share of the
-/// step's tokens. Throws kDiverged when a loss is not finite.
+/// step's tokens. Losses are means over the forwards of a micro-batch (gradient_estimator.h).
+/// Throws kDiverged when a loss is not finite.
 GradientResult gather_gradients(const GradientStep& step);
 
 }  // namespace lmoe::train

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstdio>
+#include <numeric>
 #include <utility>
 
 #include "base/error.h"
@@ -37,18 +38,34 @@ int64_t down_size(const spec::ExpertsSpec& spec, int64_t experts) {
   return has_own_a ? experts * spec.rank : spec.rank;
 }
 
-/// Narrow activations kept per token of one projection: A x, and what is made of it for each expert
-/// where A is shared.
-int64_t kept_by_experts(const spec::ExpertsSpec& spec, int64_t experts) {
+/// S'MoRE: what each level lifts, once for every path to it.
+int64_t kept_by_levels(const spec::ExpertsSpec& spec) {
+  const int64_t step = spec.count * spec.rank;
+  int64_t kept = spec.levels * step, paths = 1;
+  for (int64_t level = spec.levels - 1; level >= 0; --level) {
+    paths *= spec.count;
+    kept += paths * (level + 1) * step;
+  }
+  return kept;
+}
+
+/// Activations kept per token of one projection: A x, what is made of it for each expert where A is
+/// shared, and the adapted outputs that DoRA scales.
+int64_t kept_by_experts(const spec::ExpertsSpec& spec, int64_t out, int64_t experts) {
   const int64_t down = down_size(spec, experts);
   switch (spec.kind) {
     case spec::ExpertKind::kLora:
     case spec::ExpertKind::kRankOne:
-      return down;
+      return down + (spec.use_dora ? (experts > 1 ? 2 : 1) * out : 0);
     case spec::ExpertKind::kSharedA:
       return down + experts * spec.rank;
     case spec::ExpertKind::kCore:
       return down + (experts + 1) * spec.rank;
+    case spec::ExpertKind::kKronecker:
+      return 2 * spec.rank *
+             std::accumulate(spec.kernel_sizes.begin(), spec.kernel_sizes.end(), int64_t{0});
+    case spec::ExpertKind::kResidual:
+      return kept_by_levels(spec);
   }
   return down;
 }
@@ -64,7 +81,7 @@ Adapters adapters_of(const spec::MixtureSpec& spec,
   const bool is_wide = dtype_bytes == kFloat;
   std::pair<int, int> last_group = {-1, -1};
   for (const spec::AdaptedSite& site : spec::adapted_sites(spec, shape)) {
-    adapters.kept_per_token += kept_by_experts(spec.experts, site.experts);
+    adapters.kept_per_token += kept_by_experts(spec.experts, site.projection.out, site.experts);
     if (spec.has_gate() && reads_wide_input && is_wide)
       adapters.stacked += down_size(spec.experts, site.experts) * site.projection.in;
     if (!site.gate_width) continue;

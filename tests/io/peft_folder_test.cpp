@@ -69,6 +69,23 @@ TEST(PeftFolder, RoundTrip) {
   EXPECT_EQ(read.pairs[1].scaling, 1.0 / 2) << "the first pattern wins";
 }
 
+TEST(PeftFolder, DoraRoundTrip) {
+  const TempFolder folder;
+  const Factors factors;
+  LoraConfig config;
+  config.rank = 2;
+  config.use_dora = true;
+  const std::string module = "model.layers.0.self_attn.q_proj";
+  write_peft_folder(
+      folder.path() / "e", config,
+      {{module, factors.view("", {2, 3}), factors.view("", {5, 2}), 1, factors.view("", {5})}});
+  const LoraFolder read = read_peft_folder(folder.path() / "e");
+  EXPECT_TRUE(read.config.use_dora);
+  ASSERT_TRUE(read.pairs[0].magnitude);
+  EXPECT_EQ(read.pairs[0].magnitude->name, "base_model.model." + module + ".lora_magnitude_vector");
+  EXPECT_EQ(floats(*read.pairs[0].magnitude), (std::vector<float>{1, 2, 3, 4, 5}));
+}
+
 TEST(PeftFolder, WritingRefusesWhatReadingWould) {
   const TempFolder folder;
   const Factors factors;
@@ -184,11 +201,11 @@ TEST_F(PeftHostile, BadPatterns) {
 }
 
 TEST_F(PeftHostile, FeaturesThatAreSwitchedOnAreRefusedByName) {
-  for (const char* feature : {R"("use_dora":true)", R"("use_qalora":true)", R"("lora_bias":true)",
-                              R"("modules_to_save":["lm_head"])", R"("layer_replication":[[0,1]])",
-                              R"("target_parameters":["x"])", R"("trainable_token_indices":[1])",
-                              R"("alora_invocation_tokens":[1])", R"("bias":"all")",
-                              R"("fan_in_fan_out":true)", R"("init_lora_weights":"pissa")"}) {
+  for (const char* feature :
+       {R"("use_qalora":true)", R"("lora_bias":true)", R"("modules_to_save":["lm_head"])",
+        R"("layer_replication":[[0,1]])", R"("target_parameters":["x"])",
+        R"("trainable_token_indices":[1])", R"("alora_invocation_tokens":[1])", R"("bias":"all")",
+        R"("fan_in_fan_out":true)", R"("init_lora_weights":"pissa")"}) {
     const std::string text = feature;
     expect_error_with_config(R"("r":2,)" + text, text.substr(1, text.find('"', 1) - 1));
   }
@@ -202,12 +219,31 @@ TEST_F(PeftHostile, FeaturesThatAreSwitchedOnAreRefusedByName) {
 
 TEST_F(PeftHostile, TensorsThatAreNoFactors) {
   for (const char* name :
-       {"base_model.model.lm_head.weight", "base_model.model.m.q_proj.lora_magnitude_vector",
+       {"base_model.model.lm_head.weight", "base_model.model.m.q_proj.lora_magnitude_vector.x",
         "base_model.model.m.embed.lora_embedding_A", "base_model.model.m.q_proj.lora_B.bias",
         "base_model.model.m.q_proj.lora_A.other.weight", ".lora_A.weight", "lora_A.weight", "x"}) {
     write_tensors({a(), b(), a(name)});
     EXPECT_NE(error().find(std::string("tensor ") + name), std::string::npos) << error();
   }
+}
+
+TEST_F(PeftHostile, MagnitudesBelongToDoraAndNothingElse) {
+  const std::string name = "base_model.model.m.q_proj.lora_magnitude_vector";
+  write_tensors({a(), b(), factors_.view(name, {5})});
+  EXPECT_NE(error().find("has a lora_magnitude_vector, but use_dora is false"), std::string::npos)
+      << error();
+  write_config(R"({"peft_type":"LORA","r":2,"use_dora":true})");
+  EXPECT_EQ(error(), "");
+  write_tensors({a(), b(), factors_.view("m.q_proj.lora_magnitude_vector.default.weight", {5})});
+  EXPECT_EQ(error(), "");
+  write_tensors({a(), b()});
+  EXPECT_NE(error().find("has no lora_magnitude_vector"), std::string::npos) << error();
+  write_tensors({a(), b(), factors_.view(name, {4})});
+  EXPECT_NE(error().find("shape [4], expected [5]"), std::string::npos) << error();
+  write_tensors({a(), b(), factors_.view(name, {5, 1})});
+  EXPECT_NE(error().find("shape [5, 1], expected [5]"), std::string::npos) << error();
+  write_tensors({factors_.view(name, {5})});
+  EXPECT_NE(error().find("has a lora_magnitude_vector alone"), std::string::npos) << error();
 }
 
 TEST_F(PeftHostile, NamesThatCollide) {

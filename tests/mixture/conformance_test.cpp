@@ -8,6 +8,11 @@ INSTANTIATE_TEST_SUITE_P(
     ::testing::Values(
         Variant{"lora", "{method: lora, experts: {rank: 3}}"},
         Variant{"lora_rslora", "{method: lora, experts: {rank: 4, use_rslora: true, alpha: 3}}"},
+        Variant{"dora", "{method: dora, experts: {rank: 3}}"},
+        Variant{"l_moe_of_doras", "{experts: {count: 3, rank: 2, use_dora: true}}"},
+        Variant{"l_moe_of_doras_top_k_block",
+                "{experts: {count: 3, rank: 2, use_dora: true}, top_k: 2,"
+                " gate: {source: block_input, share: block}}"},
         Variant{"l_moe", "{method: l-moe, experts: {count: 3, rank: 2}}"},
         Variant{"l_moe_factors", "{method: l-moe, experts: {count: 3, rank: 2}, apply: factors}"},
         Variant{
@@ -110,6 +115,25 @@ INSTANTIATE_TEST_SUITE_P(
         Variant{"comol", "{method: comol, experts: {count: 3, rank: 2}}"},
         Variant{"comol_without_core_routing",
                 "{method: comol, experts: {count: 3, rank: 2}, gate: {source: input}}"},
+        Variant{"ept",
+                "{method: ept, experts: {count: 3, rank: 2, kernel_sizes: [2, 3, 2]}, top_k: 2,"
+                " gate: {temperature: 0.5}}"},
+        Variant{"ept_dense_uneven_block",
+                "{method: ept, experts: {count: 4, rank: 2, kernel_sizes: [1, 4, 8, 2]},"
+                " select: {kind: all, k: null}, gate: {source: block_input, share: block, "
+                "temperature: 1}}"},
+        Variant{"remix", "{method: remix, experts: {count: 4, rank: 2}, select: {k: 2}}"},
+        Variant{"lorafactory_mola",
+                "{method: lorafactory-mola, experts: {count: 4, count_by_layer: [4, 2], rank: 1}}"},
+        Variant{"moa", "{method: moa, experts: {rank: 2}}"},
+        Variant{"smore", "{method: smore, experts: {count: 3, rank: 2}, gate: {hidden_size: 3}}"},
+        Variant{"smore_dense_three_levels_block",
+                "{method: smore, experts: {count: 2, rank: 1, levels: 3, activation: identity},"
+                " select: {kind: all, k: null}, normalize: softmax, losses: [],"
+                " gate: {hidden_size: 3, source: block_input, share: block}}"},
+        Variant{"smore_one_level_biased",
+                "{method: smore, experts: {count: 3, rank: 2, levels: 1}, losses: [],"
+                " gate: {hidden_size: 3}, bias: {use: selection}}"},
         Variant{"l_moe_o_and_up_block",
                 "{experts: {count: 3, rank: 2}, target_modules: [o_proj, up_proj],"
                 " gate: {source: block_input, share: block}}"}),

@@ -9,26 +9,9 @@
 #include <vector>
 
 #include "mixture/site_bank.h"
+#include "residual_reference.h"
 
 namespace lmoe::test {
-
-using Vector = std::vector<double>;
-
-inline Vector row(const at::Tensor& matrix, int64_t index) {
-  const at::Tensor values = matrix.detach()[index].to(at::kDouble).contiguous();
-  return Vector(values.data_ptr<double>(), values.data_ptr<double>() + values.numel());
-}
-
-inline Vector times(const at::Tensor& matrix, const Vector& x) {
-  Vector y;
-  for (int64_t i = 0; i < matrix.size(0); ++i) {
-    const Vector weights = row(matrix, i);
-    double sum = 0;
-    for (size_t j = 0; j < x.size(); ++j) sum += weights[j] * x[j];
-    y.push_back(sum);
-  }
-  return y;
-}
 
 inline Vector softmax(const Vector& logits) {
   const double largest = *std::max_element(logits.begin(), logits.end());
@@ -58,20 +41,21 @@ inline Vector naive_self_logits(const spec::MixtureSpec& spec,
   return u;
 }
 
-/// Logits of gate `g` of the stacked gates, before the temperature.
-inline Vector naive_logits(const spec::MixtureSpec& spec,
-                           const mixture::Gate& gate,
-                           int64_t g,
-                           const Vector& h) {
-  if (spec.gate.net == spec::GateNet::kSelf) return naive_self_logits(spec, gate, g, h);
+/// Logits of the choices of gate `g` of the stacked gates, before the temperature.
+inline std::vector<Vector> naive_logits(const spec::MixtureSpec& spec,
+                                        const mixture::Gate& gate,
+                                        int64_t g,
+                                        const Vector& h) {
+  if (spec.gate.net == spec::GateNet::kSelf) return {naive_self_logits(spec, gate, g, h)};
   const int64_t experts = gate.experts();
   const auto tensors = gate.tensors();
+  if (spec.gate.net == spec::GateNet::kTree) return NaiveTreeGate{spec, gate, g, h}.logits();
   if (spec.gate.net == spec::GateNet::kLinear)
-    return times(tensors[0].tensor.slice(0, g * experts, (g + 1) * experts), h);
+    return {times(tensors[0].tensor.slice(0, g * experts, (g + 1) * experts), h)};
   const int64_t width = spec.gate.hidden_size;
   Vector hidden = times(tensors[0].tensor.slice(0, g * width, (g + 1) * width), h);
   for (double& value : hidden) value /= 1 + std::exp(-value);
-  return times(tensors[1].tensor.slice(0, g * experts, (g + 1) * experts), hidden);
+  return {times(tensors[1].tensor.slice(0, g * experts, (g + 1) * experts), hidden)};
 }
 
 /// Scores of the experts in `left`; `bias` is empty without one.
@@ -123,6 +107,7 @@ inline size_t naive_count(const spec::SelectSpec& select,
     case spec::SelectKind::kAll:
       return order.size();
     case spec::SelectKind::kTopK:
+    case spec::SelectKind::kSample:
       return least;
     case spec::SelectKind::kTopP:
       return by_sum();
@@ -186,6 +171,26 @@ inline Vector naive_weights(const spec::MixtureSpec& spec,
   return weights;
 }
 
+/// (B A) ⊗ K of one expert, cropped to [out, in].
+inline at::Tensor naive_kronecker(const spec::MixtureSpec& spec,
+                                  const mixture::ExpertBank& bank,
+                                  size_t target,
+                                  int64_t expert) {
+  const auto tensors = bank.other_tensors();
+  const at::Tensor a = tensors[3 * target].tensor, b = tensors[3 * target + 1].tensor;
+  const int64_t size = spec.experts.kernel_sizes[static_cast<size_t>(expert)];
+  int64_t first = 0;
+  for (int64_t i = 0; i < expert; ++i) {
+    const int64_t side = spec.experts.kernel_sizes[static_cast<size_t>(i)];
+    first += side * side;
+  }
+  const at::Tensor kernel = tensors[3 * target + 2].tensor.slice(0, first, first + size * size);
+  const int64_t in = bank.in(), out = bank.targets()[target].out;
+  const at::Tensor small =
+      at::matmul(b.slice(0, 0, (out + size - 1) / size), a.slice(1, 0, (in + size - 1) / size));
+  return at::kron(small, kernel.view({size, size})).slice(0, 0, out).slice(1, 0, in);
+}
+
 /// A_i and B_i of one expert, whatever the kind keeps of it; cores become part of B.
 inline mixture::ExpertFactors naive_factors(const spec::MixtureSpec& spec,
                                             const mixture::ExpertBank& bank,
@@ -197,16 +202,42 @@ inline mixture::ExpertFactors naive_factors(const spec::MixtureSpec& spec,
       return bank.folder_factors(target, expert);
     case spec::ExpertKind::kRankOne: {
       const mixture::ExpertFactors all = bank.folder_factors(target, 0);
-      return {all.a.slice(0, expert, expert + 1), all.b.slice(1, expert, expert + 1)};
+      return {all.a.slice(0, expert, expert + 1), all.b.slice(1, expert, expert + 1), {}};
     }
     case spec::ExpertKind::kCore: {
       const mixture::ExpertFactors shared = bank.folder_factors(target, 0);
-      const at::Tensor cores = bank.other_tensors()[0].tensor;
-      const at::Tensor core = cores[static_cast<int64_t>(target) * bank.experts() + expert];
-      return {shared.a, at::matmul(shared.b, core)};
+      const at::Tensor core = bank.other_tensors()[target].tensor[expert];
+      return {shared.a, at::matmul(shared.b, core), {}};
     }
+    case spec::ExpertKind::kKronecker:
+      return {at::eye(bank.in(), at::kDouble), naive_kronecker(spec, bank, target, expert), {}};
+    case spec::ExpertKind::kResidual:
+      break;  // see residual_reference.h
   }
   return {};
+}
+
+/// sum_i w_i (W_i - W) x, where W_i has the rows of W + s B A at the lengths the magnitude says.
+inline Vector naive_dora_delta(const spec::MixtureSpec& spec,
+                               const mixture::ExpertBank& bank,
+                               size_t target,
+                               const Vector& w,
+                               const Vector& x) {
+  const at::Tensor& base = bank.targets()[target].weight;
+  Vector delta(static_cast<size_t>(base.size(0)), 0.0);
+  const Vector before = times(base, x);
+  for (size_t i = 0; i < w.size(); ++i) {
+    const mixture::ExpertFactors expert = bank.folder_factors(target, static_cast<int64_t>(i));
+    const at::Tensor turned = base + spec.scaling() * at::matmul(expert.b, expert.a);
+    const Vector after = times(turned, x);
+    for (size_t o = 0; o < delta.size(); ++o) {
+      double squares = 0;
+      for (const double value : row(turned, static_cast<int64_t>(o))) squares += value * value;
+      const double length = expert.magnitude[static_cast<int64_t>(o)].item<double>();
+      delta[o] += w[i] * (length / std::sqrt(squares) * after[o] - before[o]);
+    }
+  }
+  return delta;
 }
 
 /// What projection `target` of the bank adds to its frozen output for one token.
@@ -215,6 +246,7 @@ inline Vector naive_delta(const spec::MixtureSpec& spec,
                           size_t target,
                           const Vector& w,
                           const Vector& x) {
+  if (spec.experts.use_dora) return naive_dora_delta(spec, bank, target, w, x);
   std::vector<mixture::ExpertFactors> experts;
   for (size_t i = 0; i < w.size(); ++i)
     experts.push_back(naive_factors(spec, bank, target, static_cast<int64_t>(i)));
@@ -230,6 +262,18 @@ inline Vector naive_delta(const spec::MixtureSpec& spec,
     for (size_t o = 0; o < delta.size(); ++o) delta[o] += spec.scaling() * w[i] * up[o];
   }
   return delta;
+}
+
+/// What projection `target` of the bank adds for one token, `choices` being the weights of each
+/// choice of its gate.
+inline Vector naive_delta_of_choices(const spec::MixtureSpec& spec,
+                                     const mixture::ExpertBank& bank,
+                                     size_t target,
+                                     const std::vector<Vector>& choices,
+                                     const Vector& x) {
+  if (spec.experts.kind == spec::ExpertKind::kResidual)
+    return NaiveResidual{spec, bank, target, choices, x}.delta();
+  return naive_delta(spec, bank, target, choices.front(), x);
 }
 
 /// What the gate of projection `target` reads for token `t`.
@@ -262,15 +306,19 @@ inline std::vector<at::Tensor> naive_forward(const spec::MixtureSpec& spec,
   for (size_t p = 0; p < bank.bank().targets().size(); ++p) {
     at::Tensor& output = outputs[bank.bank().targets()[p].linear];
     for (int64_t t = 0; t < x.size(0); ++t) {
-      Vector w = {disabled == 0 ? 0.0 : 1.0};
+      std::vector<Vector> choices = {{disabled == 0 ? 0.0 : 1.0}};
       if (bank.gate()) {
         const int64_t g = spec.gate.share == spec::GateShare::kBlock ? 0 : static_cast<int64_t>(p);
         const Vector h = naive_gate_input(spec, bank.bank(), p, row(x, t), row(block_input, t));
         const at::Tensor bias = bank.gate()->bias();
-        w = naive_weights(spec, naive_logits(spec, *bank.gate(), g, h),
-                          bias.defined() ? row(bias, g) : Vector(), disabled);
+        choices.clear();
+        for (const Vector& logits : naive_logits(spec, *bank.gate(), g, h)) {
+          const auto choice = g * naive_choice_count(spec) + static_cast<int64_t>(choices.size());
+          choices.push_back(
+              naive_weights(spec, logits, bias.defined() ? row(bias, choice) : Vector(), disabled));
+        }
       }
-      const Vector delta = naive_delta(spec, bank.bank(), p, w, row(x, t));
+      const Vector delta = naive_delta_of_choices(spec, bank.bank(), p, choices, row(x, t));
       output[t] += at::tensor(delta, at::kDouble);
     }
   }

@@ -25,6 +25,7 @@ SECTIONS = {
     " gate: {source: block_input, share: block}}",
     "rank-stabilised": "{experts: {count: 2, rank: 4, alpha: 3, use_rslora: true}}",
     "two targets": "{experts: {count: 2, rank: 3, alpha: 1}, target_modules: [v_proj, down_proj]}",
+    "DoRA": "{method: dora, experts: {rank: 4}}",
     "plain LoRA": "{method: lora, experts: {rank: 5}}",
 }
 

@@ -15,6 +15,7 @@ TEST(LoraKeys, ReachTheExperts) {
   const spec::MixtureSpec mixture =
       read_text(
           "adapter: lora\nlora_rank: 16\nlora_alpha: 24\ndropout: 0.1\nuse_rslora: true\n"
+          "use_dora: true\n"
           "lora_target: q_proj, v_proj\n")
           .mixture;
   EXPECT_EQ(mixture.method, "lora");
@@ -22,6 +23,7 @@ TEST(LoraKeys, ReachTheExperts) {
   EXPECT_EQ(mixture.experts.alpha, 24);
   EXPECT_EQ(mixture.experts.dropout, 0.1);
   EXPECT_TRUE(mixture.experts.use_rslora);
+  EXPECT_TRUE(mixture.experts.use_dora);
   EXPECT_THAT(mixture.target_modules, ElementsAre("q_proj", "v_proj"));
 }
 

@@ -58,6 +58,17 @@ TEST(Methods, LMoeHasTheDefaultsOfItsCard) {
   EXPECT_EQ(spec.experts.effective_alpha(), 2.0 * static_cast<double>(spec.experts.rank));
 }
 
+// lorafactory.md: multipliers 4, 2, 0.5, 0.25 of 8 experts, softmax over the selected logits.
+TEST(Methods, LoraFactorysMolaIsATriangle) {
+  const MixtureSpec spec = find_method("lorafactory-mola").preset();
+  const std::vector<int64_t> counts = {spec.experts.count_at(0, 32), spec.experts.count_at(8, 32),
+                                       spec.experts.count_at(16, 32),
+                                       spec.experts.count_at(31, 32)};
+  EXPECT_EQ(counts, (std::vector<int64_t>{32, 16, 4, 2}));
+  EXPECT_EQ(spec.normalize, Normalize::kSoftmaxSelected);
+  EXPECT_EQ(spec.scaling(), 4.0);
+}
+
 TEST(Methods, LoraIsOneExpertWithoutARouter) {
   const MixtureSpec spec = find_method("lora").preset();
   EXPECT_EQ(spec.experts.count, 1);

@@ -58,11 +58,13 @@ inline recipe::Recipe tiny_recipe(const fs::path& output_dir, const std::string&
   return recipe;
 }
 
-/// What is trained in the loop's tests: "lora", "l-moe", "top-k", "factors"; with "/bf16" on a
-/// frozen model in bfloat16.
+/// What is trained in the loop's tests: "lora", "dora", "l-moe", "top-k", "factors", "remix"; with
+/// "/bf16" on a frozen model in bfloat16.
 inline recipe::Recipe variant_recipe(const fs::path& output_dir, const std::string& variant) {
   const std::string kind = variant.substr(0, variant.find('/'));
-  recipe::Recipe recipe = tiny_recipe(output_dir, kind == "lora" ? "lora" : "l-moe");
+  const bool is_method = kind == "lora" || kind == "dora" || kind == "remix";
+  recipe::Recipe recipe = tiny_recipe(output_dir, is_method ? kind : "l-moe");
+  if (kind == "remix") recipe.mixture.select.k = 2;
   if (kind == "top-k") {
     recipe.mixture.select = {spec::SelectKind::kTopK, 2};
     recipe.mixture.normalize = spec::Normalize::kRenormalize;
@@ -80,8 +82,8 @@ inline std::string variant_name(const ::testing::TestParamInfo<const char*>& inf
 }
 
 inline auto all_variants() {
-  return ::testing::Values("lora", "l-moe", "top-k", "factors", "lora/bf16", "l-moe/bf16",
-                           "top-k/bf16", "factors/bf16");
+  return ::testing::Values("lora", "dora", "l-moe", "top-k", "factors", "remix", "lora/bf16",
+                           "dora/bf16", "l-moe/bf16", "top-k/bf16", "factors/bf16", "remix/bf16");
 }
 
 /// Everything a job needs; `recipe` may be changed before `start`.

@@ -9,16 +9,22 @@ namespace lmoe::spec {
 std::vector<std::string> all_seven_projections();
 
 extern const MethodInfo kComol;
+extern const MethodInfo kDora;
 extern const MethodInfo kDynMole;
+extern const MethodInfo kEpt;
 extern const MethodInfo kFlyLora;
 extern const MethodInfo kHydra;
 extern const MethodInfo kLMoe;
 extern const MethodInfo kLora;
+extern const MethodInfo kLoraFactoryMola;
 extern const MethodInfo kLoraMixer;
 extern const MethodInfo kLoraMoe;
+extern const MethodInfo kMoa;
 extern const MethodInfo kMola;
 extern const MethodInfo kMoram;
+extern const MethodInfo kRemix;
 extern const MethodInfo kRsLora;
 extern const MethodInfo kSmora;
+extern const MethodInfo kSmore;
 
 }  // namespace lmoe::spec
