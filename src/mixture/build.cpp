@@ -17,6 +17,11 @@ bool is_target(const nn::FrozenLinear& linear, const std::string& target) {
   return linear.module_path == target || linear.module_path.ends_with("." + target);
 }
 
+bool is_target(const nn::FrozenLinear& linear, const std::vector<std::string>& targets) {
+  return std::any_of(targets.begin(), targets.end(),
+                     [&](const std::string& target) { return is_target(linear, target); });
+}
+
 void check_all_hit(const spec::MixtureSpec& spec, const std::vector<nn::ProjectionGroup*>& groups) {
   std::set<std::string> hit, known;
   for (const nn::ProjectionGroup* group : groups) {
@@ -37,15 +42,17 @@ void check_all_hit(const spec::MixtureSpec& spec, const std::vector<nn::Projecti
 
 class Builder {
  public:
+  /// Random streams 2 g (experts) and 2 g + 1 (gates) of `seed`, counted from `first_stream`.
   Builder(const spec::MixtureSpec& spec,
           const std::vector<nn::ProjectionGroup*>& groups,
           uint64_t seed,
-          at::ScalarType dtype)
-      : spec_(spec), groups_(groups), seed_(seed), dtype_(dtype) {
+          at::ScalarType dtype,
+          uint64_t first_stream)
+      : spec_(spec), groups_(groups), seed_(seed), dtype_(dtype), first_stream_(first_stream) {
     for (const nn::ProjectionGroup* group : groups) layers_ = std::max(layers_, group->layer() + 1);
   }
 
-  std::vector<std::shared_ptr<SiteBank>> build() {
+  std::vector<std::shared_ptr<SiteBank>> build(SiteRole role) {
     check_all_hit(spec_, groups_);
     std::vector<std::shared_ptr<SiteBank>> banks;
     for (size_t g = 0; g < groups_.size(); ++g) {
@@ -53,10 +60,11 @@ class Builder {
       if (targets.empty()) continue;
       const int64_t in = groups_[g]->linears()[targets.front().linear].weight.size(1);
       std::shared_ptr<Gate> gate = gate_of(g, targets, in);
-      Rng rng(seed_, /*stream=*/2 * g);
+      Rng rng(seed_, first_stream_ + 2 * g);
       const BankShape shape = {in, spec_.experts.count_at(groups_[g]->layer(), layers_), dtype_};
       banks.push_back(std::make_shared<SiteBank>(
-          spec_, g, make_expert_bank(spec_, std::move(targets), shape, rng), std::move(gate)));
+          spec_, role, g, make_expert_bank(spec_, std::move(targets), shape, rng),
+          std::move(gate)));
     }
     return banks;
   }
@@ -66,12 +74,9 @@ class Builder {
     std::vector<BankTarget> targets;
     for (size_t i = 0; i < group.linears().size(); ++i) {
       const nn::FrozenLinear& linear = group.linears()[i];
-      for (const std::string& target : spec_.target_modules) {
-        if (!is_target(linear, target)) continue;
-        targets.push_back({block_site(group.layer(), group.block()) + "." + linear.name,
-                           linear.module_path, i, linear.weight.size(0)});
-        break;
-      }
+      if (!is_target(linear, spec_.target_modules)) continue;
+      targets.push_back({block_site(group.layer(), group.block()) + "." + linear.name,
+                         linear.module_path, i, linear.weight.size(0)});
     }
     return targets;
   }
@@ -92,7 +97,7 @@ class Builder {
   }
 
   std::shared_ptr<Gate> make_gate(size_t g, std::vector<SiteInfo> sites, int64_t width) const {
-    Rng rng(seed_, /*stream=*/2 * g + 1);
+    Rng rng(seed_, first_stream_ + 2 * g + 1);
     const int64_t experts = spec_.experts.count_at(groups_[g]->layer(), layers_);
     return std::make_shared<Gate>(spec_, std::move(sites), experts, width, dtype_, rng);
   }
@@ -123,6 +128,7 @@ class Builder {
   const std::vector<nn::ProjectionGroup*>& groups_;
   uint64_t seed_;
   at::ScalarType dtype_;
+  uint64_t first_stream_;
   int layers_ = 0;
   std::map<std::string, std::shared_ptr<Gate>> block_gates_;
 };
@@ -133,7 +139,25 @@ std::vector<std::shared_ptr<SiteBank>> build_banks(const spec::MixtureSpec& spec
                                                    const std::vector<nn::ProjectionGroup*>& groups,
                                                    uint64_t seed,
                                                    at::ScalarType dtype) {
-  return Builder(spec, groups, seed, dtype).build();
+  return Builder(spec, groups, seed, dtype, /*first_stream=*/0).build(SiteRole::kExperts);
+}
+
+std::vector<std::shared_ptr<SiteBank>> build_plain_banks(
+    const spec::MixtureSpec& spec,
+    const std::vector<nn::ProjectionGroup*>& groups,
+    uint64_t seed,
+    at::ScalarType dtype) {
+  if (!spec.has_plain()) return {};
+  for (const nn::ProjectionGroup* group : groups) {
+    for (const nn::FrozenLinear& linear : group->linears()) {
+      LMOE_CHECK_ARG(
+          !is_target(linear, spec.plain.target_modules) || !is_target(linear, spec.target_modules),
+          "[attach] ", linear.module_path,
+          " is named by mixture.target_modules and by mixture.plain.target_modules");
+    }
+  }
+  return Builder(spec.plain_part(), groups, seed, dtype, /*first_stream=*/2 * groups.size())
+      .build(SiteRole::kPlain);
 }
 
 }  // namespace lmoe::mixture

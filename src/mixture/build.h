@@ -14,4 +14,12 @@ std::vector<std::shared_ptr<SiteBank>> build_banks(const spec::MixtureSpec& spec
                                                    uint64_t seed,
                                                    at::ScalarType dtype);
 
+/// The same for spec.plain, whose draws are independent of the experts'; empty without it. Throws
+/// kInvalidArgument too for a projection that has experts.
+std::vector<std::shared_ptr<SiteBank>> build_plain_banks(
+    const spec::MixtureSpec& spec,
+    const std::vector<nn::ProjectionGroup*>& groups,
+    uint64_t seed,
+    at::ScalarType dtype);
+
 }  // namespace lmoe::mixture

@@ -36,7 +36,8 @@ spec::MixtureSpec load_spec(const fs::path& path) {
 
 /// One folder per expert and none besides.
 void check_expert_folders(const spec::MixtureSpec& spec, const fs::path& folder) {
-  const std::vector<std::string> names = spec.adapter_folders();
+  std::vector<std::string> names = spec.adapter_folders();
+  if (spec.has_plain()) names.emplace_back(spec::kPlainFolder);
   for (const std::string& name : names) {
     LMOE_CHECK_DATA(fs::is_directory(folder / name), "[load_mixture] ", (folder / name).string(),
                     " is missing: mixture.yaml asks for ", names.size(), " adapters, \"", name,
@@ -52,8 +53,13 @@ void check_expert_folders(const spec::MixtureSpec& spec, const fs::path& folder)
 /// Copies one adapter folder into the parameters it stands for.
 class AdapterLoader {
  public:
-  AdapterLoader(const Mixture& mixture, io::LoraFolder folder, const fs::path& path, int64_t index)
-      : mixture_(mixture),
+  AdapterLoader(const spec::MixtureSpec& spec,
+                const std::vector<std::shared_ptr<SiteBank>>& banks,
+                io::LoraFolder folder,
+                const fs::path& path,
+                int64_t index)
+      : kind_(spec.experts.kind),
+        banks_(banks),
         folder_(std::move(folder)),
         where_("[load_mixture] " + path.string() + ": "),
         index_(index) {
@@ -75,7 +81,7 @@ class AdapterLoader {
   /// Of the layers that have this expert.
   template <class Visit>
   void for_each_target(const Visit& visit) const {
-    for (const auto& site : mixture_.banks()) {
+    for (const auto& site : banks_) {
       if (index_ >= site->bank().experts()) continue;
       for (size_t t = 0; t < site->bank().targets().size(); ++t) visit(site->bank(), t);
     }
@@ -117,7 +123,7 @@ class AdapterLoader {
   /// Experts that share one A carry a copy each; the copies must agree.
   void copy_a(const io::LoraPair& pair, const at::Tensor& a) const {
     const bool is_first = index_ == 0;
-    if (is_first || mixture_.spec().experts.kind != spec::ExpertKind::kSharedA) {
+    if (is_first || kind_ != spec::ExpertKind::kSharedA) {
       nn::copy_from_view(pair.a, a);
       return;
     }
@@ -128,7 +134,8 @@ class AdapterLoader {
                     "experts.kind shared_a");
   }
 
-  const Mixture& mixture_;
+  spec::ExpertKind kind_;
+  const std::vector<std::shared_ptr<SiteBank>>& banks_;
   io::LoraFolder folder_;
   std::string where_;
   int64_t index_;
@@ -203,7 +210,13 @@ std::unique_ptr<Mixture> Mixture::load(const fs::path& folder,
         fail(ErrorCode::kCorruptData, "[load_mixture] ", folder.string(), ": ", error.what());
       }
     }
-    AdapterLoader(*mixture, std::move(adapter), path, static_cast<int64_t>(i)).load();
+    AdapterLoader(spec, mixture->banks(), std::move(adapter), path, static_cast<int64_t>(i)).load();
+  }
+  if (spec.has_plain()) {
+    const fs::path path = experts_folder(folder) / spec::kPlainFolder;
+    AdapterLoader(spec.plain_part(), mixture->plain_banks(), io::read_peft_folder(path), path,
+                  /*index=*/0)
+        .load();
   }
   LMOE_CHECK_DATA(spec.has_gate() || !fs::exists(router_file(folder)), "[load_mixture] ",
                   router_file(folder).string(),

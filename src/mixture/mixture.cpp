@@ -8,6 +8,7 @@
 #include "base/error.h"
 #include "mixture/balance_loss.h"
 #include "mixture/build.h"
+#include "mixture/delta_pair.h"
 #include "mixture/run_folder.h"
 #include "mixture/site_bank.h"
 
@@ -20,29 +21,42 @@ Mixture::Mixture(spec::MixtureSpec spec,
     : spec_(std::move(spec)) {
   spec::check_mixture(spec_, "attach");
   banks_ = build_banks(spec_, groups, seed, dtype);
+  plain_banks_ = build_plain_banks(spec_, groups, seed, dtype);
 }
 
 Mixture::~Mixture() = default;
 
-void Mixture::plug(const std::vector<nn::ProjectionGroup*>& groups) {
-  for (const auto& bank : banks_) {
-    LMOE_CHECK_ARG(bank->group() < groups.size(), "[attach] the model has no ",
-                   bank->bank().targets().front().module_path,
-                   "; the mixture was made for another base model");
-    bank->check_fits(*groups[bank->group()]);
-  }
-  for (size_t i = 0; i < banks_.size(); ++i) {
-    try {
-      groups[banks_[i]->group()]->plug(banks_[i]);
-    } catch (...) {
-      for (size_t done = 0; done < i; ++done) groups[banks_[done]->group()]->unplug();
-      throw;
+void Mixture::check_fits(const std::vector<nn::ProjectionGroup*>& groups) const {
+  for (const auto* banks : {&banks_, &plain_banks_}) {
+    for (const auto& bank : *banks) {
+      LMOE_CHECK_ARG(bank->group() < groups.size(), "[attach] the model has no ",
+                     bank->bank().targets().front().module_path,
+                     "; the mixture was made for another base model");
+      bank->check_fits(*groups[bank->group()]);
     }
   }
 }
 
+std::map<size_t, std::shared_ptr<nn::ProjectionDelta>> Mixture::deltas() const {
+  std::map<size_t, std::shared_ptr<nn::ProjectionDelta>> all;
+  for (const auto& bank : banks_) all[bank->group()] = bank;
+  for (const auto& bank : plain_banks_) {
+    std::shared_ptr<nn::ProjectionDelta>& delta = all[bank->group()];
+    delta = delta ? std::make_shared<DeltaPair>(delta, bank)
+                  : std::shared_ptr<nn::ProjectionDelta>(bank);
+  }
+  return all;
+}
+
+void Mixture::plug(const std::vector<nn::ProjectionGroup*>& groups) {
+  check_fits(groups);
+  const auto all = deltas();
+  for (const auto& [group, delta] : all) groups[group]->check_free();
+  for (const auto& [group, delta] : all) groups[group]->plug(delta);
+}
+
 void Mixture::unplug(const std::vector<nn::ProjectionGroup*>& groups) {
-  for (const auto& bank : banks_) groups.at(bank->group())->unplug();
+  for (const auto& [group, delta] : deltas()) groups.at(group)->unplug();
 }
 
 std::vector<std::shared_ptr<Gate>> Mixture::gates() const {
@@ -60,6 +74,7 @@ std::vector<nn::NamedTensor> Mixture::parameters() const {
   };
   for (const auto& bank : banks_) append(bank->bank().parameters());
   for (const auto& gate : gates()) append(gate->parameters());
+  for (const auto& bank : plain_banks_) append(bank->bank().parameters());
   return all;
 }
 
@@ -95,8 +110,9 @@ void Mixture::update_biases(const SelectionCounts& counts) {
 
 std::vector<std::string> Mixture::target_paths() const {
   std::vector<std::string> paths;
-  for (const auto& bank : banks_)
-    for (const BankTarget& target : bank->bank().targets()) paths.push_back(target.module_path);
+  for (const auto* banks : {&banks_, &plain_banks_})
+    for (const auto& bank : *banks)
+      for (const BankTarget& target : bank->bank().targets()) paths.push_back(target.module_path);
   return paths;
 }
 

@@ -58,7 +58,7 @@ class Mixture {
   /// Moves every gate's biases by what was chosen since the last optimizer step; call once after
   /// each, with the counts of all its micro-batches.
   void update_biases(const SelectionCounts& counts);
-  /// Module paths that got experts, in order.
+  /// Module paths that got experts, in order, then those that got a plain LoRA.
   std::vector<std::string> target_paths() const;
   /// One per gate, in the order of the router log's records; empty without a router.
   std::vector<SiteInfo> sites() const;
@@ -70,8 +70,9 @@ class Mixture {
                             std::map<std::string, double>* values = nullptr) const;
 
   /// mixture.yaml, router.safetensors (when there is a gate; tensors `<site>.gate.weight`, …),
-  /// experts/<name>/, each a PEFT LoRA folder, and experts.safetensors (what experts have besides
-  /// A and B; `<site>.core`) into an existing folder. Throws kIo.
+  /// experts/<name>/, each a PEFT LoRA folder (experts/plain/ holds those of spec.plain), and
+  /// experts.safetensors (what experts have besides A and B; `<site>.core`) into an existing
+  /// folder. Throws kIo.
   void save(const std::filesystem::path& folder, const std::string& base_model_name) const;
   /// Strict: everything in the files is used, everything the spec needs is there, and it fits the
   /// sockets. Adapters of any floating type are read; parameters are float32 (float64 when the
@@ -81,11 +82,17 @@ class Mixture {
 
   /// The parts, for tests and for saving: one bank per group that has a target, each gate once.
   const std::vector<std::shared_ptr<SiteBank>>& banks() const { return banks_; }
+  /// One bank per group that has a target of spec.plain.
+  const std::vector<std::shared_ptr<SiteBank>>& plain_banks() const { return plain_banks_; }
   std::vector<std::shared_ptr<Gate>> gates() const;
 
  private:
+  /// What goes into each socket, by position of the group.
+  std::map<size_t, std::shared_ptr<nn::ProjectionDelta>> deltas() const;
+  void check_fits(const std::vector<nn::ProjectionGroup*>& groups) const;
+
   spec::MixtureSpec spec_;
-  std::vector<std::shared_ptr<SiteBank>> banks_;
+  std::vector<std::shared_ptr<SiteBank>> banks_, plain_banks_;
 };
 
 }  // namespace lmoe::mixture

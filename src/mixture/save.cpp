@@ -88,6 +88,9 @@ void Mixture::save(const fs::path& folder, const std::string& base_model_name) c
   for (size_t i = 0; i < names.size(); ++i)
     save_adapter(spec_, banks_, static_cast<int64_t>(i), base_model_name,
                  experts_folder(folder) / names[i]);
+  if (spec_.has_plain())
+    save_adapter(spec_.plain_part(), plain_banks_, /*index=*/0, base_model_name,
+                 experts_folder(folder) / spec::kPlainFolder);
   if (spec_.has_gate()) save_router(*this, router_file(folder));
   save_other_tensors(banks_, other_tensors_file(folder));
   write_file_atomically(spec_file(folder), yaml_from_json(spec::write_mixture(spec_)));

@@ -8,10 +8,12 @@
 namespace lmoe::mixture {
 
 SiteBank::SiteBank(const spec::MixtureSpec& spec,
+                   SiteRole role,
                    size_t group,
                    std::unique_ptr<ExpertBank> bank,
                    std::shared_ptr<Gate> gate)
-    : group_(group),
+    : role_(role),
+      group_(group),
       bank_(std::move(bank)),
       gate_(std::move(gate)),
       source_(spec.gate.source),
@@ -21,7 +23,8 @@ SiteBank::SiteBank(const spec::MixtureSpec& spec,
 std::vector<at::Tensor> SiteBank::apply(const nn::SocketInput& input,
                                         std::vector<at::Tensor> outputs,
                                         nn::ForwardContext& context) {
-  if (!gate_ && context.disabled_expert >= 0) return outputs;
+  const bool is_disabled = !gate_ && context.disabled_expert >= 0;
+  if (is_disabled && role_ == SiteRole::kExperts) return outputs;
   const Stage stage = down_and_route(input, context);
   std::vector<at::Tensor> adapted;
   for (const BankTarget& target : bank_->targets())

@@ -13,11 +13,15 @@
 
 namespace lmoe::mixture {
 
+/// What a bank holds: experts, which evaluation can disable, or the plain LoRA beside them.
+enum class SiteRole { kExperts, kPlain };
+
 class SiteBank : public nn::ProjectionDelta {
  public:
   /// `group`: position among the decoder's groups. `gate` is null for a constant weight of 1; a
   /// gate with one site for several projections is shared through the forward's context.
   SiteBank(const spec::MixtureSpec& spec,
+           SiteRole role,
            size_t group,
            std::unique_ptr<ExpertBank> bank,
            std::shared_ptr<Gate> gate);
@@ -44,6 +48,7 @@ class SiteBank : public nn::ProjectionDelta {
   /// What the adapters read: x, with dropout while training.
   at::Tensor adapter_input(const at::Tensor& x, nn::ForwardContext& context) const;
 
+  SiteRole role_;
   size_t group_;
   std::unique_ptr<ExpertBank> bank_;
   std::shared_ptr<Gate> gate_;

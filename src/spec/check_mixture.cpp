@@ -2,7 +2,7 @@
 #include <cctype>
 #include <set>
 
-#include "spec/mixture_spec.h"
+#include "spec/check_parts.h"
 
 namespace lmoe::spec {
 namespace {
@@ -27,12 +27,7 @@ void check_targets(const MixtureSpec& spec, const std::string& where) {
   LMOE_CHECK_ARG(!spec.target_modules.empty(), where,
                  ": mixture.target_modules is empty; hint: [q_proj, k_proj, v_proj, o_proj, "
                  "gate_proj, up_proj, down_proj], or leave the key out");
-  std::set<std::string> seen;
-  for (const std::string& target : spec.target_modules) {
-    LMOE_CHECK_ARG(!target.empty(), where, ": mixture.target_modules has an empty entry");
-    LMOE_CHECK_ARG(seen.insert(target).second, where, ": mixture.target_modules names \"", target,
-                   "\" twice");
-  }
+  check_target_list(spec.target_modules, where + ": mixture.target_modules");
 }
 
 void check_names(const ExpertsSpec& experts, const std::string& where) {
@@ -177,6 +172,7 @@ void check_mixture(const MixtureSpec& spec, const std::string& where) {
   check_count_by_layer(spec.experts, opening);
   check_scores(spec, opening);
   check_losses(spec, opening);
+  check_plain(spec, opening);
 }
 
 }  // namespace lmoe::spec

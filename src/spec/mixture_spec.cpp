@@ -107,6 +107,20 @@ double MixtureSpec::scaling() const {
   return alpha;
 }
 
+MixtureSpec MixtureSpec::plain_part() const {
+  MixtureSpec part;
+  part.method = method;
+  part.target_modules = plain.target_modules;
+  part.experts.count = 1;
+  part.experts.rank = plain.rank;
+  part.experts.alpha = plain.alpha;
+  part.experts.dropout = plain.dropout;
+  part.experts.names = {kPlainFolder};
+  part.gate.source = GateSource::kConstant;
+  part.normalize = Normalize::kConstant;
+  return part;
+}
+
 std::vector<std::string> MixtureSpec::adapter_folders() const {
   if (experts.kind == ExpertKind::kRankOne) return {"ranks"};
   if (experts.kind == ExpertKind::kCore) return {"shared"};

@@ -10,6 +10,7 @@
 //   apply       what is averaged?            deltas | factors
 //   losses      what is added?               cv2 | switch | kl
 //   bias        what is nudged?              a bias per expert, by load, outside autograd
+//   plain       what is beside it?           one LoRA without a gate for other projections
 //
 // A method is a preset of these parts (methods/, one file each); a recipe may name a preset and
 // change any part. Lists are open: a new value is one enum entry here and one small file in room
@@ -157,8 +158,27 @@ struct LossSpec {
   }
 };
 
+/// Projections beside the mixture that get one ordinary LoRA each.
+struct PlainSpec {
+  std::vector<std::string> target_modules;  ///< suffixes; empty: none
+  int64_t rank = 8;
+  std::optional<double> alpha;  ///< default 2 x rank, as for experts
+  double dropout = 0.0;
+
+  template <class Visitor>
+  void for_each_field(Visitor&& visit) {
+    visit(field("target_modules", target_modules, "projections that get one LoRA without a gate"));
+    visit(field("rank", rank, "its rank").range(1, 65536));
+    visit(field("alpha", alpha, "numerator of its scaling; default 2 x rank").range(1e-6, 1e6));
+    visit(field("dropout", dropout, "dropout before it").range(0.0, 0.95));
+  }
+};
+
 /// Value of a balance loss when all experts carry the same load: 0, 1 (switch) or 0.
 double value_at_balance(BalanceLoss kind);
+
+/// The folder under `experts/` that holds the plain LoRAs.
+inline constexpr const char* kPlainFolder = "plain";
 
 struct MixtureSpec {
   std::string method = "l-moe";
@@ -171,6 +191,7 @@ struct MixtureSpec {
   Apply apply = Apply::kDeltas;
   std::vector<LossSpec> losses;
   BiasSpec bias;
+  PlainSpec plain;
 
   template <class Visitor>
   void for_each_field(Visitor&& visit) {
@@ -185,8 +206,12 @@ struct MixtureSpec {
     visit(field("apply", apply, "what is averaged"));
     visit(field("losses", losses, "balance losses"));
     visit(field("bias", bias, "balancing without a loss"));
+    visit(field("plain", plain, "one LoRA each, without a gate, for other projections"));
   }
 
+  bool has_plain() const { return !plain.target_modules.empty(); }
+  /// What `plain` is as a mixture: one expert, no gate.
+  MixtureSpec plain_part() const;
   bool has_gate() const { return gate.source != GateSource::kConstant; }
   /// The factor in front of B A, by experts.scale_by.
   double scaling() const;

@@ -93,6 +93,18 @@ LayerAdapters adapters_of(const spec::MixtureSpec& spec,
   return adapters;
 }
 
+/// Of the experts and of the plain LoRAs beside them.
+LayerAdapters all_adapters_of(const spec::MixtureSpec& spec,
+                              const Widths& widths,
+                              int64_t dtype_bytes) {
+  LayerAdapters all = adapters_of(spec, widths, dtype_bytes);
+  if (!spec.has_plain()) return all;
+  const LayerAdapters plain = adapters_of(spec.plain_part(), widths, dtype_bytes);
+  all.parameters += plain.parameters;
+  all.kept_per_token += plain.kept_per_token;
+  return all;
+}
+
 /// Elements per token that a layer keeps for backward: inputs and outputs of two norms; q, k, v and
 /// the output of attention; gate, up and their product.
 int64_t kept_per_token(const Widths& w) {
@@ -166,7 +178,7 @@ MemoryForecast forecast_memory(const recipe::Recipe& recipe,
                                const arch::ModelConfig& config,
                                int64_t dtype_bytes) {
   const Widths widths = widths_of(config);
-  const LayerAdapters adapters = adapters_of(recipe.mixture, widths, dtype_bytes);
+  const LayerAdapters adapters = all_adapters_of(recipe.mixture, widths, dtype_bytes);
   const int64_t tokens = recipe.batch.micro_batch_size * recipe.data.sequence_len;
   MemoryForecast forecast;
   forecast.trained_parameters = config.num_hidden_layers * adapters.parameters;

@@ -142,12 +142,12 @@ TEST_P(Conformance, EqualsTheNaiveReference) {
   for (int disabled = -1; disabled < spec_.experts.count; ++disabled) {
     nn::ForwardContext context;
     context.disabled_expert = disabled;
-    for (const auto& bank : mixture.banks()) {
-      const nn::ProjectionGroup& group = *model.groups()[bank->group()];
-      const at::Tensor block_input =
-          numbers({kTokens, kHidden}, 20 + bank->group() / 2, at::kDouble);
-      const at::Tensor x = numbers({kTokens, bank->bank().in()}, 40 + bank->group(), at::kDouble);
-      const auto expected = naive_forward(spec_, *bank, group, x, block_input, disabled);
+    for (size_t g = 0; g < model.groups().size(); ++g) {
+      const nn::ProjectionGroup& group = *model.groups()[g];
+      const int64_t width = group.linears().front().weight.size(1);
+      const at::Tensor block_input = numbers({kTokens, kHidden}, 20 + g / 2, at::kDouble);
+      const at::Tensor x = numbers({kTokens, width}, 40 + g, at::kDouble);
+      const auto expected = naive_forward(mixture, group, g, x, block_input, disabled);
       const auto actual = group.forward({x, block_input}, context);
       ASSERT_EQ(actual.size(), expected.size());
       for (size_t i = 0; i < actual.size(); ++i)

@@ -56,6 +56,15 @@ INSTANTIATE_TEST_SUITE_P(
         Variant{"comol", "{method: comol, experts: {count: 3, rank: 2}}"},
         Variant{"comol_without_core_routing",
                 "{method: comol, experts: {count: 3, rank: 2}, gate: {source: input}}"},
+        Variant{"plain_beside_experts",
+                "{experts: {count: 3, rank: 2}, target_modules: [down_proj, v_proj],"
+                " plain: {target_modules: [q_proj, gate_proj, up_proj], rank: 3, alpha: 2}}"},
+        Variant{"llava_mole",
+                "{method: llava-mole, experts: {rank: 2, dropout: 0},"
+                " plain: {rank: 3, dropout: 0}}"},
+        Variant{"llava_mole_gate_scaled",
+                "{method: llava-mole, experts: {rank: 2, dropout: 0}, normalize: softmax,"
+                " plain: {rank: 3, dropout: 0}}"},
         Variant{"l_moe_o_and_up_block",
                 "{experts: {count: 3, rank: 2}, target_modules: [o_proj, up_proj],"
                 " gate: {source: block_input, share: block}}"}),

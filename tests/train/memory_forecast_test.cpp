@@ -21,6 +21,11 @@ spec::MixtureSpec spec_of(const std::string& name) {
     spec.gate.source = spec::GateSource::kBlockInput;
     spec.gate.share = spec::GateShare::kBlock;
   }
+  if (name == "plain") {
+    spec.target_modules = {"up_proj"};
+    spec.plain.target_modules = {"gate_proj", "o_proj"};
+    spec.plain.rank = 3;
+  }
   if (name == "some") spec.target_modules = {"q_proj", "down_proj"};
   return spec;
 }
@@ -39,7 +44,9 @@ TEST_P(ParameterCounts, AreThoseOfTheMixtureAndTheDecoder) {
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(All, ParameterCounts, ::testing::Values("lora", "l-moe", "block", "some"));
+INSTANTIATE_TEST_SUITE_P(All,
+                         ParameterCounts,
+                         ::testing::Values("lora", "l-moe", "block", "some", "plain"));
 
 TEST(MemoryForecast, GrowsWithRowsAndTokens) {
   recipe::Recipe recipe = tiny_recipe("unused");

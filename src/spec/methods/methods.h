@@ -11,6 +11,7 @@ std::vector<std::string> all_seven_projections();
 extern const MethodInfo kComol;
 extern const MethodInfo kHydra;
 extern const MethodInfo kLMoe;
+extern const MethodInfo kLlavaMole;
 extern const MethodInfo kLora;
 extern const MethodInfo kMola;
 extern const MethodInfo kRsLora;

@@ -1,0 +1,17 @@
+// Parts of check_mixture, one file each; `where` opens the messages.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "spec/mixture_spec.h"
+
+namespace lmoe::spec {
+
+/// Empty entries and doubles; `key` names the list.
+void check_target_list(const std::vector<std::string>& targets, const std::string& key);
+
+/// Plain LoRAs on what has experts, or in a folder that an expert has.
+void check_plain(const MixtureSpec& spec, const std::string& where);
+
+}  // namespace lmoe::spec
