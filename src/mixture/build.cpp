@@ -35,9 +35,9 @@ void check_all_hit(const spec::MixtureSpec& spec, const std::vector<nn::Projecti
   for (const std::string& target : spec.target_modules)
     if (hit.count(target) == 0) missed += (missed.empty() ? "" : ", ") + target;
   for (const std::string& name : known) names += (names.empty() ? "" : ", ") + name;
-  LMOE_CHECK_ARG(missed.empty(),
-                 "[attach] target_modules that match no projection of the model: ", "given ",
-                 missed, ", expected some of ", names);
+  LMOE_CHECK_ARG(missed.empty(), "[attach] target_modules that match no projection of the ",
+                 spec.attach == spec::Attach::kFfnBlock ? "FFNs" : "model", ": given ", missed,
+                 ", expected some of ", names);
 }
 
 class Builder {
@@ -56,20 +56,42 @@ class Builder {
     check_all_hit(spec_, groups_);
     std::vector<std::shared_ptr<SiteBank>> banks;
     for (size_t g = 0; g < groups_.size(); ++g) {
-      std::vector<BankTarget> targets = targets_of(*groups_[g]);
-      if (targets.empty()) continue;
-      const int64_t in = groups_[g]->linears()[targets.front().linear].weight.size(1);
-      std::shared_ptr<Gate> gate = gate_of(g, targets, in);
-      Rng rng(seed_, first_stream_ + 2 * g);
-      const BankShape shape = {in, spec_.experts.count_at(groups_[g]->layer(), layers_), dtype_};
-      banks.push_back(std::make_shared<SiteBank>(
-          spec_, role, g, make_expert_bank(spec_, std::move(targets), shape, rng),
-          std::move(gate)));
+      std::unique_ptr<ExpertBank> bank = bank_of(g);
+      if (!bank) continue;
+      std::shared_ptr<Gate> gate = gate_of(g, bank->targets(), bank->in());
+      banks.push_back(std::make_shared<SiteBank>(spec_, role, g, std::move(bank), std::move(gate)));
     }
     return banks;
   }
 
+  std::vector<std::shared_ptr<FfnExperts>> build_blocks(const std::vector<nn::GatedMlp*>& mlps) {
+    std::vector<std::shared_ptr<FfnExperts>> blocks;
+    for (size_t b = 0; b < mlps.size(); ++b) {
+      const size_t first = position_of(mlps[b]->gate_up()), second = position_of(mlps[b]->down());
+      std::unique_ptr<ExpertBank> gate_up = bank_of(first), down = bank_of(second);
+      if (!gate_up && !down) continue;
+      std::shared_ptr<Gate> gate = gate_of(first, /*targets=*/{}, /*in=*/0);
+      blocks.push_back(std::make_shared<FfnExperts>(spec_, b, std::move(gate_up), std::move(down),
+                                                    std::move(gate)));
+    }
+    return blocks;
+  }
+
  private:
+  size_t position_of(const nn::ProjectionGroup& group) const {
+    return static_cast<size_t>(std::find(groups_.begin(), groups_.end(), &group) - groups_.begin());
+  }
+
+  /// Null when the group has no target.
+  std::unique_ptr<ExpertBank> bank_of(size_t g) const {
+    std::vector<BankTarget> targets = targets_of(*groups_[g]);
+    if (targets.empty()) return nullptr;
+    const int64_t in = groups_[g]->linears()[targets.front().linear].weight.size(1);
+    Rng rng(seed_, first_stream_ + 2 * g);
+    const BankShape shape = {in, spec_.experts.count_at(groups_[g]->layer(), layers_), dtype_};
+    return make_expert_bank(spec_, std::move(targets), shape, rng);
+  }
+
   std::vector<BankTarget> targets_of(const nn::ProjectionGroup& group) const {
     std::vector<BankTarget> targets;
     for (size_t i = 0; i < group.linears().size(); ++i) {
@@ -140,6 +162,19 @@ std::vector<std::shared_ptr<SiteBank>> build_banks(const spec::MixtureSpec& spec
                                                    uint64_t seed,
                                                    at::ScalarType dtype) {
   return Builder(spec, groups, seed, dtype, /*first_stream=*/0).build(SiteRole::kExperts);
+}
+
+std::vector<std::shared_ptr<FfnExperts>> build_ffn_experts(const spec::MixtureSpec& spec,
+                                                           const nn::Sockets& sockets,
+                                                           uint64_t seed,
+                                                           at::ScalarType dtype) {
+  LMOE_CHECK_ARG(!sockets.mlps.empty(),
+                 "[attach] mixture.attach ffn_block: this model has no FFN that can be replaced");
+  std::vector<nn::ProjectionGroup*> groups;
+  for (nn::GatedMlp* mlp : sockets.mlps)
+    for (nn::ProjectionGroup* group : mlp->projection_groups()) groups.push_back(group);
+  check_all_hit(spec, groups);
+  return Builder(spec, sockets.groups, seed, dtype, /*first_stream=*/0).build_blocks(sockets.mlps);
 }
 
 std::vector<std::shared_ptr<SiteBank>> build_plain_banks(

@@ -56,6 +56,8 @@ class ExpertBank {
   virtual ExpertFactors folder_factors(size_t target, int64_t folder) const = 0;
   /// Trained tensors besides A and B, stacked over the targets; they lie in experts.safetensors.
   virtual std::vector<StackedTensor> other_tensors() const { return {}; }
+  /// Throws kInvalidArgument naming the module when the group has other projections or widths.
+  void check_fits(const nn::ProjectionGroup& group) const;
   /// "layers.3.self_attn.q_proj+k_proj.lora_A", "layers.3.self_attn.q_proj.lora_B", …
   std::vector<nn::NamedTensor> parameters() const;
 

@@ -9,9 +9,10 @@
 #include "base/files.h"
 #include "io/peft_folder.h"
 #include "io/safetensors.h"
+#include "mixture/expert_bank.h"
+#include "mixture/gate.h"
 #include "mixture/mixture.h"
 #include "mixture/run_folder.h"
-#include "mixture/site_bank.h"
 #include "nn/tensor_bytes.h"
 
 namespace lmoe::mixture {
@@ -54,12 +55,12 @@ void check_expert_folders(const spec::MixtureSpec& spec, const fs::path& folder)
 class AdapterLoader {
  public:
   AdapterLoader(const spec::MixtureSpec& spec,
-                const std::vector<std::shared_ptr<SiteBank>>& banks,
+                std::vector<const ExpertBank*> banks,
                 io::LoraFolder folder,
                 const fs::path& path,
                 int64_t index)
       : kind_(spec.experts.kind),
-        banks_(banks),
+        banks_(std::move(banks)),
         folder_(std::move(folder)),
         where_("[load_mixture] " + path.string() + ": "),
         index_(index) {
@@ -81,9 +82,9 @@ class AdapterLoader {
   /// Of the layers that have this expert.
   template <class Visit>
   void for_each_target(const Visit& visit) const {
-    for (const auto& site : banks_) {
-      if (index_ >= site->bank().experts()) continue;
-      for (size_t t = 0; t < site->bank().targets().size(); ++t) visit(site->bank(), t);
+    for (const ExpertBank* bank : banks_) {
+      if (index_ >= bank->experts()) continue;
+      for (size_t t = 0; t < bank->targets().size(); ++t) visit(*bank, t);
     }
   }
 
@@ -135,7 +136,7 @@ class AdapterLoader {
   }
 
   spec::ExpertKind kind_;
-  const std::vector<std::shared_ptr<SiteBank>>& banks_;
+  std::vector<const ExpertBank*> banks_;
   io::LoraFolder folder_;
   std::string where_;
   int64_t index_;
@@ -178,11 +179,11 @@ void load_other_tensors(const Mixture& mixture, const fs::path& path) {
                   enum_name(mixture.spec().experts.kind));
   if (!has_any) return;
   const auto file = io::SafetensorsFile::open(path);
-  for (const auto& site : mixture.banks()) {
-    const ExpertBank& bank = site->bank();
-    load_stacked(
-        *file, bank.other_tensors(), static_cast<int64_t>(bank.targets().size()),
-        [&](size_t s, const std::string& suffix) { return bank.targets()[s].site + "." + suffix; });
+  for (const ExpertBank* bank : mixture.expert_banks()) {
+    load_stacked(*file, bank->other_tensors(), static_cast<int64_t>(bank->targets().size()),
+                 [&](size_t s, const std::string& suffix) {
+                   return bank->targets()[s].site + "." + suffix;
+                 });
   }
   file->check_all_claimed("load_mixture");
 }
@@ -194,8 +195,7 @@ at::ScalarType parameter_type(const io::LoraFolder& folder) {
 
 }  // namespace
 
-std::unique_ptr<Mixture> Mixture::load(const fs::path& folder,
-                                       const std::vector<nn::ProjectionGroup*>& groups) {
+std::unique_ptr<Mixture> Mixture::load(const fs::path& folder, const nn::Sockets& sockets) {
   const spec::MixtureSpec spec = load_spec(spec_file(folder));
   check_expert_folders(spec, experts_folder(folder));
   const std::vector<std::string> names = spec.adapter_folders();
@@ -205,16 +205,18 @@ std::unique_ptr<Mixture> Mixture::load(const fs::path& folder,
     io::LoraFolder adapter = io::read_peft_folder(path);
     if (!mixture) {
       try {
-        mixture = std::make_unique<Mixture>(spec, groups, /*seed=*/0, parameter_type(adapter));
+        mixture = std::make_unique<Mixture>(spec, sockets, /*seed=*/0, parameter_type(adapter));
       } catch (const Error& error) {
         fail(ErrorCode::kCorruptData, "[load_mixture] ", folder.string(), ": ", error.what());
       }
     }
-    AdapterLoader(spec, mixture->banks(), std::move(adapter), path, static_cast<int64_t>(i)).load();
+    AdapterLoader(spec, mixture->expert_banks(), std::move(adapter), path, static_cast<int64_t>(i))
+        .load();
   }
   if (spec.has_plain()) {
     const fs::path path = experts_folder(folder) / spec::kPlainFolder;
-    AdapterLoader(spec.plain_part(), mixture->plain_banks(), io::read_peft_folder(path), path,
+    AdapterLoader(spec.plain_part(), mixture->plain_expert_banks(), io::read_peft_folder(path),
+                  path,
                   /*index=*/0)
         .load();
   }

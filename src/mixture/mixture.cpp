@@ -15,25 +15,34 @@
 namespace lmoe::mixture {
 
 Mixture::Mixture(spec::MixtureSpec spec,
-                 const std::vector<nn::ProjectionGroup*>& groups,
+                 const nn::Sockets& sockets,
                  uint64_t seed,
                  at::ScalarType dtype)
     : spec_(std::move(spec)) {
   spec::check_mixture(spec_, "attach");
-  banks_ = build_banks(spec_, groups, seed, dtype);
-  plain_banks_ = build_plain_banks(spec_, groups, seed, dtype);
+  if (spec_.attach == spec::Attach::kFfnBlock)
+    ffn_experts_ = build_ffn_experts(spec_, sockets, seed, dtype);
+  else
+    banks_ = build_banks(spec_, sockets.groups, seed, dtype);
+  plain_banks_ = build_plain_banks(spec_, sockets.groups, seed, dtype);
 }
 
 Mixture::~Mixture() = default;
 
-void Mixture::check_fits(const std::vector<nn::ProjectionGroup*>& groups) const {
+void Mixture::check_fits(const nn::Sockets& sockets) const {
+  const auto check_there = [](bool is_there, const ExpertBank& bank) {
+    LMOE_CHECK_ARG(is_there, "[attach] the model has no ", bank.targets().front().module_path,
+                   "; the mixture was made for another base model");
+  };
   for (const auto* banks : {&banks_, &plain_banks_}) {
     for (const auto& bank : *banks) {
-      LMOE_CHECK_ARG(bank->group() < groups.size(), "[attach] the model has no ",
-                     bank->bank().targets().front().module_path,
-                     "; the mixture was made for another base model");
-      bank->check_fits(*groups[bank->group()]);
+      check_there(bank->group() < sockets.groups.size(), bank->bank());
+      bank->bank().check_fits(*sockets.groups[bank->group()]);
     }
+  }
+  for (const auto& experts : ffn_experts_) {
+    check_there(experts->block() < sockets.mlps.size(), *experts->banks().front());
+    experts->check_fits(*sockets.mlps[experts->block()]);
   }
 }
 
@@ -48,23 +57,43 @@ std::map<size_t, std::shared_ptr<nn::ProjectionDelta>> Mixture::deltas() const {
   return all;
 }
 
-void Mixture::plug(const std::vector<nn::ProjectionGroup*>& groups) {
-  check_fits(groups);
+void Mixture::plug(const nn::Sockets& sockets) {
+  check_fits(sockets);
   const auto all = deltas();
-  for (const auto& [group, delta] : all) groups[group]->check_free();
-  for (const auto& [group, delta] : all) groups[group]->plug(delta);
+  for (const auto& [group, delta] : all) sockets.groups[group]->check_free();
+  for (const auto& experts : ffn_experts_) sockets.mlps[experts->block()]->check_free();
+  for (const auto& [group, delta] : all) sockets.groups[group]->plug(delta);
+  for (const auto& experts : ffn_experts_) sockets.mlps[experts->block()]->plug(experts);
 }
 
-void Mixture::unplug(const std::vector<nn::ProjectionGroup*>& groups) {
-  for (const auto& [group, delta] : deltas()) groups.at(group)->unplug();
+void Mixture::unplug(const nn::Sockets& sockets) {
+  for (const auto& [group, delta] : deltas()) sockets.groups.at(group)->unplug();
+  for (const auto& experts : ffn_experts_) sockets.mlps.at(experts->block())->unplug();
 }
 
 std::vector<std::shared_ptr<Gate>> Mixture::gates() const {
   std::vector<std::shared_ptr<Gate>> gates;
   std::set<const Gate*> seen;
-  for (const auto& bank : banks_)
-    if (bank->gate() && seen.insert(bank->gate().get()).second) gates.push_back(bank->gate());
+  const auto add = [&](const std::shared_ptr<Gate>& gate) {
+    if (gate && seen.insert(gate.get()).second) gates.push_back(gate);
+  };
+  for (const auto& bank : banks_) add(bank->gate());
+  for (const auto& experts : ffn_experts_) add(experts->gate());
   return gates;
+}
+
+std::vector<const ExpertBank*> Mixture::expert_banks() const {
+  std::vector<const ExpertBank*> all;
+  for (const auto& bank : banks_) all.push_back(&bank->bank());
+  for (const auto& experts : ffn_experts_)
+    for (const ExpertBank* bank : experts->banks()) all.push_back(bank);
+  return all;
+}
+
+std::vector<const ExpertBank*> Mixture::plain_expert_banks() const {
+  std::vector<const ExpertBank*> all;
+  for (const auto& bank : plain_banks_) all.push_back(&bank->bank());
+  return all;
 }
 
 std::vector<nn::NamedTensor> Mixture::parameters() const {
@@ -72,9 +101,9 @@ std::vector<nn::NamedTensor> Mixture::parameters() const {
   const auto append = [&](std::vector<nn::NamedTensor> some) {
     all.insert(all.end(), some.begin(), some.end());
   };
-  for (const auto& bank : banks_) append(bank->bank().parameters());
+  for (const ExpertBank* bank : expert_banks()) append(bank->parameters());
   for (const auto& gate : gates()) append(gate->parameters());
-  for (const auto& bank : plain_banks_) append(bank->bank().parameters());
+  for (const ExpertBank* bank : plain_expert_banks()) append(bank->parameters());
   return all;
 }
 
@@ -110,9 +139,9 @@ void Mixture::update_biases(const SelectionCounts& counts) {
 
 std::vector<std::string> Mixture::target_paths() const {
   std::vector<std::string> paths;
-  for (const auto* banks : {&banks_, &plain_banks_})
-    for (const auto& bank : *banks)
-      for (const BankTarget& target : bank->bank().targets()) paths.push_back(target.module_path);
+  for (const auto& banks : {expert_banks(), plain_expert_banks()})
+    for (const ExpertBank* bank : banks)
+      for (const BankTarget& target : bank->targets()) paths.push_back(target.module_path);
   return paths;
 }
 

@@ -2,7 +2,6 @@
 
 #include <ATen/ATen.h>
 
-#include "base/error.h"
 #include "mixture/dropout.h"
 
 namespace lmoe::mixture {
@@ -37,7 +36,7 @@ std::vector<at::Tensor> SiteBank::apply(const nn::SocketInput& input,
 
 SiteBank::Stage SiteBank::down_and_route(const nn::SocketInput& input,
                                          nn::ForwardContext& context) const {
-  const at::Tensor x = adapter_input(input.x, context);
+  const at::Tensor x = adapter_input(input.x, dropout_, context);
   const at::Tensor a = bank_->a().to(x.scalar_type());
   if (!gate_) return {at::linear(x, a), {}};
   at::Tensor* shared =
@@ -68,27 +67,6 @@ at::Tensor SiteBank::gate_input(const nn::SocketInput& input, const at::Tensor& 
   if (source_ == spec::GateSource::kBlockInput) return input.block_input;
   const auto projections = static_cast<int64_t>(bank_->targets().size());
   return down.reshape({down.size(0), projections, down.size(1) / projections});
-}
-
-at::Tensor SiteBank::adapter_input(const at::Tensor& x, nn::ForwardContext& context) const {
-  if (!context.is_training || dropout_ == 0.0) return x;
-  LMOE_CHECK_ARG(context.dropout_rng != nullptr,
-                 "[mixture] training with dropout needs a generator in the forward context");
-  return dropout(x, dropout_, *context.dropout_rng);
-}
-
-void SiteBank::check_fits(const nn::ProjectionGroup& group) const {
-  for (const BankTarget& target : bank_->targets()) {
-    const bool found = target.linear < group.linears().size() &&
-                       group.linears()[target.linear].module_path == target.module_path;
-    LMOE_CHECK_ARG(found, "[attach] the model has no ", target.module_path,
-                   " where the mixture expects it; it was made for another base model");
-    const at::Tensor& weight = group.linears()[target.linear].weight;
-    LMOE_CHECK_ARG(weight.size(0) == target.out && weight.size(1) == bank_->in(), "[attach] ",
-                   target.module_path, " has shape [", weight.size(0), ", ", weight.size(1),
-                   "], the mixture expects [", target.out, ", ", bank_->in(),
-                   "]; it was made for another base model");
-  }
 }
 
 }  // namespace lmoe::mixture

@@ -33,8 +33,6 @@ class SiteBank : public nn::ProjectionDelta {
   size_t group() const { return group_; }
   const ExpertBank& bank() const { return *bank_; }
   const std::shared_ptr<Gate>& gate() const { return gate_; }
-  /// Throws kInvalidArgument naming the module when the group has other projections or widths.
-  void check_fits(const nn::ProjectionGroup& group) const;
 
  private:
   struct Stage {
@@ -45,8 +43,6 @@ class SiteBank : public nn::ProjectionDelta {
   Stage down_and_route(const nn::SocketInput& input, nn::ForwardContext& context) const;
   /// What the gate reads: [N, width], or A x of each projection [N, P, D / P].
   at::Tensor gate_input(const nn::SocketInput& input, const at::Tensor& down) const;
-  /// What the adapters read: x, with dropout while training.
-  at::Tensor adapter_input(const at::Tensor& x, nn::ForwardContext& context) const;
 
   SiteRole role_;
   size_t group_;

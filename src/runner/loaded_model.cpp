@@ -34,9 +34,9 @@ std::unique_ptr<LoadedModel> load_model(const LoadOptions& options) {
   if (model->run) check_same_base(record, *model->base, *model->run);
   model->decoder = models::Decoder::load(*model->base, {choose_dtype(options.dtype)});
   if (model->run) {
-    const auto& groups = model->decoder->projection_groups();
-    model->mixture = mixture::Mixture::load(*model->run, groups);
-    model->mixture->plug(groups);
+    const nn::Sockets& sockets = model->decoder->sockets();
+    model->mixture = mixture::Mixture::load(*model->run, sockets);
+    model->mixture->plug(sockets);
   }
   model->steps = std::make_unique<TorchStepModel>(*model->decoder, model->mixture.get());
   return model;

@@ -111,7 +111,7 @@ void check_experts(const MixtureSpec& spec, const std::string& where) {
                  "ranks of one adapter");
   const bool has_own_factors =
       experts.kind == ExpertKind::kLora || experts.kind == ExpertKind::kRankOne;
-  LMOE_CHECK_ARG(spec.apply == Apply::kDeltas || has_own_factors, where,
+  LMOE_CHECK_ARG(spec.apply != Apply::kFactors || has_own_factors, where,
                  ": mixture.apply factors averages A and B of the experts: given experts.kind ",
                  enum_name(experts.kind), ", expected lora or rank_one");
   LMOE_CHECK_ARG(experts.scale_by == ScaleBy::kRank || !experts.use_rslora, where,
@@ -173,6 +173,7 @@ void check_mixture(const MixtureSpec& spec, const std::string& where) {
   check_scores(spec, opening);
   check_losses(spec, opening);
   check_plain(spec, opening);
+  check_ffn_block(spec, opening);
 }
 
 }  // namespace lmoe::spec

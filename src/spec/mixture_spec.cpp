@@ -5,7 +5,8 @@
 namespace lmoe::spec {
 
 std::span<const EnumName<Attach>> enum_names(Attach) {
-  static constexpr EnumName<Attach> kNames[] = {{"projection", Attach::kProjection}};
+  static constexpr EnumName<Attach> kNames[] = {{"projection", Attach::kProjection},
+                                                {"ffn_block", Attach::kFfnBlock}};
   return kNames;
 }
 
@@ -67,8 +68,8 @@ std::span<const EnumName<Normalize>> enum_names(Normalize) {
 }
 
 std::span<const EnumName<Apply>> enum_names(Apply) {
-  static constexpr EnumName<Apply> kNames[] = {{"deltas", Apply::kDeltas},
-                                               {"factors", Apply::kFactors}};
+  static constexpr EnumName<Apply> kNames[] = {
+      {"deltas", Apply::kDeltas}, {"factors", Apply::kFactors}, {"outputs", Apply::kOutputs}};
   return kNames;
 }
 

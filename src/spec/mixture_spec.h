@@ -1,13 +1,13 @@
 // A mixture is a sentence: the parts of the grammar as plain data.
 //
-//   attach      where?                       projection
+//   attach      where?                       projection | ffn_block
 //   experts     what is mixed?               lora | rank_one | shared_a | core
 //   gate        who decides, from what?      constant | input | block_input | rank_activation;
 //                                            linear | mlp; one per projection or one per block
 //   select      how many take part?          all | top_k
 //   normalize   what becomes of weights?     softmax | softmax_selected | renormalize | sigmoid |
 //                                            sum_to_k | constant
-//   apply       what is averaged?            deltas | factors
+//   apply       what is averaged?            deltas | factors | outputs
 //   losses      what is added?               cv2 | switch | kl
 //   bias        what is nudged?              a bias per expert, by load, outside autograd
 //   plain       what is beside it?           one LoRA without a gate for other projections
@@ -27,7 +27,9 @@
 
 namespace lmoe::spec {
 
-enum class Attach { kProjection };
+/// kFfnBlock: an expert is the whole FFN with LoRAs on its projections; its output, after the
+/// non-linearity, is what is mixed.
+enum class Attach { kProjection, kFfnBlock };
 /// kLora: own A [R, in] and B [out, R]. kRankOne: the same with R = 1, each rank of one adapter an
 /// expert. kSharedA: one A for all, own B. kCore: one A and one B for all, own core [R, R] between
 /// them.
@@ -49,8 +51,9 @@ enum class SelectKind { kAll, kTopK };
 /// sigmoid of each logit, kept as it is. kSumToK: sigmoids scaled so that the selected ones sum to
 /// their number. kConstant: 1 for each selected expert.
 enum class Normalize { kSoftmax, kSoftmaxSelected, kRenormalize, kSigmoid, kSumToK, kConstant };
-/// kDeltas: sum of w_i B_i A_i. kFactors: (sum of w_j B_j)(sum of w_i A_i).
-enum class Apply { kDeltas, kFactors };
+/// kDeltas: sum of w_i B_i A_i. kFactors: (sum of w_j B_j)(sum of w_i A_i). kOutputs: sum of w_i
+/// times what FFN number i returns.
+enum class Apply { kDeltas, kFactors, kOutputs };
 enum class BalanceLoss { kCv2, kSwitch, kKl };
 /// Where the bias of an expert enters: the choice of experts, or the score, and so the weight too.
 enum class BiasUse { kNone, kSelection, kScore };

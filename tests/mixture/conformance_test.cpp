@@ -65,6 +65,21 @@ INSTANTIATE_TEST_SUITE_P(
         Variant{"llava_mole_gate_scaled",
                 "{method: llava-mole, experts: {rank: 2, dropout: 0}, normalize: softmax,"
                 " plain: {rank: 3, dropout: 0}}"},
+        Variant{
+            "ffn_top_2",
+            "{attach: ffn_block, apply: outputs, target_modules: [gate_proj, up_proj, down_proj],"
+            " gate: {source: block_input, share: block}, experts: {count: 4, rank: 2}, top_k: 2,"
+            " plain: {target_modules: [q_proj, o_proj], rank: 3}}"},
+        Variant{"ffn_all",
+                "{attach: ffn_block, apply: outputs, target_modules: [down_proj, up_proj],"
+                " gate: {source: block_input, share: block}, experts: {count: 3, rank: 2}}"},
+        Variant{
+            "ffn_down_top_1",
+            "{attach: ffn_block, apply: outputs, target_modules: [down_proj],"
+            " gate: {source: block_input, share: block}, experts: {count: 3, rank: 2}, top_k: 1}"},
+        Variant{"ffn_one_expert_without_a_gate",
+                "{method: lora, attach: ffn_block, apply: outputs, experts: {rank: 2},"
+                " target_modules: [gate_proj, up_proj, down_proj]}"},
         Variant{"l_moe_o_and_up_block",
                 "{experts: {count: 3, rank: 2}, target_modules: [o_proj, up_proj],"
                 " gate: {source: block_input, share: block}}"}),

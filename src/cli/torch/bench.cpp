@@ -109,8 +109,8 @@ int run_bench(const std::vector<std::string>& arguments) {
   const auto base = arch::open_base_model(recipe.base_model);
   const at::ScalarType dtype = runner::choose_dtype(runner::compute_type(options.dtype));
   const auto decoder = models::Decoder::load(*base, {.dtype = dtype});
-  mixture::Mixture mixture(recipe.mixture, decoder->projection_groups(), 42);
-  mixture.plug(decoder->projection_groups());
+  mixture::Mixture mixture(recipe.mixture, decoder->sockets(), 42);
+  mixture.plug(decoder->sockets());
 
   const std::vector<double> seconds = time_steps(options, *decoder, mixture, recipe);
   const double step = median(seconds);
