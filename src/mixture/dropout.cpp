@@ -20,6 +20,14 @@ at::Tensor dropout(const at::Tensor& x, double rate, Rng& rng) {
   return x * mask.to(x.scalar_type());
 }
 
+at::Tensor jitter(const at::Tensor& x, double range, Rng& rng) {
+  at::Tensor factors = at::empty(x.sizes(), at::kFloat);
+  float* out = factors.data_ptr<float>();
+  for (int64_t i = 0; i < factors.numel(); ++i)
+    out[i] = static_cast<float>(rng.uniform(1.0 - range, 1.0 + range));
+  return x * factors.to(x.scalar_type());
+}
+
 at::Tensor adapter_input(const at::Tensor& x, double rate, nn::ForwardContext& context) {
   if (!context.is_training || rate == 0.0) return x;
   LMOE_CHECK_ARG(context.dropout_rng != nullptr,

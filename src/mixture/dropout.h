@@ -1,4 +1,4 @@
-// Dropout whose mask comes from the run's own generator, so that a resumed run draws the same.
+// Dropout and noise drawn from the run's own generator, so that a resumed run draws the same.
 #pragma once
 
 #include <ATen/core/Tensor.h>
@@ -10,6 +10,9 @@ namespace lmoe::mixture {
 
 /// Each element is 0 with probability `rate`, else multiplied by 1 / (1 - rate).
 at::Tensor dropout(const at::Tensor& x, double rate, Rng& rng);
+
+/// Each element times a number drawn uniformly from [1 - range, 1 + range].
+at::Tensor jitter(const at::Tensor& x, double range, Rng& rng);
 
 /// What adapters read: x, with dropout while training. Throws kInvalidArgument without a generator.
 at::Tensor adapter_input(const at::Tensor& x, double rate, nn::ForwardContext& context);

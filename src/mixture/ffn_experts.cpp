@@ -23,8 +23,9 @@ at::Tensor FfnExperts::apply(const at::Tensor& x,
                              const nn::GatedMlp& mlp,
                              nn::ForwardContext& context) {
   const at::ScalarType dtype = x.scalar_type();
-  const at::Tensor weights =
-      gate_ ? gate_->weights(x, context).select(/*dim=*/1, 0) : at::ones({x.size(0), 1}, dtype);
+  const Routing routing =
+      gate_ ? gate_->route(x, context) : Routing{at::ones({x.size(0), 1, 1}, dtype), {}};
+  const at::Tensor weights = routing.weights.select(/*dim=*/1, 0);
   const bool nobody_is_left = experts() == 1 && context.disabled_expert == 0;
   if (nobody_is_left) return mlp.forward_alone(x, context);
   const at::Tensor adapter_x = adapter_input(x, dropout_, context);
@@ -53,7 +54,7 @@ at::Tensor FfnExperts::apply(const at::Tensor& x,
   at::Tensor y = mlp.down().forward({mixed, x}, context)[0] + low_rank;
   const at::Tensor& bias = mlp.down().linears()[0].bias;
   if (bias.defined()) y = y + (weights.sum(1, /*keepdim=*/true).to(dtype) - 1) * bias;
-  return y;
+  return routing.overflow.defined() ? y + routing.overflow.to(dtype) * x : y;
 }
 
 std::vector<FfnExperts::Share> FfnExperts::shares(const at::Tensor& weights,

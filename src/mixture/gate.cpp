@@ -5,6 +5,8 @@
 #include <limits>
 
 #include "base/error.h"
+#include "mixture/capacity.h"
+#include "mixture/dropout.h"
 #include "mixture/normalize.h"
 #include "mixture/scores.h"
 #include "mixture/select.h"
@@ -30,6 +32,7 @@ Gate::Gate(const spec::MixtureSpec& spec,
       input_width_(input_width),
       dtype_(dtype),
       temperature_(spec.gate.temperature),
+      jitter_(spec.gate.jitter),
       select_(spec.select),
       normalize_(spec.normalize),
       bias_use_(spec.bias.use),
@@ -40,15 +43,25 @@ Gate::Gate(const spec::MixtureSpec& spec,
           spec.gate, {static_cast<int64_t>(sites_.size()), experts_, input_width, dtype}, rng)) {}
 
 at::Tensor Gate::weights(const at::Tensor& input, nn::ForwardContext& context) const {
-  return weights_of_logits(net_->logits(input.to(dtype_)), context);
+  return route(input, context).weights;
+}
+
+Routing Gate::route(const at::Tensor& input, nn::ForwardContext& context) const {
+  at::Tensor x = input.to(dtype_);
+  if (context.is_training && jitter_ > 0.0) {
+    LMOE_CHECK_ARG(context.dropout_rng != nullptr,
+                   "[mixture] training with gate.jitter needs a generator in the forward context");
+    x = jitter(x, jitter_, *context.dropout_rng);
+  }
+  return route_logits(net_->logits(x), context);
 }
 
 at::Tensor Gate::weights_of_rows(const at::Tensor& product, nn::ForwardContext& context) const {
   const auto gates = static_cast<int64_t>(sites_.size());
-  return weights_of_logits(product.reshape({product.size(0), gates, experts_}), context);
+  return route_logits(product.reshape({product.size(0), gates, experts_}), context).weights;
 }
 
-at::Tensor Gate::weights_of_logits(at::Tensor logits, nn::ForwardContext& context) const {
+Routing Gate::route_logits(at::Tensor logits, nn::ForwardContext& context) const {
   if (temperature_ != 1.0) logits = logits / temperature_;
   // Sites may have fewer experts than the mixture.
   const bool disables = context.disabled_expert >= 0 && context.disabled_expert < experts_;
@@ -60,12 +73,22 @@ at::Tensor Gate::weights_of_logits(at::Tensor logits, nn::ForwardContext& contex
   at::Tensor selected = select_experts(scores, select_);
   if (selected.defined() && disables) selected = selected.logical_and(at::isfinite(logits));
   at::Tensor probabilities = scores.probabilities;
-  at::Tensor weights = routing_weights(scores, selected, normalize_);
+  Routing routing = {routing_weights(scores, selected, normalize_), {}};
   if (disables && experts_ == 1)  // nobody is left: the base alone
-    probabilities = weights = at::zeros_like(weights);
+    probabilities = routing.weights = at::zeros_like(probabilities);
+  if (select_.capacity) limit(routing, selected, context);
   if (context.router_log != nullptr)
-    write_log(*context.router_log, probabilities, weights, selected);
-  return weights;
+    write_log(*context.router_log, probabilities, routing.weights, selected);
+  return routing;
+}
+
+void Gate::limit(Routing& routing, const at::Tensor& selected, nn::ForwardContext& context) const {
+  const at::Tensor all = selected.defined() ? selected : at::ones_like(routing.weights, at::kBool);
+  const at::Tensor chosen = all.select(/*dim=*/1, 0);  // an FFN has one gate
+  const at::Tensor over =
+      over_capacity(chosen, *select_.capacity, this, context).unsqueeze(/*dim=*/1);
+  routing.overflow = (routing.weights * over).sum(/*dim=*/-1);
+  routing.weights = routing.weights * over.logical_not();
 }
 
 void Gate::write_log(nn::RouterLog& log,

@@ -10,6 +10,14 @@
 
 namespace lmoe::mixture {
 
+/// What a gate decided for each token.
+struct Routing {
+  at::Tensor weights;  ///< [N, G, E], 0 for experts that take no part
+  /// [N, G] summed weight of the choices that came when their expert was full; undefined without
+  /// `select.capacity`.
+  at::Tensor overflow;
+};
+
 class Gate {
  public:
   /// One gate per site, all with inputs of width `input_width`.
@@ -24,9 +32,14 @@ class Gate {
   /// parameters' precision; what was decided also goes to the context's router log.
   at::Tensor weights(const at::Tensor& input, nn::ForwardContext& context) const;
 
+  /// The same with what did not fit.
+  Routing route(const at::Tensor& input, nn::ForwardContext& context) const;
+
   /// The rows to stack into a GEMM over the gate's input, or undefined (see GateNet), and the
   /// weights that follow from their product [N, G * E].
-  at::Tensor stackable_rows() const { return net_->stackable_rows(); }
+  at::Tensor stackable_rows() const {
+    return jitter_ == 0.0 ? net_->stackable_rows() : at::Tensor();
+  }
   at::Tensor weights_of_rows(const at::Tensor& product, nn::ForwardContext& context) const;
 
   const std::vector<SiteInfo>& sites() const { return sites_; }
@@ -40,7 +53,9 @@ class Gate {
   const at::Tensor& bias() const { return bias_; }
 
  private:
-  at::Tensor weights_of_logits(at::Tensor logits, nn::ForwardContext& context) const;
+  Routing route_logits(at::Tensor logits, nn::ForwardContext& context) const;
+  /// Moves weights of `selected` experts that are full to the overflow.
+  void limit(Routing& routing, const at::Tensor& selected, nn::ForwardContext& context) const;
   void write_log(nn::RouterLog& log,
                  const at::Tensor& probabilities,
                  const at::Tensor& weights,
@@ -49,7 +64,7 @@ class Gate {
   std::vector<SiteInfo> sites_;
   int64_t experts_, input_width_;
   at::ScalarType dtype_;
-  double temperature_;
+  double temperature_, jitter_;
   spec::SelectSpec select_;
   spec::Normalize normalize_;
   spec::BiasUse bias_use_;

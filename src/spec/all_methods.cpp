@@ -12,8 +12,8 @@ std::vector<std::string> all_seven_projections() {
 
 std::span<const MethodInfo> all_methods() {
   // Explicit, because a static library drops objects that hold only initialisers.
-  static const std::array kMethods = {kLora,  kRsLora,    kLMoe,  kMola,
-                                      kSmora, kLlavaMole, kHydra, kComol};
+  static const std::array kMethods = {kLora,    kRsLora,        kLMoe,      kMola,  kSmora,
+                                      kMixLora, kMixLoraSwitch, kLlavaMole, kHydra, kComol};
   return kMethods;
 }
 

@@ -7,6 +7,9 @@ void check_ffn_block(const MixtureSpec& spec, const std::string& where) {
   LMOE_CHECK_ARG(is_block == (spec.apply == Apply::kOutputs), where,
                  ": mixture.apply outputs and mixture.attach ffn_block go together: given apply ",
                  enum_name(spec.apply), " with attach ", enum_name(spec.attach));
+  LMOE_CHECK_ARG(is_block || !spec.select.capacity, where,
+                 ": mixture.select.capacity cannot act: given attach ", enum_name(spec.attach),
+                 ", expected ffn_block");
   if (!is_block) return;
   LMOE_CHECK_ARG(spec.experts.kind == ExpertKind::kLora, where,
                  ": mixture.attach ffn_block needs experts with LoRAs of their own: given ",

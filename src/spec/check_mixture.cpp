@@ -96,6 +96,8 @@ void check_gate(const MixtureSpec& spec, const std::string& where) {
   LMOE_CHECK_ARG(gate.init == GateInit::kNormal || gate.init_range == defaults.init_range, where,
                  ": mixture.gate.init_range cannot act: given ", gate.init_range,
                  " with init kaiming_uniform, expected init normal");
+  LMOE_CHECK_ARG(spec.has_gate() || gate.jitter == 0.0, where,
+                 ": mixture.gate.jitter cannot act with gate.source constant");
   LMOE_CHECK_ARG(spec.has_gate() || gate.temperature == defaults.temperature, where,
                  ": mixture.gate.temperature cannot act: given ", gate.temperature,
                  " with gate.source constant");

@@ -112,6 +112,9 @@ struct GateSpec {
   double temperature = 1.0;  ///< logits are divided by it
   GateInit init = GateInit::kNormal;
   double init_range = 0.02;  ///< standard deviation of the initial weights, with `normal`
+  /// In training the gate reads its input times numbers drawn from 1 ± jitter; mixlora.md has 0.01
+  /// for mixlora-switch.
+  double jitter = 0.0;
 
   template <class Visitor>
   void for_each_field(Visitor&& visit) {
@@ -123,17 +126,24 @@ struct GateSpec {
     visit(field("init", init, "initial gate weights"));
     visit(field("init_range", init_range, "standard deviation of the initial gate weights")
               .range(0.0, 10.0));
+    visit(field("jitter", jitter, "training: the gate's input is multiplied by 1 ± this")
+              .range(0.0, 0.99));
   }
 };
 
 struct SelectSpec {
   SelectKind kind = SelectKind::kAll;
   std::optional<int64_t> k;  ///< with top_k only
+  /// Tokens of a sequence that one expert takes, with ffn_block; later ones pass through: their
+  /// input stands in for its output. Default: no limit. mixlora.md has 32 for mixlora-switch.
+  std::optional<int64_t> capacity;
 
   template <class Visitor>
   void for_each_field(Visitor&& visit) {
     visit(field("kind", kind, "how many experts take part"));
     visit(field("k", k, "experts per token, with top_k").range(1, 4096));
+    visit(field("capacity", capacity, "tokens of a sequence that one expert of ffn_block takes")
+              .range(1, int64_t{1} << 30));
   }
 };
 

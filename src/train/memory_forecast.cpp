@@ -67,19 +67,21 @@ struct LayerAdapters {
 LayerAdapters adapters_of(const spec::MixtureSpec& spec,
                           const Widths& widths,
                           int64_t dtype_bytes) {
+  const bool is_block = spec.attach == spec::Attach::kFfnBlock;
   const int64_t stacked = spec.experts.count * spec.experts.rank;
+  const int64_t active = spec.active_experts() * spec.experts.rank;
   LayerAdapters adapters;
   bool has_attention_gate = false, has_mlp_gate = false;
   int last_group = -1;
   for (const Projection& p : projections(widths)) {
     if (!is_target(spec, p.name)) continue;
     adapters.parameters += stacked * (p.in + p.out);
-    adapters.kept_per_token += stacked;  // A x
+    adapters.kept_per_token += is_block ? active : stacked;  // A x
     if (!spec.has_gate()) continue;
     // Gates work in float32: they share the product of A where the model does too, and keep a wide
     // copy of their input where it does not.
     const bool is_wide = dtype_bytes == kFloat;
-    if (is_wide) adapters.stacked += stacked * p.in;
+    if (is_wide && !is_block) adapters.stacked += stacked * p.in;
     bool& seen = std::string_view(p.name).size() == 6 ? has_attention_gate : has_mlp_gate;
     if (spec.gate.share == spec::GateShare::kBlock && seen) continue;
     seen = true;
@@ -107,10 +109,12 @@ LayerAdapters all_adapters_of(const spec::MixtureSpec& spec,
 
 /// Elements per token that a layer keeps for backward: inputs and outputs of two norms; q, k, v and
 /// the output of attention; gate, up and their product.
-int64_t kept_per_token(const Widths& w) {
+int64_t kept_per_token(const spec::MixtureSpec& spec, const Widths& w) {
   const int64_t norms = 2 * 2 * w.hidden;
   const int64_t attention = 2 * w.queries + 2 * w.keys;
-  const int64_t mlp = 3 * w.inner;
+  // Experts that are whole FFNs keep these each, and their own rows of the input.
+  const bool is_block = spec.attach == spec::Attach::kFfnBlock;
+  const int64_t mlp = is_block ? spec.active_experts() * (3 * w.inner + w.hidden) : 3 * w.inner;
   return norms + attention + mlp;
 }
 
@@ -187,10 +191,10 @@ MemoryForecast forecast_memory(const recipe::Recipe& recipe,
                            config.num_hidden_layers * adapters.stacked * dtype_bytes +
                            (dtype_bytes < kFloat ? forecast.trained_parameters * dtype_bytes : 0);
   forecast.optimizer_bytes = 2 * forecast.trained_parameters * kFloat;
-  const int64_t kept =
-      (kept_per_token(widths) + kept_by_dropout(recipe.mixture, widths) + adapters.kept_per_token) *
-          dtype_bytes +
-      adapters.kept_floats_per_token * kFloat;
+  const int64_t kept = (kept_per_token(recipe.mixture, widths) +
+                        kept_by_dropout(recipe.mixture, widths) + adapters.kept_per_token) *
+                           dtype_bytes +
+                       adapters.kept_floats_per_token * kFloat;
   forecast.activation_bytes =
       static_cast<int64_t>(kHoles * static_cast<double>(config.num_hidden_layers * tokens * kept));
   const int64_t loss_rows = std::min(tokens, kLossRows);

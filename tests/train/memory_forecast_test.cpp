@@ -13,7 +13,8 @@ using ::testing::HasSubstr;
 class ParameterCounts : public ::testing::TestWithParam<const char*> {};
 
 spec::MixtureSpec spec_of(const std::string& name) {
-  spec::MixtureSpec spec = spec::find_method(name == "lora" ? "lora" : "l-moe").preset();
+  const bool is_method = name == "lora" || name == "mixlora";
+  spec::MixtureSpec spec = spec::find_method(is_method ? name : "l-moe").preset();
   if (spec.has_gate()) spec.experts.count = 3;
   spec.experts.rank = 2;
   if (name == "mlp") spec.gate.net = spec::GateNet::kMlp;
@@ -37,7 +38,7 @@ TEST_P(ParameterCounts, AreThoseOfTheMixtureAndTheDecoder) {
     arch::ModelConfig config = test::tiny_config();
     config.tie_word_embeddings = tied;
     const auto decoder = test::tiny_decoder(config);
-    const mixture::Mixture mixture(recipe.mixture, decoder->projection_groups(), 1);
+    const mixture::Mixture mixture(recipe.mixture, decoder->sockets(), 1);
     const MemoryForecast forecast = forecast_memory(recipe, config, 4);
     EXPECT_EQ(forecast.trained_parameters, mixture.parameter_count());
     EXPECT_EQ(forecast.base_bytes, decoder->weight_bytes());
@@ -46,7 +47,7 @@ TEST_P(ParameterCounts, AreThoseOfTheMixtureAndTheDecoder) {
 
 INSTANTIATE_TEST_SUITE_P(All,
                          ParameterCounts,
-                         ::testing::Values("lora", "l-moe", "block", "some", "plain"));
+                         ::testing::Values("lora", "l-moe", "block", "some", "plain", "mixlora"));
 
 TEST(MemoryForecast, GrowsWithRowsAndTokens) {
   recipe::Recipe recipe = tiny_recipe("unused");

@@ -8,11 +8,16 @@ namespace lmoe::spec {
 /// q, k, v, o, gate, up, down: what the methods adapt unless a recipe says otherwise.
 std::vector<std::string> all_seven_projections();
 
+/// What the variants of MixLoRA have in common: the preset mixlora.
+MixtureSpec mixlora_parts();
+
 extern const MethodInfo kComol;
 extern const MethodInfo kHydra;
 extern const MethodInfo kLMoe;
 extern const MethodInfo kLlavaMole;
 extern const MethodInfo kLora;
+extern const MethodInfo kMixLora;
+extern const MethodInfo kMixLoraSwitch;
 extern const MethodInfo kMola;
 extern const MethodInfo kRsLora;
 extern const MethodInfo kSmora;
