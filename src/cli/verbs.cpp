@@ -7,6 +7,7 @@ std::span<const Verb> all_verbs() {
       {"train", "train experts and router together from a recipe", true},
       {"resume", "continue an interrupted run, bit for bit", true},
       {"eval", "score a run on task files: intervals, router usage, expert ablation", true},
+      {"export", "a run's adapters in the format of another tool", true},
       {"score", "log-probability of every token of a text", true},
       {"generate", "answer one prompt", true},
       {"chat", "talk to a model or a run; /router shows which experts spoke", true},

@@ -8,6 +8,7 @@
 #include "mixture/expert_slices.h"
 
 namespace lmoe::mixture {
+
 FfnExperts::FfnExperts(const spec::MixtureSpec& spec,
                        size_t block,
                        std::unique_ptr<ExpertBank> gate_up,
@@ -35,7 +36,7 @@ at::Tensor FfnExperts::apply(const at::Tensor& x,
   if (down_) down.emplace(*down_, dtype);
 
   at::Tensor mixed = at::zeros_like(shared[0]);
-  at::Tensor low_rank = at::zeros_like(x);
+  at::Tensor low_rank = down ? at::zeros_like(x) : at::Tensor();
   for (const Share& share : shares(weights, dtype)) {
     std::vector<at::Tensor> inner;
     for (const at::Tensor& all : shared) inner.push_back(all.index_select(0, share.rows));
@@ -51,21 +52,25 @@ at::Tensor FfnExperts::apply(const at::Tensor& x,
                         down->weighted(share.expert, 0, adapter_input(activated, dropout_, context),
                                        share.weights));
   }
-  at::Tensor y = mlp.down().forward({mixed, x}, context)[0] + low_rank;
+  at::Tensor y = mlp.down().forward({mixed, x}, context)[0];
+  if (down) y = y + low_rank;
   const at::Tensor& bias = mlp.down().linears()[0].bias;
   if (bias.defined()) y = y + (weights.sum(1, /*keepdim=*/true).to(dtype) - 1) * bias;
   return routing.overflow.defined() ? y + routing.overflow.to(dtype) * x : y;
 }
 
-std::vector<FfnExperts::Share> FfnExperts::shares(const at::Tensor& weights,
-                                                  at::ScalarType dtype) const {
-  std::vector<Share> all;
+std::vector<FfnExperts::Share> FfnExperts::shares(const at::Tensor& weights, at::ScalarType dtype) {
+  const at::Tensor pairs = weights.detach().t().nonzero();  // [S, 2] expert, token; by expert
+  const at::Tensor owners = pairs.select(/*dim=*/1, 0).contiguous();
+  const at::Tensor rows = pairs.select(/*dim=*/1, 1).contiguous();
   const at::Tensor typed = weights.to(dtype);
-  for (int64_t e = 0; e < experts(); ++e) {
-    const at::Tensor own = typed.select(/*dim=*/1, e);
-    const at::Tensor rows = weights.detach().select(/*dim=*/1, e).nonzero().squeeze(/*dim=*/1);
-    if (rows.numel() == 0) continue;
-    all.push_back({e, rows, own.index_select(0, rows).unsqueeze(/*dim=*/1)});
+  const auto* expert = owners.const_data_ptr<int64_t>();
+  std::vector<Share> all;
+  for (int64_t first = 0, last = 0; first < pairs.size(0); first = last) {
+    while (last < pairs.size(0) && expert[last] == expert[first]) ++last;
+    const at::Tensor own = rows.narrow(/*dim=*/0, first, last - first);
+    all.push_back({expert[first], own,
+                   typed.select(/*dim=*/1, expert[first]).index_select(0, own).unsqueeze(1)});
   }
   return all;
 }

@@ -47,7 +47,7 @@ class FfnExperts : public nn::BlockMixer {
     at::Tensor rows;     ///< [n] positions among the tokens
     at::Tensor weights;  ///< [n, 1]
   };
-  std::vector<Share> shares(const at::Tensor& weights, at::ScalarType dtype) const;
+  static std::vector<Share> shares(const at::Tensor& weights, at::ScalarType dtype);
   int64_t experts() const;
 
   size_t block_;
