@@ -17,6 +17,11 @@ bool is_target(const nn::FrozenLinear& linear, const std::string& target) {
   return linear.module_path == target || linear.module_path.ends_with("." + target);
 }
 
+bool is_target(const nn::FrozenLinear& linear, const std::vector<std::string>& targets) {
+  return std::any_of(targets.begin(), targets.end(),
+                     [&](const std::string& target) { return is_target(linear, target); });
+}
+
 void check_all_hit(const spec::MixtureSpec& spec, const std::vector<nn::ProjectionGroup*>& groups) {
   std::set<std::string> hit, known;
   for (const nn::ProjectionGroup* group : groups) {
@@ -30,49 +35,70 @@ void check_all_hit(const spec::MixtureSpec& spec, const std::vector<nn::Projecti
   for (const std::string& target : spec.target_modules)
     if (hit.count(target) == 0) missed += (missed.empty() ? "" : ", ") + target;
   for (const std::string& name : known) names += (names.empty() ? "" : ", ") + name;
-  LMOE_CHECK_ARG(missed.empty(),
-                 "[attach] target_modules that match no projection of the model: ", "given ",
-                 missed, ", expected some of ", names);
+  LMOE_CHECK_ARG(missed.empty(), "[attach] target_modules that match no projection of the ",
+                 spec.attach == spec::Attach::kFfnBlock ? "FFNs" : "model", ": given ", missed,
+                 ", expected some of ", names);
 }
 
 class Builder {
  public:
+  /// Random streams 2 g (experts) and 2 g + 1 (gates) of `seed`, counted from `first_stream`.
   Builder(const spec::MixtureSpec& spec,
           const std::vector<nn::ProjectionGroup*>& groups,
           uint64_t seed,
-          at::ScalarType dtype)
-      : spec_(spec), groups_(groups), seed_(seed), dtype_(dtype) {
+          at::ScalarType dtype,
+          uint64_t first_stream)
+      : spec_(spec), groups_(groups), seed_(seed), dtype_(dtype), first_stream_(first_stream) {
     for (const nn::ProjectionGroup* group : groups) layers_ = std::max(layers_, group->layer() + 1);
   }
 
-  std::vector<std::shared_ptr<SiteBank>> build() {
+  std::vector<std::shared_ptr<SiteBank>> build(SiteRole role) {
     check_all_hit(spec_, groups_);
     std::vector<std::shared_ptr<SiteBank>> banks;
     for (size_t g = 0; g < groups_.size(); ++g) {
-      std::vector<BankTarget> targets = targets_of(*groups_[g]);
-      if (targets.empty()) continue;
-      const int64_t in = groups_[g]->linears()[targets.front().linear].weight.size(1);
-      std::shared_ptr<Gate> gate = gate_of(g, targets, in);
-      Rng rng(seed_, /*stream=*/2 * g);
-      const BankShape shape = {in, spec_.experts.count_at(groups_[g]->layer(), layers_), dtype_};
-      banks.push_back(std::make_shared<SiteBank>(
-          spec_, g, make_expert_bank(spec_, std::move(targets), shape, rng), std::move(gate)));
+      std::unique_ptr<ExpertBank> bank = bank_of(g);
+      if (!bank) continue;
+      std::shared_ptr<Gate> gate = gate_of(g, bank->targets(), bank->in());
+      banks.push_back(std::make_shared<SiteBank>(spec_, role, g, std::move(bank), std::move(gate)));
     }
     return banks;
   }
 
+  std::vector<std::shared_ptr<FfnExperts>> build_blocks(const std::vector<nn::GatedMlp*>& mlps) {
+    std::vector<std::shared_ptr<FfnExperts>> blocks;
+    for (size_t b = 0; b < mlps.size(); ++b) {
+      const size_t first = position_of(mlps[b]->gate_up()), second = position_of(mlps[b]->down());
+      std::unique_ptr<ExpertBank> gate_up = bank_of(first), down = bank_of(second);
+      if (!gate_up && !down) continue;
+      std::shared_ptr<Gate> gate = gate_of(first, /*targets=*/{}, /*in=*/0);
+      blocks.push_back(std::make_shared<FfnExperts>(spec_, b, std::move(gate_up), std::move(down),
+                                                    std::move(gate)));
+    }
+    return blocks;
+  }
+
  private:
+  size_t position_of(const nn::ProjectionGroup& group) const {
+    return static_cast<size_t>(std::find(groups_.begin(), groups_.end(), &group) - groups_.begin());
+  }
+
+  /// Null when the group has no target.
+  std::unique_ptr<ExpertBank> bank_of(size_t g) const {
+    std::vector<BankTarget> targets = targets_of(*groups_[g]);
+    if (targets.empty()) return nullptr;
+    const int64_t in = groups_[g]->linears()[targets.front().linear].weight.size(1);
+    Rng rng(seed_, first_stream_ + 2 * g);
+    const BankShape shape = {in, spec_.experts.count_at(groups_[g]->layer(), layers_), dtype_};
+    return make_expert_bank(spec_, std::move(targets), shape, rng);
+  }
+
   std::vector<BankTarget> targets_of(const nn::ProjectionGroup& group) const {
     std::vector<BankTarget> targets;
     for (size_t i = 0; i < group.linears().size(); ++i) {
       const nn::FrozenLinear& linear = group.linears()[i];
-      for (const std::string& target : spec_.target_modules) {
-        if (!is_target(linear, target)) continue;
-        targets.push_back({block_site(group.layer(), group.block()) + "." + linear.name,
-                           linear.module_path, i, linear.weight.size(0), linear.weight,
-                           linear.bias});
-        break;
-      }
+      if (!is_target(linear, spec_.target_modules)) continue;
+      targets.push_back({block_site(group.layer(), group.block()) + "." + linear.name,
+                         linear.module_path, i, linear.weight.size(0), linear.weight, linear.bias});
     }
     return targets;
   }
@@ -93,7 +119,7 @@ class Builder {
   }
 
   std::shared_ptr<Gate> make_gate(size_t g, std::vector<SiteInfo> sites, int64_t width) const {
-    Rng rng(seed_, /*stream=*/2 * g + 1);
+    Rng rng(seed_, first_stream_ + 2 * g + 1);
     const int64_t experts = spec_.experts.count_at(groups_[g]->layer(), layers_);
     return std::make_shared<Gate>(spec_, std::move(sites), experts, width, dtype_, rng);
   }
@@ -128,6 +154,7 @@ class Builder {
   const std::vector<nn::ProjectionGroup*>& groups_;
   uint64_t seed_;
   at::ScalarType dtype_;
+  uint64_t first_stream_;
   int layers_ = 0;
   std::map<std::string, std::shared_ptr<Gate>> block_gates_;
 };
@@ -138,7 +165,38 @@ std::vector<std::shared_ptr<SiteBank>> build_banks(const spec::MixtureSpec& spec
                                                    const std::vector<nn::ProjectionGroup*>& groups,
                                                    uint64_t seed,
                                                    at::ScalarType dtype) {
-  return Builder(spec, groups, seed, dtype).build();
+  return Builder(spec, groups, seed, dtype, /*first_stream=*/0).build(SiteRole::kExperts);
+}
+
+std::vector<std::shared_ptr<FfnExperts>> build_ffn_experts(const spec::MixtureSpec& spec,
+                                                           const nn::Sockets& sockets,
+                                                           uint64_t seed,
+                                                           at::ScalarType dtype) {
+  LMOE_CHECK_ARG(!sockets.mlps.empty(),
+                 "[attach] mixture.attach ffn_block: this model has no FFN that can be replaced");
+  std::vector<nn::ProjectionGroup*> groups;
+  for (nn::GatedMlp* mlp : sockets.mlps)
+    for (nn::ProjectionGroup* group : mlp->projection_groups()) groups.push_back(group);
+  check_all_hit(spec, groups);
+  return Builder(spec, sockets.groups, seed, dtype, /*first_stream=*/0).build_blocks(sockets.mlps);
+}
+
+std::vector<std::shared_ptr<SiteBank>> build_plain_banks(
+    const spec::MixtureSpec& spec,
+    const std::vector<nn::ProjectionGroup*>& groups,
+    uint64_t seed,
+    at::ScalarType dtype) {
+  if (!spec.has_plain()) return {};
+  for (const nn::ProjectionGroup* group : groups) {
+    for (const nn::FrozenLinear& linear : group->linears()) {
+      LMOE_CHECK_ARG(
+          !is_target(linear, spec.plain.target_modules) || !is_target(linear, spec.target_modules),
+          "[attach] ", linear.module_path,
+          " is named by mixture.target_modules and by mixture.plain.target_modules");
+    }
+  }
+  return Builder(spec.plain_part(), groups, seed, dtype, /*first_stream=*/2 * groups.size())
+      .build(SiteRole::kPlain);
 }
 
 }  // namespace lmoe::mixture

@@ -2,6 +2,8 @@
 
 #include <ATen/ATen.h>
 
+#include "base/error.h"
+
 namespace lmoe::mixture {
 
 at::Tensor dropout(const at::Tensor& x, double rate, Rng& rng) {
@@ -16,6 +18,13 @@ at::Tensor dropout(const at::Tensor& x, double rate, Rng& rng) {
     if (i + 1 < count) out[i + 1] = (draw & 0xffffffffU) < threshold ? 0.0F : kept;
   }
   return x * mask.to(x.scalar_type());
+}
+
+at::Tensor adapter_input(const at::Tensor& x, double rate, nn::ForwardContext& context) {
+  if (!context.is_training || rate == 0.0) return x;
+  LMOE_CHECK_ARG(context.dropout_rng != nullptr,
+                 "[mixture] training with dropout needs a generator in the forward context");
+  return dropout(x, rate, *context.dropout_rng);
 }
 
 }  // namespace lmoe::mixture

@@ -4,6 +4,7 @@
 
 #include <cmath>
 
+#include "base/error.h"
 #include "mixture/initial.h"
 #include "mixture/site_name.h"
 
@@ -53,6 +54,20 @@ std::vector<nn::NamedTensor> ExpertBank::parameters() const {
   for (size_t i = 0; i < targets_.size(); ++i)
     named.push_back({targets_[i].site + ".lora_B", b_[i]});
   return named;
+}
+
+void ExpertBank::check_fits(const nn::ProjectionGroup& group) const {
+  for (const BankTarget& target : targets_) {
+    const bool found = target.linear < group.linears().size() &&
+                       group.linears()[target.linear].module_path == target.module_path;
+    LMOE_CHECK_ARG(found, "[attach] the model has no ", target.module_path,
+                   " where the mixture expects it; it was made for another base model");
+    const at::Tensor& weight = group.linears()[target.linear].weight;
+    LMOE_CHECK_ARG(weight.size(0) == target.out && weight.size(1) == in_, "[attach] ",
+                   target.module_path, " has shape [", weight.size(0), ", ", weight.size(1),
+                   "], the mixture expects [", target.out, ", ", in_,
+                   "]; it was made for another base model");
+  }
 }
 
 std::unique_ptr<ExpertBank> make_expert_bank(const spec::MixtureSpec& spec,

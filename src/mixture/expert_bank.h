@@ -66,6 +66,8 @@ class ExpertBank {
   virtual ExpertFactors folder_factors(size_t target, int64_t folder) const = 0;
   /// What experts.safetensors keeps, as one tensor or more for each target: "<site>.core", …
   virtual std::vector<nn::NamedTensor> other_tensors() const { return {}; }
+  /// Throws kInvalidArgument naming the module when the group has other projections or widths.
+  void check_fits(const nn::ProjectionGroup& group) const;
   /// What is trained: "layers.3.self_attn.q_proj+k_proj.lora_A",
   /// "layers.3.self_attn.q_proj.lora_B", …
   virtual std::vector<nn::NamedTensor> parameters() const;

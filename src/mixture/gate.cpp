@@ -5,6 +5,7 @@
 #include <limits>
 
 #include "base/error.h"
+#include "mixture/capacity.h"
 #include "mixture/draw_experts.h"
 #include "mixture/gate_noise.h"
 #include "mixture/normalize.h"
@@ -74,19 +75,23 @@ Gate::Gate(const spec::MixtureSpec& spec,
                 : at::zeros({static_cast<int64_t>(sites_.size()), experts}, dtype)) {}
 
 at::Tensor Gate::weights(const at::Tensor& input, nn::ForwardContext& context) const {
+  return route(input, context).weights;
+}
+
+Routing Gate::route(const at::Tensor& input, nn::ForwardContext& context) const {
   // How likely a draw was is to change by the gate, not by the layers below that feed it.
   at::Tensor read = (samples() ? input.detach() : input).to(dtype_);
   if (jitter_ > 0.0 && context.is_training) read = jitter(read, jitter_, generator(context));
   if (bias_use_ == spec::BiasUse::kActivation) read = read + bias_;
-  return weights_of_logits(net_->logits(read), context);
+  return route_logits(net_->logits(read), context);
 }
 
 at::Tensor Gate::weights_of_rows(const at::Tensor& product, nn::ForwardContext& context) const {
   const auto gates = static_cast<int64_t>(sites_.size());
-  return weights_of_logits(product.reshape({product.size(0), gates, experts_}), context);
+  return route_logits(product.reshape({product.size(0), gates, experts_}), context).weights;
 }
 
-at::Tensor Gate::weights_of_logits(at::Tensor logits, nn::ForwardContext& context) const {
+Routing Gate::route_logits(at::Tensor logits, nn::ForwardContext& context) const {
   if (temperature_ != 1.0) logits = logits / temperature_;
   if (noise_ > 0.0 && context.is_training)
     logits = add_normal_noise(logits, noise_, generator(context));
@@ -103,18 +108,28 @@ at::Tensor Gate::weights_of_logits(at::Tensor logits, nn::ForwardContext& contex
   at::Tensor selected = draw.selected.defined() ? draw.selected : select_experts(scores, select_);
   if (selected.defined() && disables) selected = selected.logical_and(at::isfinite(logits));
   const bool takes_all = select_.inference_only && context.is_training;
-  at::Tensor weights = routing_weights(scores, takes_all ? at::Tensor() : selected, normalize_);
+  Routing routing = {routing_weights(scores, takes_all ? at::Tensor() : selected, normalize_), {}};
   if (select_.inference_threshold && !context.is_training) {
     const at::Tensor kept = logits.ge(*select_.inference_threshold / temperature_);
-    weights = weights * kept;
+    routing.weights = routing.weights * kept;
     selected = selected.defined() ? selected.logical_and(kept) : kept;
   }
   if (disables && experts_ == 1)  // nobody is left: the base alone
-    scores.probabilities = weights = at::zeros_like(weights);
+    scores.probabilities = routing.weights = at::zeros_like(routing.weights);
+  if (select_.capacity) limit(routing, selected, context);
   if (context.router_log != nullptr)
-    write_log(*context.router_log, scores, weights, selected,
+    write_log(*context.router_log, scores, routing.weights, selected,
               draw.order.defined() ? log_probability(logits, draw.order) : at::Tensor());
-  return weights;
+  return routing;
+}
+
+void Gate::limit(Routing& routing, const at::Tensor& selected, nn::ForwardContext& context) const {
+  const at::Tensor all = selected.defined() ? selected : at::ones_like(routing.weights, at::kBool);
+  const at::Tensor chosen = all.select(/*dim=*/1, 0);  // an FFN has one gate
+  const at::Tensor over =
+      over_capacity(chosen, *select_.capacity, this, context).unsqueeze(/*dim=*/1);
+  routing.overflow = (routing.weights * over).sum(/*dim=*/-1);
+  routing.weights = routing.weights * over.logical_not();
 }
 
 at::Tensor Gate::weights_by_task(int64_t tokens, nn::ForwardContext& context) const {

@@ -11,6 +11,14 @@
 
 namespace lmoe::mixture {
 
+/// What a gate decided for each token.
+struct Routing {
+  at::Tensor weights;  ///< [N, G, E], 0 for experts that take no part
+  /// [N, G] summed weight of the choices that came when their expert was full; undefined without
+  /// `select.capacity`.
+  at::Tensor overflow;
+};
+
 class Gate {
  public:
   /// One gate per given site, all with inputs of width `input_width`.
@@ -24,6 +32,9 @@ class Gate {
   /// Routing weights [N, G * Q, E] of `input` [N, D], or [N, G, D] when each gate reads its own, in
   /// the parameters' precision; what was decided also goes to the context's router log.
   at::Tensor weights(const at::Tensor& input, nn::ForwardContext& context) const;
+
+  /// The same with what did not fit.
+  Routing route(const at::Tensor& input, nn::ForwardContext& context) const;
 
   /// Adds what the gates would log if they were undecided and chose all experts equally often:
   /// equal logits for `tokens` tokens, a multiple of the experts.
@@ -54,7 +65,9 @@ class Gate {
 
  private:
   bool samples() const { return select_.kind == spec::SelectKind::kSample; }
-  at::Tensor weights_of_logits(at::Tensor logits, nn::ForwardContext& context) const;
+  Routing route_logits(at::Tensor logits, nn::ForwardContext& context) const;
+  /// Moves weights of `selected` experts that are full to the overflow.
+  void limit(Routing& routing, const at::Tensor& selected, nn::ForwardContext& context) const;
   void write_log(nn::RouterLog& log,
                  const Scores& scores,
                  const at::Tensor& weights,

@@ -9,9 +9,10 @@
 #include "base/files.h"
 #include "io/peft_folder.h"
 #include "io/safetensors.h"
+#include "mixture/expert_bank.h"
+#include "mixture/gate.h"
 #include "mixture/mixture.h"
 #include "mixture/run_folder.h"
-#include "mixture/site_bank.h"
 #include "nn/tensor_bytes.h"
 
 namespace lmoe::mixture {
@@ -36,7 +37,8 @@ spec::MixtureSpec load_spec(const fs::path& path) {
 
 /// One folder per expert and none besides.
 void check_expert_folders(const spec::MixtureSpec& spec, const fs::path& folder) {
-  const std::vector<std::string> names = spec.adapter_folders();
+  std::vector<std::string> names = spec.adapter_folders();
+  if (spec.has_plain()) names.emplace_back(spec::kPlainFolder);
   for (const std::string& name : names) {
     LMOE_CHECK_DATA(fs::is_directory(folder / name), "[load_mixture] ", (folder / name).string(),
                     " is missing: mixture.yaml asks for ", names.size(), " adapters, \"", name,
@@ -53,8 +55,14 @@ void check_expert_folders(const spec::MixtureSpec& spec, const fs::path& folder)
 /// Copies one adapter folder into the parameters it stands for.
 class AdapterLoader {
  public:
-  AdapterLoader(const Mixture& mixture, io::LoraFolder folder, const fs::path& path, int64_t index)
-      : mixture_(mixture),
+  AdapterLoader(const spec::MixtureSpec& spec,
+                std::vector<const ExpertBank*> banks,
+                io::LoraFolder folder,
+                const fs::path& path,
+                int64_t index)
+      : kind_(spec.experts.kind),
+        use_dora_(spec.experts.use_dora),
+        banks_(std::move(banks)),
         folder_(std::move(folder)),
         where_("[load_mixture] " + path.string() + ": "),
         index_(index) {
@@ -62,10 +70,9 @@ class AdapterLoader {
   }
 
   void load() {
-    const bool use_dora = mixture_.spec().experts.use_dora;
-    LMOE_CHECK_DATA(folder_.config.use_dora == use_dora, where_, "use_dora is ",
+    LMOE_CHECK_DATA(folder_.config.use_dora == use_dora_, where_, "use_dora is ",
                     folder_.config.use_dora ? "true" : "false",
-                    " in adapter_config.json, expected ", use_dora ? "true" : "false",
+                    " in adapter_config.json, expected ", use_dora_ ? "true" : "false",
                     " as in mixture.yaml");
     check_modules();
     for_each_target([&](const ExpertBank& bank, size_t t) {
@@ -82,9 +89,9 @@ class AdapterLoader {
   /// Of the layers that have this expert.
   template <class Visit>
   void for_each_target(const Visit& visit) const {
-    for (const auto& site : mixture_.banks()) {
-      if (index_ >= site->bank().experts()) continue;
-      for (size_t t = 0; t < site->bank().targets().size(); ++t) visit(site->bank(), t);
+    for (const ExpertBank* bank : banks_) {
+      if (index_ >= bank->experts()) continue;
+      for (size_t t = 0; t < bank->targets().size(); ++t) visit(*bank, t);
     }
   }
 
@@ -129,7 +136,7 @@ class AdapterLoader {
   /// Experts that share one A carry a copy each; the copies must agree.
   void copy_a(const io::LoraPair& pair, const at::Tensor& a) const {
     const bool is_first = index_ == 0;
-    if (is_first || mixture_.spec().experts.kind != spec::ExpertKind::kSharedA) {
+    if (is_first || kind_ != spec::ExpertKind::kSharedA) {
       nn::copy_from_view(pair.a, a);
       return;
     }
@@ -140,7 +147,9 @@ class AdapterLoader {
                     "experts.kind shared_a");
   }
 
-  const Mixture& mixture_;
+  spec::ExpertKind kind_;
+  bool use_dora_;
+  std::vector<const ExpertBank*> banks_;
   io::LoraFolder folder_;
   std::string where_;
   int64_t index_;
@@ -185,8 +194,8 @@ void load_router(const Mixture& mixture, const fs::path& path) {
 
 void load_other_tensors(const Mixture& mixture, const fs::path& path) {
   std::vector<nn::NamedTensor> wanted;
-  for (const auto& site : mixture.banks())
-    for (const nn::NamedTensor& other : site->bank().other_tensors()) wanted.push_back(other);
+  for (const ExpertBank* bank : mixture.expert_banks())
+    for (const nn::NamedTensor& other : bank->other_tensors()) wanted.push_back(other);
   LMOE_CHECK_DATA(!wanted.empty() || !fs::exists(path), "[load_mixture] ", path.string(),
                   " is there, but mixture.yaml has experts.kind ",
                   enum_name(mixture.spec().experts.kind));
@@ -208,11 +217,11 @@ at::ScalarType parameter_type(const fs::path& folder, const std::vector<std::str
 }
 
 std::unique_ptr<Mixture> fresh_mixture(const spec::MixtureSpec& spec,
-                                       const std::vector<nn::ProjectionGroup*>& groups,
+                                       const nn::Sockets& sockets,
                                        at::ScalarType dtype,
                                        const fs::path& folder) {
   try {
-    return std::make_unique<Mixture>(spec, groups, /*seed=*/0, dtype);
+    return std::make_unique<Mixture>(spec, sockets, /*seed=*/0, dtype);
   } catch (const Error& error) {
     fail(ErrorCode::kCorruptData, "[load_mixture] ", folder.string(), ": ", error.what());
   }
@@ -220,16 +229,24 @@ std::unique_ptr<Mixture> fresh_mixture(const spec::MixtureSpec& spec,
 
 }  // namespace
 
-std::unique_ptr<Mixture> Mixture::load(const fs::path& folder,
-                                       const std::vector<nn::ProjectionGroup*>& groups) {
+std::unique_ptr<Mixture> Mixture::load(const fs::path& folder, const nn::Sockets& sockets) {
   const spec::MixtureSpec spec = load_spec(spec_file(folder));
   check_expert_folders(spec, experts_folder(folder));
   const std::vector<std::string> names = spec.adapter_folders();
   std::unique_ptr<Mixture> mixture =
-      fresh_mixture(spec, groups, parameter_type(folder, names), folder);
+      fresh_mixture(spec, sockets, parameter_type(folder, names), folder);
   for (size_t i = 0; i < names.size(); ++i) {
     const fs::path path = experts_folder(folder) / names[i];
-    AdapterLoader(*mixture, io::read_peft_folder(path), path, static_cast<int64_t>(i)).load();
+    AdapterLoader(spec, mixture->expert_banks(), io::read_peft_folder(path), path,
+                  static_cast<int64_t>(i))
+        .load();
+  }
+  if (spec.has_plain()) {
+    const fs::path path = experts_folder(folder) / spec::kPlainFolder;
+    AdapterLoader(spec.plain_part(), mixture->plain_expert_banks(), io::read_peft_folder(path),
+                  path,
+                  /*index=*/0)
+        .load();
   }
   load_router(*mixture, router_file(folder));
   load_other_tensors(*mixture, other_tensors_file(folder));

@@ -9,49 +9,92 @@
 #include "base/error.h"
 #include "mixture/balance_loss.h"
 #include "mixture/build.h"
+#include "mixture/delta_pair.h"
 #include "mixture/run_folder.h"
 #include "mixture/site_bank.h"
 
 namespace lmoe::mixture {
 
 Mixture::Mixture(spec::MixtureSpec spec,
-                 const std::vector<nn::ProjectionGroup*>& groups,
+                 const nn::Sockets& sockets,
                  uint64_t seed,
                  at::ScalarType dtype)
     : spec_(std::move(spec)) {
   spec::check_mixture(spec_, "attach");
-  banks_ = build_banks(spec_, groups, seed, dtype);
+  if (spec_.attach == spec::Attach::kFfnBlock)
+    ffn_experts_ = build_ffn_experts(spec_, sockets, seed, dtype);
+  else
+    banks_ = build_banks(spec_, sockets.groups, seed, dtype);
+  plain_banks_ = build_plain_banks(spec_, sockets.groups, seed, dtype);
 }
 
 Mixture::~Mixture() = default;
 
-void Mixture::plug(const std::vector<nn::ProjectionGroup*>& groups) {
-  for (const auto& bank : banks_) {
-    LMOE_CHECK_ARG(bank->group() < groups.size(), "[attach] the model has no ",
-                   bank->bank().targets().front().module_path,
+void Mixture::check_fits(const nn::Sockets& sockets) const {
+  const auto check_there = [](bool is_there, const ExpertBank& bank) {
+    LMOE_CHECK_ARG(is_there, "[attach] the model has no ", bank.targets().front().module_path,
                    "; the mixture was made for another base model");
-    bank->check_fits(*groups[bank->group()]);
-  }
-  for (size_t i = 0; i < banks_.size(); ++i) {
-    try {
-      groups[banks_[i]->group()]->plug(banks_[i]);
-    } catch (...) {
-      for (size_t done = 0; done < i; ++done) groups[banks_[done]->group()]->unplug();
-      throw;
+  };
+  for (const auto* banks : {&banks_, &plain_banks_}) {
+    for (const auto& bank : *banks) {
+      check_there(bank->group() < sockets.groups.size(), bank->bank());
+      bank->bank().check_fits(*sockets.groups[bank->group()]);
     }
+  }
+  for (const auto& experts : ffn_experts_) {
+    check_there(experts->block() < sockets.mlps.size(), *experts->banks().front());
+    experts->check_fits(*sockets.mlps[experts->block()]);
   }
 }
 
-void Mixture::unplug(const std::vector<nn::ProjectionGroup*>& groups) {
-  for (const auto& bank : banks_) groups.at(bank->group())->unplug();
+std::map<size_t, std::shared_ptr<nn::ProjectionDelta>> Mixture::deltas() const {
+  std::map<size_t, std::shared_ptr<nn::ProjectionDelta>> all;
+  for (const auto& bank : banks_) all[bank->group()] = bank;
+  for (const auto& bank : plain_banks_) {
+    std::shared_ptr<nn::ProjectionDelta>& delta = all[bank->group()];
+    delta = delta ? std::make_shared<DeltaPair>(delta, bank)
+                  : std::shared_ptr<nn::ProjectionDelta>(bank);
+  }
+  return all;
+}
+
+void Mixture::plug(const nn::Sockets& sockets) {
+  check_fits(sockets);
+  const auto all = deltas();
+  for (const auto& [group, delta] : all) sockets.groups[group]->check_free();
+  for (const auto& experts : ffn_experts_) sockets.mlps[experts->block()]->check_free();
+  for (const auto& [group, delta] : all) sockets.groups[group]->plug(delta);
+  for (const auto& experts : ffn_experts_) sockets.mlps[experts->block()]->plug(experts);
+}
+
+void Mixture::unplug(const nn::Sockets& sockets) {
+  for (const auto& [group, delta] : deltas()) sockets.groups.at(group)->unplug();
+  for (const auto& experts : ffn_experts_) sockets.mlps.at(experts->block())->unplug();
 }
 
 std::vector<std::shared_ptr<Gate>> Mixture::gates() const {
   std::vector<std::shared_ptr<Gate>> gates;
   std::set<const Gate*> seen;
-  for (const auto& bank : banks_)
-    if (bank->gate() && seen.insert(bank->gate().get()).second) gates.push_back(bank->gate());
+  const auto add = [&](const std::shared_ptr<Gate>& gate) {
+    if (gate && seen.insert(gate.get()).second) gates.push_back(gate);
+  };
+  for (const auto& bank : banks_) add(bank->gate());
+  for (const auto& experts : ffn_experts_) add(experts->gate());
   return gates;
+}
+
+std::vector<const ExpertBank*> Mixture::expert_banks() const {
+  std::vector<const ExpertBank*> all;
+  for (const auto& bank : banks_) all.push_back(&bank->bank());
+  for (const auto& experts : ffn_experts_)
+    for (const ExpertBank* bank : experts->banks()) all.push_back(bank);
+  return all;
+}
+
+std::vector<const ExpertBank*> Mixture::plain_expert_banks() const {
+  std::vector<const ExpertBank*> all;
+  for (const auto& bank : plain_banks_) all.push_back(&bank->bank());
+  return all;
 }
 
 std::vector<nn::NamedTensor> Mixture::parameters() const {
@@ -59,8 +102,9 @@ std::vector<nn::NamedTensor> Mixture::parameters() const {
   const auto append = [&](std::vector<nn::NamedTensor> some) {
     all.insert(all.end(), some.begin(), some.end());
   };
-  for (const auto& bank : banks_) append(bank->bank().parameters());
+  for (const ExpertBank* bank : expert_banks()) append(bank->parameters());
   for (const auto& gate : gates()) append(gate->parameters());
+  for (const ExpertBank* bank : plain_expert_banks()) append(bank->parameters());
   return all;
 }
 
@@ -97,15 +141,16 @@ void Mixture::update_biases(const SelectionCounts& counts) {
 void Mixture::advance_to(double progress) {
   if (!spec_.schedule.freeze_experts) return;
   const bool learn = progress < spec_.schedule.hard_until;
-  for (const auto& bank : banks_)
-    for (const nn::NamedTensor& parameter : bank->bank().parameters())
+  for (const ExpertBank* bank : expert_banks())
+    for (const nn::NamedTensor& parameter : bank->parameters())
       parameter.tensor.requires_grad_(learn);
 }
 
 std::vector<std::string> Mixture::target_paths() const {
   std::vector<std::string> paths;
-  for (const auto& bank : banks_)
-    for (const BankTarget& target : bank->bank().targets()) paths.push_back(target.module_path);
+  for (const auto& banks : {expert_banks(), plain_expert_banks()})
+    for (const ExpertBank* bank : banks)
+      for (const BankTarget& target : bank->targets()) paths.push_back(target.module_path);
   return paths;
 }
 

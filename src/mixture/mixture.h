@@ -1,8 +1,8 @@
 // A mixture made from its spec: expert banks and gates for every site, plugged into the sockets of
 // a decoder.
 //
-//   Mixture mixture(spec, decoder.projection_groups(), seed);
-//   mixture.plug(decoder.projection_groups());
+//   Mixture mixture(spec, decoder.sockets(), seed);
+//   mixture.plug(decoder.sockets());
 //   … forward with context.router_log = &log …
 //   at::Tensor aux = mixture.auxiliary_loss(log);
 #pragma once
@@ -17,7 +17,7 @@
 #include <vector>
 
 #include "mixture/selection_counts.h"
-#include "nn/projection.h"
+#include "nn/sockets.h"
 #include "spec/mixture_spec.h"
 
 namespace lmoe::mixture {
@@ -28,6 +28,8 @@ struct SiteInfo {
   int layer = 0;
 };
 
+class ExpertBank;
+class FfnExperts;
 class Gate;
 class SiteBank;
 
@@ -37,7 +39,7 @@ class Mixture {
   /// per expert, all from `seed`. Targets that match no projection are an error naming them
   /// (kInvalidArgument).
   Mixture(spec::MixtureSpec spec,
-          const std::vector<nn::ProjectionGroup*>& groups,
+          const nn::Sockets& sockets,
           uint64_t seed,
           at::ScalarType dtype = at::kFloat);
   ~Mixture();
@@ -46,8 +48,8 @@ class Mixture {
   /// Into the sockets of a decoder of the same shape as the one it was made for. Throws
   /// kInvalidArgument naming the module that differs, or a socket that is taken; then nothing is
   /// plugged.
-  void plug(const std::vector<nn::ProjectionGroup*>& groups);
-  void unplug(const std::vector<nn::ProjectionGroup*>& groups);
+  void plug(const nn::Sockets& sockets);
+  void unplug(const nn::Sockets& sockets);
 
   /// Everything that is trained, in a fixed order. float32 (or double in gradient checks) whatever
   /// the base computes in.
@@ -61,7 +63,7 @@ class Mixture {
   /// What the schedule says about who learns when `progress` of the training is done; call before
   /// each optimizer step.
   void advance_to(double progress);
-  /// Module paths that got experts, in order.
+  /// Module paths that got experts, in order, then those that got a plain LoRA.
   std::vector<std::string> target_paths() const;
   /// One per gate, in the order of the router log's records; empty without a router.
   std::vector<SiteInfo> sites() const;
@@ -76,22 +78,35 @@ class Mixture {
   std::map<std::string, double> losses_if_uniform() const;
 
   /// mixture.yaml, router.safetensors (when gates have tensors; `<site>.gate.weight`, …),
-  /// experts/<name>/, each a PEFT LoRA folder, and experts.safetensors (what experts have besides
-  /// A and B; `<site>.core`) into an existing folder. Throws kIo.
+  /// experts/<name>/, each a PEFT LoRA folder (experts/plain/ holds those of spec.plain), and
+  /// experts.safetensors (what experts have besides A and B; `<site>.core`) into an existing
+  /// folder. Throws kIo.
   void save(const std::filesystem::path& folder, const std::string& base_model_name) const;
   /// Strict: everything in the files is used, everything the spec needs is there, and it fits the
   /// sockets. Adapters of any floating type are read; parameters are float32 (float64 when the
   /// files are). Throws kNotFound, kCorruptData naming file and tensor or module.
   static std::unique_ptr<Mixture> load(const std::filesystem::path& folder,
-                                       const std::vector<nn::ProjectionGroup*>& groups);
+                                       const nn::Sockets& sockets);
 
   /// The parts, for tests and for saving: one bank per group that has a target, each gate once.
   const std::vector<std::shared_ptr<SiteBank>>& banks() const { return banks_; }
+  /// With attach ffn_block: the experts of each FFN, in place of `banks`.
+  const std::vector<std::shared_ptr<FfnExperts>>& ffn_experts() const { return ffn_experts_; }
+  /// The tensors of all experts, wherever they attach.
+  std::vector<const ExpertBank*> expert_banks() const;
+  std::vector<const ExpertBank*> plain_expert_banks() const;
+  /// One bank per group that has a target of spec.plain.
+  const std::vector<std::shared_ptr<SiteBank>>& plain_banks() const { return plain_banks_; }
   std::vector<std::shared_ptr<Gate>> gates() const;
 
  private:
+  /// What goes into each socket, by position of the group.
+  std::map<size_t, std::shared_ptr<nn::ProjectionDelta>> deltas() const;
+  void check_fits(const nn::Sockets& sockets) const;
+
   spec::MixtureSpec spec_;
-  std::vector<std::shared_ptr<SiteBank>> banks_;
+  std::vector<std::shared_ptr<SiteBank>> banks_, plain_banks_;
+  std::vector<std::shared_ptr<FfnExperts>> ffn_experts_;
 };
 
 }  // namespace lmoe::mixture

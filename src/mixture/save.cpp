@@ -3,9 +3,10 @@
 #include "base/files.h"
 #include "io/peft_folder.h"
 #include "io/safetensors.h"
+#include "mixture/expert_bank.h"
+#include "mixture/gate.h"
 #include "mixture/mixture.h"
 #include "mixture/run_folder.h"
-#include "mixture/site_bank.h"
 #include "nn/tensor_bytes.h"
 
 namespace lmoe::mixture {
@@ -41,32 +42,31 @@ void save_router(const Mixture& mixture, const fs::path& path) {
   if (!views.empty()) io::write_safetensors(path, views, {{"format", "pt"}});
 }
 
-void save_other_tensors(const std::vector<std::shared_ptr<SiteBank>>& banks, const fs::path& path) {
+void save_other_tensors(const std::vector<const ExpertBank*>& banks, const fs::path& path) {
   std::vector<io::TensorView> views;
-  for (const auto& site : banks) {
-    for (const nn::NamedTensor& other : site->bank().other_tensors())
+  for (const ExpertBank* bank : banks) {
+    for (const nn::NamedTensor& other : bank->other_tensors())
       views.push_back(nn::view_of(other.name, other.tensor));
   }
   if (!views.empty()) io::write_safetensors(path, views, {{"format", "pt"}});
 }
 
 void save_adapter(const spec::MixtureSpec& spec,
-                  const std::vector<std::shared_ptr<SiteBank>>& banks,
+                  const std::vector<const ExpertBank*>& banks,
                   int64_t index,
                   const std::string& base_model_name,
                   const fs::path& folder) {
   std::vector<at::Tensor> storage;  // columns of B are copied to become contiguous
   std::vector<io::LoraPair> pairs;
-  for (const auto& site : banks) {
-    const ExpertBank& bank = site->bank();
-    if (index >= bank.experts()) continue;  // layers may have fewer experts
-    for (size_t t = 0; t < bank.targets().size(); ++t) {
-      const ExpertFactors factors = bank.folder_factors(t, index);
+  for (const ExpertBank* bank : banks) {
+    if (index >= bank->experts()) continue;  // layers may have fewer experts
+    for (size_t t = 0; t < bank->targets().size(); ++t) {
+      const ExpertFactors factors = bank->folder_factors(t, index);
       storage.push_back(factors.b.detach().contiguous());
-      pairs.push_back({bank.targets()[t].module_path,
+      pairs.push_back({bank->targets()[t].module_path,
                        nn::view_of("lora_A", factors.a),
                        nn::view_of("lora_B", storage.back()),
-                       bank.scaling(),
+                       bank->scaling(),
                        {}});
       if (factors.magnitude.defined())
         pairs.back().magnitude = nn::view_of("lora_magnitude_vector", factors.magnitude);
@@ -89,10 +89,13 @@ void save_adapter(const spec::MixtureSpec& spec,
 void Mixture::save(const fs::path& folder, const std::string& base_model_name) const {
   const std::vector<std::string> names = spec_.adapter_folders();
   for (size_t i = 0; i < names.size(); ++i)
-    save_adapter(spec_, banks_, static_cast<int64_t>(i), base_model_name,
+    save_adapter(spec_, expert_banks(), static_cast<int64_t>(i), base_model_name,
                  experts_folder(folder) / names[i]);
+  if (spec_.has_plain())
+    save_adapter(spec_.plain_part(), plain_expert_banks(), /*index=*/0, base_model_name,
+                 experts_folder(folder) / spec::kPlainFolder);
   save_router(*this, router_file(folder));
-  save_other_tensors(banks_, other_tensors_file(folder));
+  save_other_tensors(expert_banks(), other_tensors_file(folder));
   write_file_atomically(spec_file(folder), yaml_from_json(spec::write_mixture(spec_)));
 }
 

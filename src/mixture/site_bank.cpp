@@ -2,17 +2,18 @@
 
 #include <ATen/ATen.h>
 
-#include "base/error.h"
 #include "mixture/dropout.h"
 #include "mixture/task_one_hot.h"
 
 namespace lmoe::mixture {
 
 SiteBank::SiteBank(const spec::MixtureSpec& spec,
+                   SiteRole role,
                    size_t group,
                    std::unique_ptr<ExpertBank> bank,
                    std::shared_ptr<Gate> gate)
-    : group_(group),
+    : role_(role),
+      group_(group),
       bank_(std::move(bank)),
       gate_(std::move(gate)),
       source_(spec.gate.source),
@@ -25,7 +26,8 @@ SiteBank::SiteBank(const spec::MixtureSpec& spec,
 std::vector<at::Tensor> SiteBank::apply(const nn::SocketInput& input,
                                         std::vector<at::Tensor> outputs,
                                         nn::ForwardContext& context) {
-  if (!gate_ && context.disabled_expert >= 0) return outputs;
+  const bool is_disabled = !gate_ && context.disabled_expert >= 0;
+  if (is_disabled && role_ == SiteRole::kExperts) return outputs;
   const BankInput stage = down_and_route(input, context);
   std::vector<at::Tensor> adapted;
   for (const BankTarget& target : bank_->targets())
@@ -38,7 +40,7 @@ std::vector<at::Tensor> SiteBank::apply(const nn::SocketInput& input,
 
 BankInput SiteBank::down_and_route(const nn::SocketInput& input,
                                    nn::ForwardContext& context) const {
-  at::Tensor x = adapter_input(input.x, context);
+  at::Tensor x = adapter_input(input.x, dropout_, context);
   const bool is_masked = !input.x.is_same(x);
   if (detach_input_) x = x.detach();
   const at::Tensor a = bank_->a().defined() ? bank_->a().to(x.scalar_type()) : at::Tensor();
@@ -93,27 +95,6 @@ at::Tensor SiteBank::gate_input(const nn::SocketInput& input,
         .expand({-1, projections, -1});
   }
   return down.reshape({down.size(0), projections, down.size(1) / projections});
-}
-
-at::Tensor SiteBank::adapter_input(const at::Tensor& x, nn::ForwardContext& context) const {
-  if (!context.is_training || dropout_ == 0.0) return x;
-  LMOE_CHECK_ARG(context.dropout_rng != nullptr,
-                 "[mixture] training with dropout needs a generator in the forward context");
-  return dropout(x, dropout_, *context.dropout_rng);
-}
-
-void SiteBank::check_fits(const nn::ProjectionGroup& group) const {
-  for (const BankTarget& target : bank_->targets()) {
-    const bool found = target.linear < group.linears().size() &&
-                       group.linears()[target.linear].module_path == target.module_path;
-    LMOE_CHECK_ARG(found, "[attach] the model has no ", target.module_path,
-                   " where the mixture expects it; it was made for another base model");
-    const at::Tensor& weight = group.linears()[target.linear].weight;
-    LMOE_CHECK_ARG(weight.size(0) == target.out && weight.size(1) == bank_->in(), "[attach] ",
-                   target.module_path, " has shape [", weight.size(0), ", ", weight.size(1),
-                   "], the mixture expects [", target.out, ", ", bank_->in(),
-                   "]; it was made for another base model");
-  }
 }
 
 }  // namespace lmoe::mixture

@@ -13,11 +13,15 @@
 
 namespace lmoe::mixture {
 
+/// What a bank holds: experts, which evaluation can disable, or the plain LoRA beside them.
+enum class SiteRole { kExperts, kPlain };
+
 class SiteBank : public nn::ProjectionDelta {
  public:
   /// `group`: position among the decoder's groups. `gate` is null for a constant weight of 1; a
   /// gate with one site for several projections is shared through the forward's context.
   SiteBank(const spec::MixtureSpec& spec,
+           SiteRole role,
            size_t group,
            std::unique_ptr<ExpertBank> bank,
            std::shared_ptr<Gate> gate);
@@ -29,8 +33,6 @@ class SiteBank : public nn::ProjectionDelta {
   size_t group() const { return group_; }
   const ExpertBank& bank() const { return *bank_; }
   const std::shared_ptr<Gate>& gate() const { return gate_; }
-  /// Throws kInvalidArgument naming the module when the group has other projections or widths.
-  void check_fits(const nn::ProjectionGroup& group) const;
 
  private:
   /// One GEMM for A x and the gate's logits when the gate is linear and reads what the adapters
@@ -40,9 +42,8 @@ class SiteBank : public nn::ProjectionDelta {
   at::Tensor gate_input(const nn::SocketInput& input,
                         const at::Tensor& down,
                         const nn::ForwardContext& context) const;
-  /// What the adapters read: x, with dropout while training.
-  at::Tensor adapter_input(const at::Tensor& x, nn::ForwardContext& context) const;
 
+  SiteRole role_;
   size_t group_;
   std::unique_ptr<ExpertBank> bank_;
   std::shared_ptr<Gate> gate_;

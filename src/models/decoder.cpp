@@ -19,7 +19,7 @@ struct Decoder::Parts {
   at::Tensor embedding, final_norm, lm_head;
   double embedding_multiplier = 1;  ///< rounded to the model's type, as transformers does
   std::vector<std::unique_ptr<nn::DecoderLayer>> layers;
-  std::vector<nn::ProjectionGroup*> groups;
+  nn::Sockets sockets{{}, {}};
   int64_t parameter_count = 0, weight_bytes = 0;
 };
 
@@ -119,7 +119,8 @@ std::unique_ptr<Decoder> Decoder::build(arch::ModelConfig config, DecoderWeights
         activation_of(parts->config), std::move(layer.qkv), std::move(layer.o),
         std::move(layer.gate_up), std::move(layer.down)));
     for (nn::ProjectionGroup* group : parts->layers.back()->projection_groups())
-      parts->groups.push_back(group);
+      parts->sockets.groups.push_back(group);
+    parts->sockets.mlps.push_back(&parts->layers.back()->mlp());
   }
   parts->parameter_count = matrices + norms;
   parts->weight_bytes = matrices * static_cast<int64_t>(parts->embedding.element_size()) +
@@ -133,9 +134,7 @@ const at::Tensor& Decoder::lm_head() const { return parts_->lm_head; }
 int64_t Decoder::parameter_count() const { return parts_->parameter_count; }
 int64_t Decoder::weight_bytes() const { return parts_->weight_bytes; }
 
-const std::vector<nn::ProjectionGroup*>& Decoder::projection_groups() const {
-  return parts_->groups;
-}
+const nn::Sockets& Decoder::sockets() const { return parts_->sockets; }
 
 at::Tensor Decoder::forward(const at::Tensor& ids, nn::ForwardContext& context) const {
   const Parts& p = *parts_;

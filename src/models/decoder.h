@@ -11,7 +11,7 @@
 #include <vector>
 
 #include "arch/base_model.h"
-#include "nn/projection.h"
+#include "nn/sockets.h"
 
 namespace lmoe::models {
 
@@ -44,8 +44,10 @@ class Decoder {
   /// [V, H]; the embedding when tied.
   const at::Tensor& lm_head() const;
 
-  /// Every socket, in order of computation: per layer q,k,v | o | gate,up | down.
-  const std::vector<nn::ProjectionGroup*>& projection_groups() const;
+  /// Everything a mixture can plug into.
+  const nn::Sockets& sockets() const;
+  /// Its projections, in order of computation: per layer q,k,v | o | gate,up | down.
+  const std::vector<nn::ProjectionGroup*>& projection_groups() const { return sockets().groups; }
 
   int64_t parameter_count() const;  ///< tied tensors once
   int64_t weight_bytes() const;

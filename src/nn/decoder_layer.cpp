@@ -29,11 +29,15 @@ DecoderLayer::DecoderLayer(int layer,
     : layer_(layer),
       norms_(std::move(norms)),
       attention_(attention),
-      activation_(activation),
       qkv_(layer, "self_attn", std::move(qkv)),
       o_(layer, "self_attn", std::move(o)),
-      gate_up_(layer, "mlp", std::move(gate_up)),
-      down_(layer, "mlp", std::move(down)) {}
+      mlp_(layer, activation, std::move(gate_up), std::move(down)) {}
+
+std::vector<ProjectionGroup*> DecoderLayer::projection_groups() {
+  std::vector<ProjectionGroup*> groups = {&qkv_, &o_};
+  for (ProjectionGroup* group : mlp_.projection_groups()) groups.push_back(group);
+  return groups;
+}
 
 at::Tensor DecoderLayer::forward(const at::Tensor& hidden,
                                  const RopeTable& rope,
@@ -41,7 +45,7 @@ at::Tensor DecoderLayer::forward(const at::Tensor& hidden,
   const at::Tensor attended =
       attend(rms_norm(hidden, norms_.before_attention, norms_.eps), rope, context);
   const at::Tensor middle = hidden + norm_if_any(attended, norms_.after_attention, norms_.eps);
-  const at::Tensor mixed = mlp(rms_norm(middle, norms_.before_mlp, norms_.eps), context);
+  const at::Tensor mixed = mlp_.forward(rms_norm(middle, norms_.before_mlp, norms_.eps), context);
   return middle + norm_if_any(mixed, norms_.after_mlp, norms_.eps);
 }
 
@@ -55,13 +59,6 @@ at::Tensor DecoderLayer::attend(const at::Tensor& x,
   qkv.clear();
   const at::Tensor out = attention(q, k, v, attention_, layer_, context);
   return o_.forward({out, x}, context)[0];
-}
-
-at::Tensor DecoderLayer::mlp(const at::Tensor& x, ForwardContext& context) const {
-  std::vector<at::Tensor> gate_up = gate_up_.forward({x, x}, context);
-  const at::Tensor activated = gated_activation(activation_, gate_up[0], gate_up[1]);
-  gate_up.clear();
-  return down_.forward({activated, x}, context)[0];
 }
 
 }  // namespace lmoe::nn

@@ -8,7 +8,7 @@
 
 #include "nn/attention.h"
 #include "nn/forward_context.h"
-#include "nn/gated_activation.h"
+#include "nn/gated_mlp.h"
 #include "nn/projection.h"
 #include "nn/rope.h"
 
@@ -42,17 +42,17 @@ class DecoderLayer {
                      ForwardContext& context) const;
 
   /// q,k,v | o | gate,up | down
-  std::vector<ProjectionGroup*> projection_groups() { return {&qkv_, &o_, &gate_up_, &down_}; }
+  std::vector<ProjectionGroup*> projection_groups();
+  GatedMlp& mlp() { return mlp_; }
 
  private:
   at::Tensor attend(const at::Tensor& x, const RopeTable& rope, ForwardContext& context) const;
-  at::Tensor mlp(const at::Tensor& x, ForwardContext& context) const;
 
   int layer_;
   LayerNorms norms_;
   AttentionShape attention_;
-  GatedActivation activation_;
-  ProjectionGroup qkv_, o_, gate_up_, down_;
+  ProjectionGroup qkv_, o_;
+  GatedMlp mlp_;
 };
 
 }  // namespace lmoe::nn

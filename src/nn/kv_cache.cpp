@@ -14,7 +14,10 @@ constexpr int64_t kSmallestCapacity = 64;
 
 /// A larger copy; rows and positions that are new stay undefined.
 at::Tensor grown(const at::Tensor& old, int64_t slots, int64_t capacity) {
-  at::Tensor result = at::empty({slots, capacity, old.size(2), old.size(3)}, old.options());
+  std::vector<int64_t> shape = old.sizes().vec();
+  shape[0] = slots;
+  shape[1] = capacity;
+  at::Tensor result = at::empty(shape, old.options());
   if (old.size(0) > 0 && old.size(1) > 0)
     result.narrow(0, 0, old.size(0)).narrow(1, 0, old.size(1)).copy_(old);
   return result;
@@ -67,6 +70,13 @@ void KvCache::resize(int64_t slots, int64_t length) {
   capacity_ = capacity;
   for (std::vector<at::Tensor>* part : {&keys_, &values_})
     for (at::Tensor& tensor : *part) tensor = grown(tensor, slots_, capacity_);
+  for (auto& [owner, tensor] : notes_) tensor = grown(tensor, slots_, capacity_);
+}
+
+at::Tensor& KvCache::notes(const void* owner, int64_t width) {
+  at::Tensor& tensor = notes_[owner];
+  if (!tensor.defined()) tensor = at::zeros({slots_, capacity_, width}, at::kBool);
+  return tensor;
 }
 
 }  // namespace lmoe::nn

@@ -4,6 +4,7 @@
 #include <ATen/core/Tensor.h>
 
 #include <cstdint>
+#include <map>
 #include <vector>
 
 namespace lmoe::nn {
@@ -26,12 +27,17 @@ class KvCache {
   at::Tensor& keys(int64_t layer) { return keys_[static_cast<size_t>(layer)]; }
   at::Tensor& values(int64_t layer) { return values_[static_cast<size_t>(layer)]; }
 
+  /// bool [slots, capacity, width]: what `owner` has to remember of each token; rows past a slot's
+  /// length are undefined.
+  at::Tensor& notes(const void* owner, int64_t width);
+
  private:
   void resize(int64_t slots, int64_t length);
 
   int64_t kv_heads_, head_dim_, slots_ = 0, capacity_ = 0;
   at::ScalarType dtype_;
   std::vector<at::Tensor> keys_, values_;
+  std::map<const void*, at::Tensor> notes_;
   std::vector<int64_t> lengths_;
   std::vector<int64_t> free_slots_;
 };

@@ -18,9 +18,13 @@ std::vector<at::Tensor> ProjectionGroup::forward(const SocketInput& input,
   return delta_ ? delta_->apply(input, std::move(outputs), context) : outputs;
 }
 
-void ProjectionGroup::plug(std::shared_ptr<ProjectionDelta> delta) {
+void ProjectionGroup::check_free() const {
   LMOE_CHECK_ARG(!delta_, "[attach] the socket of layer ", layer_, " ", block_, " (",
                  linears_.front().name, ") is taken; unplug the other mixture first");
+}
+
+void ProjectionGroup::plug(std::shared_ptr<ProjectionDelta> delta) {
+  check_free();
   delta_ = std::move(delta);
 }
 

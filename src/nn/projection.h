@@ -51,6 +51,7 @@ class ProjectionGroup {
   std::vector<at::Tensor> forward(const SocketInput& input, ForwardContext& context) const;
 
   /// Throws kInvalidArgument when the socket is taken.
+  void check_free() const;
   void plug(std::shared_ptr<ProjectionDelta> delta);
   void unplug() { delta_.reset(); }
 

@@ -4,7 +4,9 @@
 
 #include "base/cpu_features.h"
 #include "base/error.h"
+#include "base/files.h"
 #include "io/checkpoints.h"
+#include "mixture/moe_peft_folder.h"
 #include "runner/base_record.h"
 
 namespace lmoe::runner {
@@ -23,21 +25,46 @@ at::ScalarType choose_dtype(ComputeType type) {
   return use_bf16 ? at::kBFloat16 : at::kFloat;
 }
 
-std::unique_ptr<LoadedModel> load_model(const LoadOptions& options) {
-  LMOE_CHECK_ARG(!options.base.empty() || options.run,
+namespace {
+
+/// A folder of MoE-PEFT has neither manifest nor base.json; the base is the one the user names.
+void load_foreign(LoadedModel& model, const LoadOptions& options) {
+  LMOE_CHECK_ARG(!options.base.empty(), "[load_model] ", options.run->string(),
+                 " does not say which base it belongs to; hint: --base");
+  model.base = arch::open_base_model(options.base);
+  model.decoder = models::Decoder::load(*model.base, {choose_dtype(options.dtype)});
+  model.mixture = mixture::load_moe_peft_folder(*options.run, model.decoder->sockets());
+}
+
+void load_run(LoadedModel& model, const LoadOptions& options) {
+  const fs::path run = io::complete_run(*options.run);
+  const Json record = read_base_record(run);
+  model.base = arch::open_base_model(options.base.empty() ? record["name"].get<std::string>()
+                                                          : options.base);
+  check_same_base(record, *model.base, run);
+  model.decoder = models::Decoder::load(*model.base, {choose_dtype(options.dtype)});
+  model.mixture = mixture::Mixture::load(run, model.decoder->sockets());
+  model.run = run;
+}
+
+void load_base(LoadedModel& model, const LoadOptions& options) {
+  LMOE_CHECK_ARG(!options.base.empty(),
                  "[load_model] no model named: expected a base model, a run folder, or both");
+  model.base = arch::open_base_model(options.base);
+  model.decoder = models::Decoder::load(*model.base, {choose_dtype(options.dtype)});
+}
+
+}  // namespace
+
+std::unique_ptr<LoadedModel> load_model(const LoadOptions& options) {
   auto model = std::make_unique<LoadedModel>();
-  if (options.run) model->run = io::complete_run(*options.run);
-  const Json record = model->run ? read_base_record(*model->run) : Json();
-  model->base = arch::open_base_model(options.base.empty() ? record["name"].get<std::string>()
-                                                           : options.base);
-  if (model->run) check_same_base(record, *model->base, *model->run);
-  model->decoder = models::Decoder::load(*model->base, {choose_dtype(options.dtype)});
-  if (model->run) {
-    const auto& groups = model->decoder->projection_groups();
-    model->mixture = mixture::Mixture::load(*model->run, groups);
-    model->mixture->plug(groups);
-  }
+  if (!options.run)
+    load_base(*model, options);
+  else if (mixture::is_moe_peft_folder(*options.run))
+    load_foreign(*model, options);
+  else
+    load_run(*model, options);
+  if (model->mixture) model->mixture->plug(model->decoder->sockets());
   model->steps = std::make_unique<TorchStepModel>(*model->decoder, model->mixture.get());
   return model;
 }

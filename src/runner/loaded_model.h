@@ -20,6 +20,7 @@ enum class ComputeType { kAuto, kF32, kBf16 };
 
 struct LoadOptions {
   std::string base;  ///< empty: the base that `run` was trained on
+  /// A run folder, or an adapter folder of MoE-PEFT, which needs `base`.
   std::optional<std::filesystem::path> run;
   ComputeType dtype = ComputeType::kAuto;
 };

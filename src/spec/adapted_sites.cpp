@@ -72,6 +72,7 @@ SiteCost mixture_cost(const MixtureSpec& spec, const DecoderShape& shape) {
     add(experts_cost(spec, site.projection.in, site.projection.out, site.experts));
     if (site.gate_width) add(gate_cost(spec, *site.gate_width, site.experts));
   }
+  if (spec.has_plain()) add(mixture_cost(spec.plain_part(), shape));
   return total;
 }
 

@@ -45,7 +45,7 @@ struct AdaptedSite {
 /// Layer by layer. Targets match as PEFT's do: the whole module path, or its end after a dot.
 std::vector<AdaptedSite> adapted_sites(const MixtureSpec& spec, const DecoderShape& shape);
 
-/// All experts and gates.
+/// All experts and gates, and the plain LoRAs beside them.
 SiteCost mixture_cost(const MixtureSpec& spec, const DecoderShape& shape);
 
 /// Multiply-adds per token of the projections themselves, in all layers.

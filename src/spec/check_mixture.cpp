@@ -27,12 +27,7 @@ void check_targets(const MixtureSpec& spec, const std::string& where) {
   LMOE_CHECK_ARG(!spec.target_modules.empty(), where,
                  ": mixture.target_modules is empty; hint: [q_proj, k_proj, v_proj, o_proj, "
                  "gate_proj, up_proj, down_proj], or leave the key out");
-  std::set<std::string> seen;
-  for (const std::string& target : spec.target_modules) {
-    LMOE_CHECK_ARG(!target.empty(), where, ": mixture.target_modules has an empty entry");
-    LMOE_CHECK_ARG(seen.insert(target).second, where, ": mixture.target_modules names \"", target,
-                   "\" twice");
-  }
+  check_target_list(spec.target_modules, where + ": mixture.target_modules");
 }
 
 void check_names(const ExpertsSpec& experts, const std::string& where) {
@@ -103,7 +98,7 @@ void check_experts(const MixtureSpec& spec, const std::string& where) {
                  "ranks of one adapter");
   const bool has_own_factors =
       experts.kind == ExpertKind::kLora || experts.kind == ExpertKind::kRankOne;
-  LMOE_CHECK_ARG(spec.apply == Apply::kDeltas || has_own_factors, where,
+  LMOE_CHECK_ARG(spec.apply != Apply::kFactors || has_own_factors, where,
                  ": mixture.apply factors averages A and B of the experts: given experts.kind ",
                  enum_name(experts.kind), ", expected lora or rank_one");
   LMOE_CHECK_ARG(
@@ -270,6 +265,8 @@ void check_mixture(const MixtureSpec& spec, const std::string& where) {
   check_schedule(spec, opening);
   check_frozen_a(spec.experts, opening);
   check_losses(spec, opening);
+  check_plain(spec, opening);
+  check_ffn_block(spec, opening);
 }
 
 }  // namespace lmoe::spec

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <string>
+#include <vector>
 
 #include "spec/mixture_spec.h"
 
@@ -13,5 +14,13 @@ void check_selection(const MixtureSpec& spec, const std::string& where);
 
 /// Losses that cannot act, or do not fit what they measure.
 void check_losses(const MixtureSpec& spec, const std::string& where);
+/// Empty entries and doubles; `key` names the list.
+void check_target_list(const std::vector<std::string>& targets, const std::string& key);
+
+/// Plain LoRAs on what has experts, or in a folder that an expert has.
+void check_plain(const MixtureSpec& spec, const std::string& where);
+
+/// What a mixture of whole FFNs needs of the other parts, and what only it can do.
+void check_ffn_block(const MixtureSpec& spec, const std::string& where);
 
 }  // namespace lmoe::spec

@@ -5,7 +5,8 @@
 namespace lmoe::spec {
 
 std::span<const EnumName<Attach>> enum_names(Attach) {
-  static constexpr EnumName<Attach> kNames[] = {{"projection", Attach::kProjection}};
+  static constexpr EnumName<Attach> kNames[] = {{"projection", Attach::kProjection},
+                                                {"ffn_block", Attach::kFfnBlock}};
   return kNames;
 }
 
@@ -90,8 +91,8 @@ std::span<const EnumName<Normalize>> enum_names(Normalize) {
 }
 
 std::span<const EnumName<Apply>> enum_names(Apply) {
-  static constexpr EnumName<Apply> kNames[] = {{"deltas", Apply::kDeltas},
-                                               {"factors", Apply::kFactors}};
+  static constexpr EnumName<Apply> kNames[] = {
+      {"deltas", Apply::kDeltas}, {"factors", Apply::kFactors}, {"outputs", Apply::kOutputs}};
   return kNames;
 }
 
@@ -128,6 +129,20 @@ double MixtureSpec::scaling() const {
       return alpha;
   }
   return alpha;
+}
+
+MixtureSpec MixtureSpec::plain_part() const {
+  MixtureSpec part;
+  part.method = method;
+  part.target_modules = plain.target_modules;
+  part.experts.count = 1;
+  part.experts.rank = plain.rank;
+  part.experts.alpha = plain.alpha;
+  part.experts.dropout = plain.dropout;
+  part.experts.names = {kPlainFolder};
+  part.gate.source = GateSource::kConstant;
+  part.normalize = Normalize::kConstant;
+  return part;
 }
 
 std::vector<std::string> MixtureSpec::adapter_folders() const {

@@ -1,6 +1,6 @@
 // A mixture is a sentence: the parts of the grammar as plain data.
 //
-//   attach      where?                       projection
+//   attach      where?                       projection | ffn_block
 //   experts     what is mixed?               lora | rank_one | shared_a | core | kronecker |
 //                                            residual
 //   gate        who decides, from what?      constant | input | block_input | rank_activation |
@@ -10,12 +10,13 @@
 //                                            sample
 //   normalize   what becomes of weights?     softmax | softmax_selected | renormalize | sigmoid |
 //                                            sum_to_k | constant
-//   apply       what is averaged?            deltas | factors
+//   apply       what is averaged?            deltas | factors | outputs
 //   losses      what is added?               cv2 | switch | kl | topk_switch | topk_share |
 //                                            soft_switch | importance | entropy | z | localized |
 //                                            localized_paper | task_cross_entropy
 //   schedule    what changes over time?      hard_until, freeze_experts
 //   bias        what is nudged?              a bias per expert, by load, outside autograd
+//   plain       what is beside it?           one LoRA without a gate for other projections
 //
 // A method is a preset of these parts (methods/, one file each); a recipe may name a preset and
 // change any part. Lists are open: a new value is one enum entry here and one small file in room
@@ -34,7 +35,9 @@
 
 namespace lmoe::spec {
 
-enum class Attach { kProjection };
+/// kFfnBlock: an expert is the whole FFN with LoRAs on its projections; its output, after the
+/// non-linearity, is what is mixed.
+enum class Attach { kProjection, kFfnBlock };
 /// kLora: own A [R, in] and B [out, R]. kRankOne: the same with R = 1, each rank of one adapter an
 /// expert. kSharedA: one A for all, own B. kCore: one A and one B for all, own core [R, R] between
 /// them. kKronecker: one A and one B for all, whose product is blown up by an own kernel [s, s]:
@@ -68,8 +71,9 @@ enum class SelectKind { kAll, kTopK, kTopP, kThreshold, kEntropySwitch, kSample 
 /// sigmoid of each logit, kept as it is. kSumToK: sigmoids scaled so that the selected ones sum to
 /// their number. kConstant: 1 for each selected expert.
 enum class Normalize { kSoftmax, kSoftmaxSelected, kRenormalize, kSigmoid, kSumToK, kConstant };
-/// kDeltas: sum of w_i B_i A_i. kFactors: (sum of w_j B_j)(sum of w_i A_i).
-enum class Apply { kDeltas, kFactors };
+/// kDeltas: sum of w_i B_i A_i. kFactors: (sum of w_j B_j)(sum of w_i A_i). kOutputs: sum of w_i
+/// times what FFN number i returns.
+enum class Apply { kDeltas, kFactors, kOutputs };
 /// Where the bias of an expert enters: the choice of experts; the score, and so the weight too; or
 /// A x before the activation of a self gate.
 enum class BiasUse { kNone, kSelection, kScore, kActivation };
@@ -191,6 +195,9 @@ struct SelectSpec {
   /// others keep theirs (moram.md).
   std::optional<double> inference_threshold;
   int64_t rollouts = 2;  ///< forwards of a micro-batch with `sample`; remix.md: 2 to 32
+  /// Tokens of a sequence that one expert takes, with ffn_block; later ones pass through: their
+  /// input stands in for its output. Default: no limit. mixlora.md has 32 for mixlora-switch.
+  std::optional<int64_t> capacity;
 
   template <class Visitor>
   void for_each_field(Visitor&& visit) {
@@ -209,6 +216,8 @@ struct SelectSpec {
                 "outside training: logit below which an expert's weight is 0")
               .range(-1e3, 1e3));
     visit(field("rollouts", rollouts, "forwards of each micro-batch, with sample").range(2, 1024));
+    visit(field("capacity", capacity, "tokens of a sequence that one expert of ffn_block takes")
+              .range(1, int64_t{1} << 30));
   }
 };
 
@@ -225,6 +234,25 @@ struct BiasSpec {
   }
 };
 
+/// Projections beside the mixture that get one ordinary LoRA each.
+struct PlainSpec {
+  std::vector<std::string> target_modules;  ///< suffixes; empty: none
+  int64_t rank = 8;
+  std::optional<double> alpha;  ///< default 2 x rank, as for experts
+  double dropout = 0.0;
+
+  template <class Visitor>
+  void for_each_field(Visitor&& visit) {
+    visit(field("target_modules", target_modules, "projections that get one LoRA without a gate"));
+    visit(field("rank", rank, "its rank").range(1, 65536));
+    visit(field("alpha", alpha, "numerator of its scaling; default 2 x rank").range(1e-6, 1e6));
+    visit(field("dropout", dropout, "dropout before it").range(0.0, 0.95));
+  }
+};
+
+/// The folder under `experts/` that holds the plain LoRAs.
+inline constexpr const char* kPlainFolder = "plain";
+
 struct MixtureSpec {
   std::string method = "l-moe";
   Attach attach = Attach::kProjection;
@@ -237,6 +265,7 @@ struct MixtureSpec {
   std::vector<LossSpec> losses;
   BiasSpec bias;
   ScheduleSpec schedule;
+  PlainSpec plain;
 
   template <class Visitor>
   void for_each_field(Visitor&& visit) {
@@ -252,8 +281,12 @@ struct MixtureSpec {
     visit(field("losses", losses, "losses on what the gates decide"));
     visit(field("bias", bias, "balancing without a loss"));
     visit(field("schedule", schedule, "what changes over the course of training"));
+    visit(field("plain", plain, "one LoRA each, without a gate, for other projections"));
   }
 
+  bool has_plain() const { return !plain.target_modules.empty(); }
+  /// What `plain` is as a mixture: one expert, no gate.
+  MixtureSpec plain_part() const;
   bool has_gate() const { return gate.source != GateSource::kConstant; }
   /// The factor in front of B A, by experts.scale_by.
   double scaling() const;

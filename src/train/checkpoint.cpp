@@ -107,11 +107,11 @@ void write_checkpoint(const fs::path& target,
 }
 
 void restore_tensors(const fs::path& checkpoint,
-                     const std::vector<nn::ProjectionGroup*>& groups,
+                     const nn::Sockets& sockets,
                      const mixture::Mixture& mixture,
                      AdamW& optimizer) {
   const auto file = io::SafetensorsFile::open(checkpoint / "optimizer.safetensors");
-  const auto loaded = mixture::Mixture::load(checkpoint, groups);
+  const auto loaded = mixture::Mixture::load(checkpoint, sockets);
   const std::vector<nn::NamedTensor> parameters = loaded->parameters();
   const Copies parameter_copies = match_parameters(parameters, optimizer);
   const Copies moment_copies = match_optimizer(*file, optimizer);

@@ -46,7 +46,7 @@ void write_checkpoint(const std::filesystem::path& target,
 /// Throws kCorruptData naming a tensor that is missing, left over or misshapen; then neither has
 /// changed.
 void restore_tensors(const std::filesystem::path& checkpoint,
-                     const std::vector<nn::ProjectionGroup*>& groups,
+                     const nn::Sockets& sockets,
                      const mixture::Mixture& mixture,
                      AdamW& optimizer);
 

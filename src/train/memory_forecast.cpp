@@ -75,14 +75,18 @@ Adapters adapters_of(const spec::MixtureSpec& spec,
                      int64_t dtype_bytes) {
   Adapters adapters;
   adapters.parameters = spec::mixture_cost(spec, shape).parameters;
+  const bool is_block = spec.attach == spec::Attach::kFfnBlock;
   const bool reads_wide_input = spec.gate.source != spec::GateSource::kRankActivation;
   // Gates work in float32: they share the product of A where the model does too, and keep a wide
   // copy of their input where it does not.
   const bool is_wide = dtype_bytes == kFloat;
   std::pair<int, int> last_group = {-1, -1};
   for (const spec::AdaptedSite& site : spec::adapted_sites(spec, shape)) {
-    adapters.kept_per_token += kept_by_experts(spec.experts, site.projection.out, site.experts);
-    if (spec.has_gate() && reads_wide_input && is_wide)
+    // Whole FFNs compute only the experts of each token.
+    const int64_t computed =
+        is_block ? std::min(spec.active_experts(), site.experts) : site.experts;
+    adapters.kept_per_token += kept_by_experts(spec.experts, site.projection.out, computed);
+    if (spec.has_gate() && reads_wide_input && is_wide && !is_block)
       adapters.stacked += down_size(spec.experts, site.experts) * site.projection.in;
     if (!site.gate_width) continue;
     const std::pair<int, int> group = {site.layer, site.projection.group};
@@ -95,12 +99,27 @@ Adapters adapters_of(const spec::MixtureSpec& spec,
   return adapters;
 }
 
+/// Of the experts and of the plain LoRAs beside them.
+Adapters all_adapters_of(const spec::MixtureSpec& spec,
+                         const spec::DecoderShape& shape,
+                         int64_t dtype_bytes) {
+  Adapters all = adapters_of(spec, shape, dtype_bytes);
+  if (!spec.has_plain()) return all;
+  const Adapters plain = adapters_of(spec.plain_part(), shape, dtype_bytes);
+  all.kept_per_token += plain.kept_per_token;
+  return all;
+}
+
 /// Elements per token that a layer keeps for backward: inputs and outputs of two norms; q, k, v and
 /// the output of attention; gate, up and their product.
-int64_t kept_per_token(const spec::DecoderShape& s) {
+int64_t kept_per_token(const spec::MixtureSpec& spec, const spec::DecoderShape& s) {
   const int64_t norms = 2 * 2 * s.hidden_size;
   const int64_t attention = 2 * s.query_size + 2 * s.key_size;
-  const int64_t mlp = 3 * s.intermediate_size;
+  // Experts that are whole FFNs keep these each, and their own rows of the input.
+  const bool is_block = spec.attach == spec::Attach::kFfnBlock;
+  const int64_t mlp = is_block
+                          ? spec.active_experts() * (3 * s.intermediate_size + s.hidden_size)
+                          : 3 * s.intermediate_size;
   return norms + attention + mlp;
 }
 
@@ -169,7 +188,7 @@ MemoryForecast forecast_memory(const recipe::Recipe& recipe,
                                const arch::ModelConfig& config,
                                int64_t dtype_bytes) {
   const spec::DecoderShape shape = recipe::decoder_shape(config);
-  const Adapters adapters = adapters_of(recipe.mixture, shape, dtype_bytes);
+  const Adapters adapters = all_adapters_of(recipe.mixture, shape, dtype_bytes);
   const int64_t tokens = recipe.batch.micro_batch_size * recipe.data.sequence_len;
   MemoryForecast forecast;
   forecast.trained_parameters = adapters.parameters;
@@ -178,8 +197,8 @@ MemoryForecast forecast_memory(const recipe::Recipe& recipe,
                            adapters.stacked * dtype_bytes +
                            (dtype_bytes < kFloat ? forecast.trained_parameters * dtype_bytes : 0);
   forecast.optimizer_bytes = 2 * forecast.trained_parameters * kFloat;
-  const int64_t kept_by_layers =
-      shape.layers * (kept_per_token(shape) + kept_by_dropout(recipe.mixture, shape));
+  const int64_t kept_by_layers = shape.layers * (kept_per_token(recipe.mixture, shape) +
+                                                 kept_by_dropout(recipe.mixture, shape));
   const int64_t kept = (kept_by_layers + adapters.kept_per_token) * dtype_bytes +
                        adapters.kept_floats_per_token * kFloat;
   forecast.activation_bytes = static_cast<int64_t>(kHoles * static_cast<double>(tokens * kept));

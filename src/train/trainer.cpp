@@ -82,7 +82,7 @@ class Trainer {
   void resume(const std::filesystem::path& checkpoint) {
     const TrainerState saved = read_trainer_state(checkpoint);
     check_same_run(saved, state_);
-    restore_tensors(checkpoint, job_.decoder.projection_groups(), job_.mixture, optimizer_);
+    restore_tensors(checkpoint, job_.decoder.sockets(), job_.mixture, optimizer_);
     job_.rows.restore(saved.data);
     optimizer_.set_steps(saved.step);
     dropout_rng_.set_state(saved.dropout_rng);

@@ -134,6 +134,39 @@ INSTANTIATE_TEST_SUITE_P(
         Variant{"smore_one_level_biased",
                 "{method: smore, experts: {count: 3, rank: 2, levels: 1}, losses: [],"
                 " gate: {hidden_size: 3}, bias: {use: selection}}"},
+        Variant{"plain_beside_experts",
+                "{experts: {count: 3, rank: 2}, target_modules: [down_proj, v_proj],"
+                " plain: {target_modules: [q_proj, gate_proj, up_proj], rank: 3, alpha: 2}}"},
+        Variant{"llava_mole",
+                "{method: llava-mole, experts: {rank: 2, alpha: 2, dropout: 0},"
+                " plain: {rank: 3, alpha: 2, dropout: 0}}"},
+        Variant{"llava_mole_gate_scaled",
+                "{method: llava-mole, experts: {rank: 2, alpha: 2, dropout: 0}, normalize: softmax,"
+                " plain: {rank: 3, alpha: 2, dropout: 0}}"},
+        Variant{
+            "ffn_top_2",
+            "{attach: ffn_block, apply: outputs, target_modules: [gate_proj, up_proj, down_proj],"
+            " gate: {source: block_input, share: block}, experts: {count: 4, rank: 2}, top_k: 2,"
+            " plain: {target_modules: [q_proj, o_proj], rank: 3}}"},
+        Variant{"ffn_all",
+                "{attach: ffn_block, apply: outputs, target_modules: [down_proj, up_proj],"
+                " gate: {source: block_input, share: block}, experts: {count: 3, rank: 2}}"},
+        Variant{
+            "ffn_down_top_1",
+            "{attach: ffn_block, apply: outputs, target_modules: [down_proj],"
+            " gate: {source: block_input, share: block}, experts: {count: 3, rank: 2}, top_k: 1}"},
+        Variant{"ffn_one_expert_without_a_gate",
+                "{method: lora, attach: ffn_block, apply: outputs, experts: {rank: 2},"
+                " target_modules: [gate_proj, up_proj, down_proj]}"},
+        Variant{"mixlora",
+                "{method: mixlora, experts: {count: 4, rank: 2, alpha: 2, dropout: 0},"
+                " plain: {rank: 3, alpha: 2, dropout: 0}}"},
+        Variant{"mixlora_dynamic",
+                "{method: mixlora-dynamic, experts: {count: 4, rank: 2, alpha: 2, dropout: 0},"
+                " plain: {rank: 3, alpha: 2, dropout: 0}}"},
+        Variant{"mixlora_switch",
+                "{method: mixlora-switch, experts: {count: 3, rank: 2, alpha: 2, dropout: 0},"
+                " plain: {rank: 3, alpha: 2, dropout: 0}}"},
         Variant{"l_moe_o_and_up_block",
                 "{experts: {count: 3, rank: 2}, target_modules: [o_proj, up_proj],"
                 " gate: {source: block_input, share: block}}"}),

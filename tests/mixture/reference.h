@@ -293,16 +293,13 @@ inline Vector naive_gate_input(const spec::MixtureSpec& spec,
   return x;
 }
 
-/// Outputs of all projections of `group` for x [N, in] and block_input [N, H].
-inline std::vector<at::Tensor> naive_forward(const spec::MixtureSpec& spec,
-                                             const mixture::SiteBank& bank,
-                                             const nn::ProjectionGroup& group,
-                                             const at::Tensor& x,
-                                             const at::Tensor& block_input,
-                                             int disabled = -1) {
-  std::vector<at::Tensor> outputs;
-  for (const nn::FrozenLinear& linear : group.linears())
-    outputs.push_back(at::linear(x, linear.weight, linear.bias));
+/// Adds to the outputs of the projections of one group what the bank adds to each.
+inline void naive_add(const spec::MixtureSpec& spec,
+                      const mixture::SiteBank& bank,
+                      const at::Tensor& x,
+                      const at::Tensor& block_input,
+                      int disabled,
+                      std::vector<at::Tensor>& outputs) {
   for (size_t p = 0; p < bank.bank().targets().size(); ++p) {
     at::Tensor& output = outputs[bank.bank().targets()[p].linear];
     for (int64_t t = 0; t < x.size(0); ++t) {
@@ -322,6 +319,25 @@ inline std::vector<at::Tensor> naive_forward(const spec::MixtureSpec& spec,
       output[t] += at::tensor(delta, at::kDouble);
     }
   }
+}
+
+/// Outputs of all projections of `group`, number `index` of its model, for x [N, in] and
+/// block_input [N, H].
+inline std::vector<at::Tensor> naive_forward(const mixture::Mixture& mixture,
+                                             const nn::ProjectionGroup& group,
+                                             size_t index,
+                                             const at::Tensor& x,
+                                             const at::Tensor& block_input,
+                                             int disabled = -1) {
+  const spec::MixtureSpec& spec = mixture.spec();
+  std::vector<at::Tensor> outputs;
+  for (const nn::FrozenLinear& linear : group.linears())
+    outputs.push_back(at::linear(x, linear.weight, linear.bias));
+  for (const auto& bank : mixture.banks())
+    if (bank->group() == index) naive_add(spec, *bank, x, block_input, disabled, outputs);
+  for (const auto& bank : mixture.plain_banks())
+    if (bank->group() == index)
+      naive_add(spec.plain_part(), *bank, x, block_input, /*disabled=*/-1, outputs);
   return outputs;
 }
 

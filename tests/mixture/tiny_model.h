@@ -10,7 +10,7 @@
 #include <vector>
 
 #include "mixture/mixture.h"
-#include "nn/projection.h"
+#include "nn/sockets.h"
 
 namespace lmoe::test {
 
@@ -28,27 +28,23 @@ class TinyModel {
  public:
   explicit TinyModel(int layers, at::ScalarType dtype = at::kDouble, int64_t hidden = kHidden) {
     for (int layer = 0; layer < layers; ++layer) {
-      add(layer, "self_attn", {"q_proj", "k_proj", "v_proj"}, {kHeads, kKeys, kHeads}, hidden,
-          dtype);
-      add(layer, "self_attn", {"o_proj"}, {hidden}, kHeads, dtype);
-      add(layer, "mlp", {"gate_proj", "up_proj"}, {kInner, kInner}, hidden, dtype);
-      add(layer, "mlp", {"down_proj"}, {hidden}, kInner, dtype);
+      add_attention(layer, {"q_proj", "k_proj", "v_proj"}, {kHeads, kKeys, kHeads}, hidden, dtype);
+      add_attention(layer, {"o_proj"}, {hidden}, kHeads, dtype);
+      add_mlp(layer, hidden, dtype);
     }
   }
 
-  const std::vector<nn::ProjectionGroup*>& groups() const { return pointers_; }
+  const nn::Sockets& sockets() const { return sockets_; }
+  const std::vector<nn::ProjectionGroup*>& groups() const { return sockets_.groups; }
 
   /// h [N, hidden] -> [N, hidden]
   at::Tensor forward(at::Tensor h, nn::ForwardContext& context) const {
-    for (size_t g = 0; g < groups_.size(); g += 4) {
+    for (size_t layer = 0; layer < mlps_.size(); ++layer) {
       const at::Tensor block = at::tanh(h);  // stands for the norm: keeps values near 1
-      const auto qkv = groups_[g]->forward({block, block}, context);
+      const auto qkv = attention_[2 * layer]->forward({block, block}, context);
       const at::Tensor mixed = at::tanh(qkv[0]) * qkv[2] + qkv[1].sum(/*dim=*/1, /*keepdim=*/true);
-      h = h + groups_[g + 1]->forward({mixed, block}, context)[0];
-      const at::Tensor mlp = at::tanh(h);
-      const auto gate_up = groups_[g + 2]->forward({mlp, mlp}, context);
-      const at::Tensor inner = at::silu(gate_up[0]) * at::tanh(gate_up[1]);
-      h = h + groups_[g + 3]->forward({inner, mlp}, context)[0];
+      h = h + attention_[2 * layer + 1]->forward({mixed, block}, context)[0];
+      h = h + mlps_[layer]->forward(at::tanh(h), context);
     }
     return h;
   }
@@ -59,26 +55,48 @@ class TinyModel {
   }
 
  private:
-  void add(int layer,
-           const std::string& block,
-           const std::vector<std::string>& names,
-           const std::vector<int64_t>& outs,
-           int64_t in,
-           at::ScalarType dtype) {
-    std::vector<nn::FrozenLinear> linears;
+  std::vector<nn::FrozenLinear> linears(int layer,
+                                        const std::string& block,
+                                        const std::vector<std::string>& names,
+                                        const std::vector<int64_t>& outs,
+                                        int64_t in,
+                                        at::ScalarType dtype) {
+    std::vector<nn::FrozenLinear> all;
     for (size_t i = 0; i < names.size(); ++i) {
       const std::string path =
           "model.layers." + std::to_string(layer) + "." + block + "." + names[i];
-      const uint64_t seed = 100 * groups_.size() + i;
+      const uint64_t seed = 100 * seed_ + i;
       const at::Tensor bias = i == 0 ? numbers({outs[i]}, seed + 50, dtype) : at::Tensor();
-      linears.push_back({names[i], path, numbers({outs[i], in}, seed, dtype), bias});
+      all.push_back({names[i], path, numbers({outs[i], in}, seed, dtype), bias});
     }
-    groups_.push_back(std::make_unique<nn::ProjectionGroup>(layer, block, std::move(linears)));
-    pointers_.push_back(groups_.back().get());
+    ++seed_;
+    return all;
   }
 
-  std::vector<std::unique_ptr<nn::ProjectionGroup>> groups_;
-  std::vector<nn::ProjectionGroup*> pointers_;
+  void add_attention(int layer,
+                     const std::vector<std::string>& names,
+                     const std::vector<int64_t>& outs,
+                     int64_t in,
+                     at::ScalarType dtype) {
+    attention_.push_back(std::make_unique<nn::ProjectionGroup>(
+        layer, "self_attn", linears(layer, "self_attn", names, outs, in, dtype)));
+    sockets_.groups.push_back(attention_.back().get());
+  }
+
+  void add_mlp(int layer, int64_t hidden, at::ScalarType dtype) {
+    auto gate_up = linears(layer, "mlp", {"gate_proj", "up_proj"}, {kInner, kInner}, hidden, dtype);
+    auto down = linears(layer, "mlp", {"down_proj"}, {hidden}, kInner, dtype);
+    mlps_.push_back(std::make_unique<nn::GatedMlp>(layer, nn::GatedActivation::kSilu,
+                                                   std::move(gate_up), std::move(down)));
+    sockets_.mlps.push_back(mlps_.back().get());
+    for (nn::ProjectionGroup* group : mlps_.back()->projection_groups())
+      sockets_.groups.push_back(group);
+  }
+
+  uint64_t seed_ = 0;
+  std::vector<std::unique_ptr<nn::ProjectionGroup>> attention_;
+  std::vector<std::unique_ptr<nn::GatedMlp>> mlps_;
+  nn::Sockets sockets_{{}, {}};
 };
 
 /// Overwrites every parameter with numbers, so that B is not zero and gates are not uniform.

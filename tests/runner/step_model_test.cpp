@@ -7,6 +7,7 @@
 #include "base/rng.h"
 #include "runner/packed_scores.h"
 #include "runner/torch_step_model.h"
+#include "spec/method_info.h"
 #include "support/gradient_check.h"
 #include "support/tiny_decoder.h"
 
@@ -48,12 +49,11 @@ spec::MixtureSpec routed_spec() {
 /// A mixture that changes the outputs: its B's are not zero.
 std::unique_ptr<mixture::Mixture> plugged(const models::Decoder& decoder, spec::MixtureSpec spec) {
   const c10::NoGradGuard no_grad;
-  auto mixture =
-      std::make_unique<mixture::Mixture>(std::move(spec), decoder.projection_groups(), 5);
+  auto mixture = std::make_unique<mixture::Mixture>(std::move(spec), decoder.sockets(), 5);
   at::manual_seed(4);
   for (const nn::NamedTensor& parameter : mixture->parameters())
     at::Tensor(parameter.tensor).add_(0.3 * at::randn(parameter.tensor.sizes()));
-  mixture->plug(decoder.projection_groups());
+  mixture->plug(decoder.sockets());
   return mixture;
 }
 
@@ -117,6 +117,29 @@ TEST(TorchStepModel, scores_equal_the_log_softmax_of_whole_forwards) {
       const at::Tensor row = expected[static_cast<int64_t>(t) - 1];
       EXPECT_NEAR(scores[i].logprobs[t - 1], row[ids[t]].item<float>(), 1e-4);
       EXPECT_EQ(scores[i].is_greedy[t - 1], row.argmax().item<int64_t>() == ids[t]);
+    }
+  }
+}
+
+TEST(TorchStepModel, experts_with_a_capacity_count_on_over_steps) {
+  const auto decoder = test::tiny_decoder();
+  spec::MixtureSpec spec = spec::find_method("mixlora-switch").preset();
+  spec.experts.count = 2;
+  spec.experts.rank = spec.plain.rank = 2;
+  spec.select.capacity = 3;
+  const auto mixture = plugged(*decoder, spec);
+  TorchStepModel model(*decoder, mixture.get());
+  const Ids a = random_ids(20, 1), b = random_ids(12, 2);
+  const at::Tensor expected = whole_logits(*decoder, a);
+  const auto sequence = model.open_sequence(), other = model.open_sequence();
+  model.step(std::vector<StepInput>{{sequence, std::span(a).first(9)}, {other, b}});
+  for (const size_t first : {size_t{9}, size_t{11}}) {  // the second time after going back
+    if (first == 11) model.truncate_sequence(sequence, 11);
+    for (size_t t = first; t < 20; ++t) {
+      const std::vector<StepInput> input = {{sequence, std::span(a).subspan(t, 1)}};
+      const auto out = model.step(input, /*want_routing=*/true);
+      EXPECT_LT(test::relative_error(row_of(out, 0), expected[static_cast<int64_t>(t)]), 1e-5);
+      EXPECT_EQ(out.routing[0][0].weights.size(), 2U * 2U) << "one gate per layer, two experts";
     }
   }
 }

@@ -78,6 +78,21 @@ TEST(CheckMixture, EachKindOfSelectionHasItsKeys) {
               HasSubstr("given select.kind entropy_switch, expected top_k"));
 }
 
+TEST(CheckMixture, WholeFfnsNeedOneGateEachAndLorasOfTheirOwn) {
+  const auto block = [](MixtureSpec& s) { s.attach = Attach::kFfnBlock; };
+  EXPECT_THAT(refusal("l-moe", block), HasSubstr("given apply deltas with attach ffn_block"));
+  EXPECT_THAT(refusal("l-moe", [](MixtureSpec& s) { s.apply = Apply::kOutputs; }),
+              HasSubstr("given apply outputs with attach projection"));
+  EXPECT_THAT(refusal("mixlora", [](MixtureSpec& s) { s.gate.share = GateShare::kProjection; }),
+              HasSubstr("one gate per FFN"));
+  EXPECT_THAT(refusal("mixlora", [](MixtureSpec& s) { s.experts.kind = ExpertKind::kSharedA; }),
+              HasSubstr("given experts.kind shared_a, expected lora"));
+  EXPECT_THAT(refusal("l-moe", [](MixtureSpec& s) { s.select.capacity = 8; }),
+              HasSubstr("mixture.select.capacity cannot act: given attach projection"));
+  EXPECT_THAT(refusal("lora", [](MixtureSpec& s) { s.gate.jitter = 0.1; }),
+              HasSubstr("mixture.gate.jitter"));
+}
+
 TEST(CheckMixture, GatesMustFitTheirInput) {
   const auto block = [](MixtureSpec& s) { s.gate.share = GateShare::kBlock; };
   EXPECT_THAT(refusal("l-moe", block), HasSubstr("expected block_input"));

@@ -13,7 +13,8 @@ using ::testing::HasSubstr;
 class ParameterCounts : public ::testing::TestWithParam<std::string> {};
 
 spec::MixtureSpec spec_of(const std::string& name) {
-  const bool is_variant = name == "mlp" || name == "block" || name == "some" || name == "path";
+  const bool is_variant =
+      name == "mlp" || name == "block" || name == "some" || name == "path" || name == "plain";
   spec::MixtureSpec spec = spec::find_method(is_variant ? "l-moe" : name).preset();
   if (is_variant) spec.experts.count = 3;
   if (spec.experts.kind != spec::ExpertKind::kRankOne) spec.experts.rank = 2;
@@ -23,6 +24,11 @@ spec::MixtureSpec spec_of(const std::string& name) {
     spec.gate.share = spec::GateShare::kBlock;
   }
   if (name == "path") spec.target_modules = {"model.layers.0.mlp.up_proj", "0.self_attn.v_proj"};
+  if (name == "plain") {
+    spec.target_modules = {"up_proj"};
+    spec.plain.target_modules = {"gate_proj", "o_proj"};
+    spec.plain.rank = 3;
+  }
   if (name == "some") spec.target_modules = {"q_proj", "down_proj"};
   return spec;
 }
@@ -34,7 +40,7 @@ TEST_P(ParameterCounts, AreThoseOfTheMixtureAndTheDecoder) {
     arch::ModelConfig config = test::tiny_config();
     config.tie_word_embeddings = tied;
     const auto decoder = test::tiny_decoder(config);
-    const mixture::Mixture mixture(recipe.mixture, decoder->projection_groups(), 1);
+    const mixture::Mixture mixture(recipe.mixture, decoder->sockets(), 1);
     const MemoryForecast forecast = forecast_memory(recipe, config, 4);
     EXPECT_EQ(forecast.trained_parameters, mixture.parameter_count());
     EXPECT_EQ(forecast.base_bytes, decoder->weight_bytes());
@@ -42,7 +48,7 @@ TEST_P(ParameterCounts, AreThoseOfTheMixtureAndTheDecoder) {
 }
 
 std::vector<std::string> methods_and_variants() {
-  std::vector<std::string> names = {"mlp", "block", "some", "path"};
+  std::vector<std::string> names = {"mlp", "block", "some", "path", "plain"};
   for (const spec::MethodInfo& method : spec::all_methods()) names.emplace_back(method.name);
   return names;
 }

@@ -58,7 +58,8 @@ inline recipe::Recipe tiny_recipe(const fs::path& output_dir, const std::string&
   return recipe;
 }
 
-/// What is trained in the loop's tests: "lora", "dora", "l-moe", "top-k", "factors", "remix"; with
+/// What is trained in the loop's tests: "lora", "dora", "l-moe", "top-k", "factors", "remix",
+/// "mixlora-switch"; with
 /// "/bf16" on a frozen model in bfloat16.
 inline recipe::Recipe variant_recipe(const fs::path& output_dir, const std::string& variant) {
   const std::string kind = variant.substr(0, variant.find('/'));
@@ -68,6 +69,12 @@ inline recipe::Recipe variant_recipe(const fs::path& output_dir, const std::stri
   if (kind == "top-k") {
     recipe.mixture.select = {spec::SelectKind::kTopK, 2};
     recipe.mixture.normalize = spec::Normalize::kRenormalize;
+  }
+  if (kind == "mixlora-switch") {
+    recipe.mixture = spec::find_method(kind).preset();
+    recipe.mixture.experts.count = 3;
+    recipe.mixture.experts.rank = recipe.mixture.plain.rank = 2;
+    recipe.mixture.select.capacity = 6;
   }
   if (kind == "factors") recipe.mixture.apply = spec::Apply::kFactors;
   if (variant != kind) recipe.batch.bf16 = recipe::Bf16::kTrue;
@@ -82,8 +89,9 @@ inline std::string variant_name(const ::testing::TestParamInfo<const char*>& inf
 }
 
 inline auto all_variants() {
-  return ::testing::Values("lora", "dora", "l-moe", "top-k", "factors", "remix", "lora/bf16",
-                           "dora/bf16", "l-moe/bf16", "top-k/bf16", "factors/bf16", "remix/bf16");
+  return ::testing::Values("lora", "dora", "l-moe", "top-k", "factors", "remix", "mixlora-switch",
+                           "lora/bf16", "dora/bf16", "l-moe/bf16", "top-k/bf16", "factors/bf16",
+                           "remix/bf16", "mixlora-switch/bf16");
 }
 
 /// Everything a job needs; `recipe` may be changed before `start`.
@@ -95,9 +103,9 @@ class TinyRun {
     at::set_num_threads(1);  // threads that wait for each other cost more than such small tensors
     decoder = test::tiny_decoder(
         test::tiny_config(), recipe.batch.bf16 == recipe::Bf16::kTrue ? at::kBFloat16 : at::kFloat);
-    mixture = std::make_unique<mixture::Mixture>(recipe.mixture, decoder->projection_groups(),
+    mixture = std::make_unique<mixture::Mixture>(recipe.mixture, decoder->sockets(),
                                                  static_cast<uint64_t>(recipe.batch.seed));
-    mixture->plug(decoder->projection_groups());
+    mixture->plug(decoder->sockets());
     data::StreamOptions options;
     options.sequence_len = recipe.data.sequence_len;
     options.seed = static_cast<uint64_t>(recipe.batch.seed);

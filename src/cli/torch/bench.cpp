@@ -122,9 +122,8 @@ int run_bench(const std::vector<std::string>& arguments) {
     recipe.mixture = spec::fit_parameters(recipe.mixture, shape, options.parameters);
   const at::ScalarType dtype = runner::choose_dtype(runner::compute_type(options.dtype));
   const auto decoder = models::Decoder::load(*base, {.dtype = dtype});
-  mixture::Mixture mixture(spec::with_tasks(recipe.mixture, kTasks), decoder->projection_groups(),
-                           42);
-  mixture.plug(decoder->projection_groups());
+  mixture::Mixture mixture(spec::with_tasks(recipe.mixture, kTasks), decoder->sockets(), 42);
+  mixture.plug(decoder->sockets());
 
   const std::vector<double> seconds = time_steps(options, *decoder, mixture, recipe);
   const double step = median(seconds);

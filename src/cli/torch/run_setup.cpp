@@ -112,9 +112,9 @@ ModelSetup prepare_model(const recipe::Recipe& recipe, const DataSetup& data) {
   ModelSetup setup;
   Progress progress("reading " + base.name);
   setup.decoder = models::Decoder::load(base, {.dtype = dtype_of(recipe)});
-  setup.mixture = std::make_unique<mixture::Mixture>(spec, setup.decoder->projection_groups(),
+  setup.mixture = std::make_unique<mixture::Mixture>(spec, setup.decoder->sockets(),
                                                      static_cast<uint64_t>(recipe.batch.seed));
-  setup.mixture->plug(setup.decoder->projection_groups());
+  setup.mixture->plug(setup.decoder->sockets());
   progress.finish();
   return setup;
 }

@@ -8,6 +8,9 @@ namespace lmoe::spec {
 /// q, k, v, o, gate, up, down: what the methods adapt unless a recipe says otherwise.
 std::vector<std::string> all_seven_projections();
 
+/// What the variants of MixLoRA have in common: the preset mixlora.
+MixtureSpec mixlora_parts();
+
 extern const MethodInfo kComol;
 extern const MethodInfo kDora;
 extern const MethodInfo kDynMole;
@@ -15,10 +18,14 @@ extern const MethodInfo kEpt;
 extern const MethodInfo kFlyLora;
 extern const MethodInfo kHydra;
 extern const MethodInfo kLMoe;
+extern const MethodInfo kLlavaMole;
 extern const MethodInfo kLora;
 extern const MethodInfo kLoraFactoryMola;
 extern const MethodInfo kLoraMixer;
 extern const MethodInfo kLoraMoe;
+extern const MethodInfo kMixLora;
+extern const MethodInfo kMixLoraDynamic;
+extern const MethodInfo kMixLoraSwitch;
 extern const MethodInfo kMoa;
 extern const MethodInfo kMola;
 extern const MethodInfo kMoram;
