@@ -12,6 +12,7 @@ std::span<const Verb> all_verbs() {
       {"score", "log-probability of every token of a text", true},
       {"generate", "answer one prompt", true},
       {"chat", "talk to a model or a run; /router shows which experts spoke", true},
+      {"experts", "list, add, remove, replace or freeze experts of a run without training", true},
       {"bench", "measure training speed with its conditions", true},
       {"report", "write a run's report.html again", false},
       {"inspect", "what is inside a model, adapter, run or tensor file", false},

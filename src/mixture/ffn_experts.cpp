@@ -26,6 +26,8 @@ at::Tensor FfnExperts::apply(const at::Tensor& x,
   const at::ScalarType dtype = x.scalar_type();
   const Routing routing =
       gate_ ? gate_->route(x, context) : Routing{at::ones({x.size(0), 1, 1}, dtype), {}};
+  if (gate_ && context.router_log != nullptr && context.router_log->keeps_inputs)
+    gate_->log_input(x, *context.router_log);
   const at::Tensor weights = routing.weights.select(/*dim=*/1, 0);
   const bool nobody_is_left = experts() == 1 && context.disabled_expert == 0;
   if (nobody_is_left) return mlp.forward_alone(x, context);

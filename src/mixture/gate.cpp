@@ -171,6 +171,11 @@ void Gate::write_log(nn::RouterLog& log,
   }
 }
 
+void Gate::log_input(const at::Tensor& input, nn::RouterLog& log) const {
+  for (size_t i = log.records.size() - sites_.size(); i < log.records.size(); ++i)
+    log.records[i].input = input;
+}
+
 std::vector<nn::NamedTensor> Gate::parameters() const {
   std::vector<std::string> names;
   for (const SiteInfo& owner : owners_) names.push_back(owner.name);

@@ -43,6 +43,9 @@ class Gate {
   /// Weights 1 for the expert of each token's task, [N, G, E]: a hard stage of training.
   at::Tensor weights_by_task(int64_t tokens, nn::ForwardContext& context) const;
 
+  /// Adds to the records that the gates have just written what they read.
+  void log_input(const at::Tensor& input, nn::RouterLog& log) const;
+
   /// The rows to stack into a GEMM over the gate's input, or undefined (see GateNet), and the
   /// weights that follow from their product [N, G * E].
   at::Tensor stackable_rows() const {

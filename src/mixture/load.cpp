@@ -1,9 +1,6 @@
 #include <ATen/ATen.h>
 
 #include <algorithm>
-#include <cmath>
-#include <map>
-#include <set>
 
 #include "base/error.h"
 #include "base/files.h"
@@ -11,18 +8,13 @@
 #include "io/safetensors.h"
 #include "mixture/expert_bank.h"
 #include "mixture/gate.h"
+#include "mixture/load_adapter.h"
 #include "mixture/mixture.h"
 #include "mixture/run_folder.h"
 #include "nn/tensor_bytes.h"
 
 namespace lmoe::mixture {
 namespace {
-
-constexpr const char* kOtherBase = "; it was trained on another base model";
-
-std::string shape_text(int64_t rows, int64_t columns) {
-  return concat("[", rows, ", ", columns, "]");
-}
 
 spec::MixtureSpec load_spec(const fs::path& path) {
   const ConfigNode root = read_config_file(path);
@@ -51,110 +43,6 @@ void check_expert_folders(const spec::MixtureSpec& spec, const fs::path& folder)
                     entry.path().string(), " is not among the experts of mixture.yaml");
   }
 }
-
-/// Copies one adapter folder into the parameters it stands for.
-class AdapterLoader {
- public:
-  AdapterLoader(const spec::MixtureSpec& spec,
-                std::vector<const ExpertBank*> banks,
-                io::LoraFolder folder,
-                const fs::path& path,
-                int64_t index)
-      : kind_(spec.experts.kind),
-        use_dora_(spec.experts.use_dora),
-        banks_(std::move(banks)),
-        folder_(std::move(folder)),
-        where_("[load_mixture] " + path.string() + ": "),
-        index_(index) {
-    for (const io::LoraPair& pair : folder_.pairs) by_module_[pair.module] = &pair;
-  }
-
-  void load() {
-    LMOE_CHECK_DATA(folder_.config.use_dora == use_dora_, where_, "use_dora is ",
-                    folder_.config.use_dora ? "true" : "false",
-                    " in adapter_config.json, expected ", use_dora_ ? "true" : "false",
-                    " as in mixture.yaml");
-    check_modules();
-    for_each_target([&](const ExpertBank& bank, size_t t) {
-      const io::LoraPair& pair = *by_module_.at(bank.targets()[t].module_path);
-      const ExpertFactors factors = bank.folder_factors(t, index_);
-      check_pair(pair, bank, factors);
-      copy_a(pair, factors.a);
-      nn::copy_from_view(pair.b, factors.b);
-      if (pair.magnitude) nn::copy_from_view(*pair.magnitude, factors.magnitude);
-    });
-  }
-
- private:
-  /// Of the layers that have this expert.
-  template <class Visit>
-  void for_each_target(const Visit& visit) const {
-    for (const ExpertBank* bank : banks_) {
-      if (index_ >= bank->experts()) continue;
-      for (size_t t = 0; t < bank->targets().size(); ++t) visit(*bank, t);
-    }
-  }
-
-  void check_modules() const {
-    std::set<std::string> paths;
-    for_each_target(
-        [&](const ExpertBank& bank, size_t t) { paths.insert(bank.targets()[t].module_path); });
-    for (const std::string& path : paths) {
-      LMOE_CHECK_DATA(by_module_.count(path) != 0, where_, "has no module ", path, ": it adapts ",
-                      by_module_.size(), " modules, this model with mixture.yaml has ",
-                      paths.size(), kOtherBase, ", or files are mixed up");
-    }
-    for (const io::LoraPair& pair : folder_.pairs) {
-      LMOE_CHECK_DATA(paths.count(pair.module) != 0, where_, "module ", pair.module,
-                      " fits nothing: it adapts ", by_module_.size(),
-                      " modules, this model with mixture.yaml has ", paths.size(), kOtherBase,
-                      ", or files are mixed up");
-    }
-  }
-
-  void check_pair(const io::LoraPair& pair,
-                  const ExpertBank& bank,
-                  const ExpertFactors& factors) const {
-    const auto check = [&](const io::TensorView& given, const at::Tensor& own, const char* factor) {
-      LMOE_CHECK_DATA(given.shape == own.sizes().vec(), where_, pair.module, ".", factor,
-                      " has shape ", given.shape_text(), ", expected ",
-                      shape_text(own.size(0), own.size(1)), " (rank ", factors.a.size(0),
-                      " in mixture.yaml)", kOtherBase, " or has another rank");
-    };
-    check(pair.a, factors.a, "lora_A");
-    check(pair.b, factors.b, "lora_B");
-    if (pair.magnitude) {
-      LMOE_CHECK_DATA(pair.magnitude->shape[0] == factors.magnitude.size(0), where_, pair.module,
-                      ".lora_magnitude_vector has ", pair.magnitude->shape[0],
-                      " numbers, expected ", factors.magnitude.size(0), kOtherBase);
-    }
-    LMOE_CHECK_DATA(std::abs(pair.scaling - bank.scaling()) <= 1e-9 * bank.scaling(), where_,
-                    pair.module, " has scaling ", pair.scaling,
-                    " in adapter_config.json, expected ", bank.scaling(), " as in mixture.yaml");
-  }
-
-  /// Experts that share one A carry a copy each; the copies must agree.
-  void copy_a(const io::LoraPair& pair, const at::Tensor& a) const {
-    const bool is_first = index_ == 0;
-    if (is_first || kind_ != spec::ExpertKind::kSharedA) {
-      nn::copy_from_view(pair.a, a);
-      return;
-    }
-    const at::Tensor given = at::empty_like(a);
-    nn::copy_from_view(pair.a, given);
-    LMOE_CHECK_DATA(at::equal(given, a), where_, pair.module,
-                    ".lora_A differs from that of the first expert, but mixture.yaml has "
-                    "experts.kind shared_a");
-  }
-
-  spec::ExpertKind kind_;
-  bool use_dora_;
-  std::vector<const ExpertBank*> banks_;
-  io::LoraFolder folder_;
-  std::string where_;
-  int64_t index_;
-  std::map<std::string, const io::LoraPair*> by_module_;
-};
 
 /// Claims the tensors of all sites of stacked ones: `name(site number, suffix)`.
 template <class Name>
@@ -237,16 +125,13 @@ std::unique_ptr<Mixture> Mixture::load(const fs::path& folder, const nn::Sockets
       fresh_mixture(spec, sockets, parameter_type(folder, names), folder);
   for (size_t i = 0; i < names.size(); ++i) {
     const fs::path path = experts_folder(folder) / names[i];
-    AdapterLoader(spec, mixture->expert_banks(), io::read_peft_folder(path), path,
-                  static_cast<int64_t>(i))
-        .load();
+    load_adapter(spec, mixture->expert_banks(), io::read_peft_folder(path), path,
+                 static_cast<int64_t>(i), OtherScaling::kRefuse);
   }
   if (spec.has_plain()) {
     const fs::path path = experts_folder(folder) / spec::kPlainFolder;
-    AdapterLoader(spec.plain_part(), mixture->plain_expert_banks(), io::read_peft_folder(path),
-                  path,
-                  /*index=*/0)
-        .load();
+    load_adapter(spec.plain_part(), mixture->plain_expert_banks(), io::read_peft_folder(path), path,
+                 /*index=*/0, OtherScaling::kRefuse);
   }
   load_router(*mixture, router_file(folder));
   load_other_tensors(*mixture, other_tensors_file(folder));

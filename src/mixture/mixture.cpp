@@ -3,6 +3,7 @@
 #include <ATen/ATen.h>
 #include <c10/core/GradMode.h>
 
+#include <algorithm>
 #include <numeric>
 #include <set>
 
@@ -112,6 +113,47 @@ int64_t Mixture::parameter_count() const {
   int64_t count = 0;
   for (const nn::NamedTensor& parameter : parameters()) count += parameter.tensor.numel();
   return count;
+}
+
+std::vector<PartOfParameter> Mixture::frozen_parts() const {
+  const std::vector<std::string> names = spec_.expert_names();
+  std::vector<PartOfParameter> parts;
+  for (const std::string& name : spec_.experts.frozen) {
+    const int64_t index = std::find(names.begin(), names.end(), name) - names.begin();
+    for (const ExpertBank* bank : expert_banks()) {
+      if (index >= bank->experts()) continue;  // layers may have fewer experts
+      for (size_t t = 0; t < bank->targets().size(); ++t) {
+        const ExpertFactors factors = bank->folder_factors(t, index);
+        parts.push_back({bank->a(), factors.a});
+        parts.push_back({bank->b(t), factors.b});
+      }
+    }
+  }
+  return parts;
+}
+
+void Mixture::copy_from(const Mixture& other) {
+  const c10::NoGradGuard no_grad;
+  const auto check = [](bool same, const auto&... difference) {
+    if (!same)
+      fail(ErrorCode::kInvalidArgument, "[init_from] the mixture differs: ", difference...);
+  };
+  check(other.spec_.expert_names() == spec_.expert_names(), "given experts ",
+        Json(other.spec_.expert_names()).dump(), ", expected ", Json(spec_.expert_names()).dump());
+  check(other.spec_.scaling() == spec_.scaling(), "given scaling ", other.spec_.scaling(),
+        ", expected ", spec_.scaling());
+  const auto copy = [&](const std::vector<nn::NamedTensor>& from,
+                        const std::vector<nn::NamedTensor>& to) {
+    check(from.size() == to.size(), "given ", from.size(), " tensors, expected ", to.size());
+    for (size_t i = 0; i < to.size(); ++i) {
+      check(from[i].name == to[i].name, "given ", from[i].name, ", expected ", to[i].name);
+      check(from[i].tensor.sizes() == to[i].tensor.sizes(), to[i].name, " has shape ",
+            from[i].tensor.sizes(), ", expected ", to[i].tensor.sizes());
+    }
+    for (size_t i = 0; i < to.size(); ++i) to[i].tensor.copy_(from[i].tensor);
+  };
+  copy(other.parameters(), parameters());
+  copy(other.buffers(), buffers());
 }
 
 std::vector<nn::NamedTensor> Mixture::buffers() const {

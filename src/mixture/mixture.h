@@ -28,6 +28,12 @@ struct SiteInfo {
   int layer = 0;
 };
 
+/// Some rows or columns of a parameter.
+struct PartOfParameter {
+  at::Tensor parameter;
+  at::Tensor view;  ///< of it
+};
+
 class ExpertBank;
 class FfnExperts;
 class Gate;
@@ -55,6 +61,11 @@ class Mixture {
   /// the base computes in.
   std::vector<nn::NamedTensor> parameters() const;
   int64_t parameter_count() const;
+  /// A and B of the experts that the spec freezes.
+  std::vector<PartOfParameter> frozen_parts() const;
+  /// Takes parameters and buffers of a mixture of the same experts and gates. Throws
+  /// kInvalidArgument naming the first difference.
+  void copy_from(const Mixture& other);
   /// State that no gradient changes but training does: the biases of the experts.
   std::vector<nn::NamedTensor> buffers() const;
   /// Moves every gate's biases by what was chosen since the last optimizer step; call once after

@@ -79,6 +79,8 @@ BankInput SiteBank::down_and_route(const nn::SocketInput& input,
     stage.weights = gate_->weights(gate_input(input, stage.down, context), context);
   }
   if (shared != nullptr) *shared = stage.weights;
+  if (context.router_log != nullptr && context.router_log->keeps_inputs)
+    gate_->log_input(gate_input(input, stage.down, context), *context.router_log);
   return stage;
 }
 

@@ -25,6 +25,7 @@ struct RunOptions {
   std::optional<int64_t> evals_per_epoch = 1;  ///< empty when eval_steps is given
   int64_t logging_steps = 1;
   std::optional<std::string> resume_from_checkpoint;
+  std::optional<std::string> init_from;
   bool auto_resume_from_checkpoints = false;
   bool plot_loss = true;
   int64_t first_look_records = 16;  ///< per task; `lmoe eval` scores all
@@ -64,6 +65,9 @@ struct RunOptions {
               .alias("steps_per_report"));
     visit(field("resume_from_checkpoint", resume_from_checkpoint,
                 "folder of a checkpoint to go on from, bit for bit")
+              .section(section));
+    visit(field("init_from", init_from,
+                "run whose experts and gates training begins with; same mixture, new optimizer")
               .section(section));
     visit(field("auto_resume_from_checkpoints", auto_resume_from_checkpoints,
                 "go on from the newest complete checkpoint of output_dir, if there is one")

@@ -45,6 +45,22 @@ void check_names(const ExpertsSpec& experts, const std::string& where) {
   }
 }
 
+void check_frozen(const MixtureSpec& spec, const std::string& where) {
+  const std::vector<std::string> names = spec.expert_names();
+  std::set<std::string> seen;
+  for (const std::string& name : spec.experts.frozen) {
+    LMOE_CHECK_ARG(std::find(names.begin(), names.end(), name) != names.end(), where,
+                   ": mixture.experts.frozen: there is no expert \"", name, "\"");
+    LMOE_CHECK_ARG(seen.insert(name).second, where, ": mixture.experts.frozen names \"", name,
+                   "\" twice");
+    LMOE_CHECK_ARG(spec.experts.kind == ExpertKind::kLora && !spec.experts.use_dora, where,
+                   ": mixture.experts.frozen needs experts that are an A and a B of their own: "
+                   "given kind ",
+                   enum_name(spec.experts.kind), spec.experts.use_dora ? " with use_dora" : "",
+                   ", expected lora");
+  }
+}
+
 void check_constant_gate(const MixtureSpec& spec, const std::string& where) {
   LMOE_CHECK_ARG(spec.experts.count == 1, where,
                  ": mixture.gate.source constant gives every expert the same fixed weight: given ",
@@ -253,6 +269,7 @@ void check_mixture(const MixtureSpec& spec, const std::string& where) {
   const std::string opening = "[mixture] " + where;
   check_targets(spec, opening);
   check_names(spec.experts, opening);
+  check_frozen(spec, opening);
   check_selection(spec, opening);
   check_gate(spec, opening);
   check_experts(spec, opening);

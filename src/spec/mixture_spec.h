@@ -114,6 +114,8 @@ struct ExpertsSpec {
   std::optional<double> a_density;
   bool detach_input = false;  ///< no gradient to x through the experts (FlyLoRA's fork of PEFT)
   std::vector<std::string> names;  ///< empty: "expert0", "expert1", …
+  /// Experts whose A and B training leaves as they are; their gates go on learning.
+  std::vector<std::string> frozen;
 
   /// Experts of the sites of `layer` in a model of `layers`: `count`, or the entry of
   /// count_by_layer whose share of the layers it lies in.
@@ -142,6 +144,7 @@ struct ExpertsSpec {
               .range(0.0, 1.0));
     visit(field("detach_input", detach_input, "no gradient to the input through the experts"));
     visit(field("names", names, "names of the experts; default expert0, expert1, …"));
+    visit(field("frozen", frozen, "names of experts that training leaves as they are"));
   }
 };
 

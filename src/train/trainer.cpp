@@ -12,6 +12,7 @@
 #include "train/adamw.h"
 #include "train/cadence.h"
 #include "train/checkpoint.h"
+#include "train/frozen_parts.h"
 #include "train/gradient_step.h"
 #include "train/gradients.h"
 #include "train/loss_guard.h"
@@ -68,6 +69,7 @@ class Trainer {
   void begin() {
     if (job_.folder.resume_from()) resume(*job_.folder.resume_from());
     job_.folder.begin();
+    frozen_.emplace(job_.mixture);
     withdraw_results(job_.folder.path());
     write_file_atomically(job_.folder.path() / "config_effective.json", config_text());
     begin_log(job_.folder.log_path(), state_.step);
@@ -120,11 +122,13 @@ class Trainer {
         {job_.decoder, job_.mixture, rows, job_.recipe.batch.micro_batch_size, number,
          is_logged(number), &dropout_rng_, &callbacks_.should_stop, progress});
     if (gradients.interrupted) return false;
+    frozen_->clear_gradients();
     const double norm = gradient_norm(optimizer_.parameters());
     LossGuard::check_finite("gradient norm", norm, number, concat(rows.size(), " rows"));
     clip_gradients(optimizer_.parameters(), norm, job_.recipe.optimizer.max_grad_norm);
     const double rate = schedule_.at(state_.step);
     optimizer_.step(rate);
+    frozen_->restore();
     job_.mixture.update_biases(gradients.selections);
     clear_gradients(optimizer_.parameters());
 
@@ -249,6 +253,7 @@ class Trainer {
   Cadence cadence_;
   LrSchedule schedule_;
   AdamW optimizer_;
+  std::optional<FrozenParts> frozen_;
   LossGuard guard_;
   Rng dropout_rng_;
   /// As of the last completed step; elapsed_seconds without this process's time.

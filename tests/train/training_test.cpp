@@ -54,6 +54,41 @@ TEST_P(Variants, OneSeedGivesTheSameBits) {
 
 INSTANTIATE_TEST_SUITE_P(All, Variants, all_variants(), variant_name);
 
+TEST(Training, FrozenExpertsStayBitForBitAndOthersLearn) {
+  const test::TempFolder folder;
+  recipe::Recipe recipe = tiny_recipe(folder.path() / "run");
+  recipe.mixture.experts.frozen = {"expert1"};
+  recipe.optimizer.weight_decay = 0.1;
+  TinyRun run(recipe);
+  const auto parts = run.mixture->frozen_parts();
+  ASSERT_FALSE(parts.empty());
+  {
+    const at::NoGradGuard no_grad;
+    for (const mixture::PartOfParameter& part : parts) part.view.fill_(0.25);
+  }
+  const std::vector<at::Tensor> before = run.values();
+  run.start();
+  for (const mixture::PartOfParameter& part : parts)
+    EXPECT_TRUE(at::equal(part.view, at::full_like(part.view, 0.25)));
+  const std::vector<at::Tensor> after = run.values();
+  for (size_t i = 0; i < after.size(); ++i) EXPECT_FALSE(at::equal(after[i], before[i]));
+}
+
+TEST(Training, BeginsWithWhatAnotherMixtureLearned) {
+  const test::TempFolder folder;
+  TinyRun first(tiny_recipe(folder.path() / "one"));
+  first.start();
+  TinyRun second(tiny_recipe(folder.path() / "two"));
+  second.mixture->copy_from(*first.mixture);
+  EXPECT_TRUE(same_bits(second.values(), first.values()));
+  recipe::Recipe other = tiny_recipe(folder.path() / "three");
+  other.mixture.experts.rank = 3;
+  EXPECT_THROW(TinyRun(other).mixture->copy_from(*first.mixture), Error);
+  other = tiny_recipe(folder.path() / "three");
+  other.mixture.experts.alpha = 1;
+  EXPECT_THROW(TinyRun(other).mixture->copy_from(*first.mixture), Error);
+}
+
 TEST(Training, TheSameBitsWithTwoThreadsToo) {
   const test::TempFolder folder;
   std::vector<std::vector<at::Tensor>> values;

@@ -9,6 +9,7 @@ namespace lmoe::cli {
 int run_bench(const std::vector<std::string>& arguments);
 int run_chat(const std::vector<std::string>& arguments);
 int run_eval(const std::vector<std::string>& arguments);
+int run_experts(const std::vector<std::string>& arguments);
 int run_export(const std::vector<std::string>& arguments);
 int run_generate(const std::vector<std::string>& arguments);
 int run_resume(const std::vector<std::string>& arguments);

@@ -53,7 +53,8 @@ int print_dry_run(const recipe::Recipe& recipe) {
   const DataSetup data = prepare_data(recipe);
   print_sample(data);
   print_memory(recipe, data.base->config);
-  const ModelSetup model = prepare_model(recipe, data);
+  ModelSetup model = prepare_model(recipe, data);
+  start_from_run(recipe, *data.base, model);
   std::printf("\ntargets hit: %s\n", targets_text(model.mixture->target_paths()).c_str());
   std::printf("parameters: %lld trained, %lld frozen\n",
               static_cast<long long>(model.mixture->parameter_count()),

@@ -7,6 +7,7 @@
 #include "cli/torch/eval_data.h"
 #include "data/chat_encoder.h"
 #include "data/record.h"
+#include "io/checkpoints.h"
 #include "runner/base_record.h"
 #include "runner/loaded_model.h"
 #include "text/tokenizer.h"
@@ -117,6 +118,15 @@ ModelSetup prepare_model(const recipe::Recipe& recipe, const DataSetup& data) {
   setup.mixture->plug(setup.decoder->sockets());
   progress.finish();
   return setup;
+}
+
+void start_from_run(const recipe::Recipe& recipe, const arch::BaseModel& base, ModelSetup& model) {
+  if (!recipe.run.init_from) return;
+  const fs::path run = io::complete_run(*recipe.run.init_from);
+  runner::check_same_base(runner::read_base_record(run), base, run);
+  const auto start = mixture::Mixture::load(run, model.decoder->sockets());
+  model.mixture->copy_from(*start);
+  log().info("experts and gates begin with those of {}", run.string());
 }
 
 std::map<std::string, std::string> side_files(const recipe::Recipe& recipe,

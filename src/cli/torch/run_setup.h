@@ -41,6 +41,10 @@ struct ModelSetup {
 
 ModelSetup prepare_model(const recipe::Recipe& recipe, const DataSetup& data);
 
+/// Fills the mixture from the run that the recipe's init_from names, if it names one. Throws
+/// kInvalidArgument for a run of another base or with another mixture.
+void start_from_run(const recipe::Recipe& recipe, const arch::BaseModel& base, ModelSetup& model);
+
 /// Bytes per element of frozen weights and activations for this recipe on this
 /// machine.
 int64_t element_bytes(const recipe::Recipe& recipe);

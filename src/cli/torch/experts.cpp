@@ -1,0 +1,206 @@
+// `lmoe experts`: the experts of a trained mixture, listed or changed without training it again.
+#include <CLI/CLI.hpp>
+#include <algorithm>
+#include <cstdio>
+
+#include "base/error.h"
+#include "base/files.h"
+#include "cli/command.h"
+#include "cli/interrupt.h"
+#include "cli/torch/changed_run.h"
+#include "cli/torch/commands.h"
+#include "cli/torch/eval_data.h"
+#include "cli/torch/model_choice.h"
+#include "eval/evaluate.h"
+#include "eval/table.h"
+#include "io/checkpoints.h"
+#include "mixture/change_experts.h"
+#include "mixture/run_folder.h"
+#include "runner/gate_rows.h"
+
+namespace lmoe::cli {
+namespace {
+
+struct ExpertsArguments {
+  ModelChoice choice;
+  std::string action, what, out;
+  std::vector<std::string> data, samples;
+  bool as_json = false;
+
+  std::string name() const { return what.substr(0, what.find('=')); }
+  fs::path adapter() const {
+    const size_t equals = what.find('=');
+    LMOE_CHECK_ARG(equals != std::string::npos && equals + 1 < what.size(), "[experts] ", action,
+                   ": given \"", what, "\", expected NAME=ADAPTER, a PEFT folder");
+    return what.substr(equals + 1);
+  }
+};
+
+/// Enough for a mean; the rest of a file is left alone.
+constexpr size_t kSampleRecords = 64;
+
+std::vector<std::vector<int32_t>> sample_ids(const ExpertsArguments& given, ChosenModel& model) {
+  std::vector<std::vector<int32_t>> sequences;
+  const std::vector<std::string>& paths = given.samples.empty() ? given.data : given.samples;
+  if (paths.empty()) return sequences;
+  for (const data::Dataset& dataset : eval_datasets(paths, {}, model.recipe)) {
+    const eval::EvalTask task = eval::make_task(dataset, *model.renderer, eval::Metric::kAuto);
+    for (const eval::EvalItem& item : eval::first_items(task, kSampleRecords).items)
+      sequences.push_back(item.ids.empty() ? item.prompt : item.ids);
+  }
+  return sequences;
+}
+
+std::unique_ptr<mixture::Mixture> change(const ExpertsArguments& given, ChosenModel& model) {
+  const mixture::Mixture& mixture = *model.loaded->mixture;
+  const nn::Sockets sockets = model.loaded->decoder->sockets();
+  if (given.action == "remove") return with_expert_removed(mixture, sockets, given.what);
+  if (given.action == "freeze") return with_expert_frozen(mixture, sockets, given.what);
+  if (given.action == "replace")
+    return with_expert_replaced(mixture, sockets, given.name(), given.adapter());
+  mixture::check_changeable(mixture.spec());
+  const auto sequences = sample_ids(given, model);
+  if (sequences.empty())
+    std::fprintf(stderr,
+                 "note: without --data or --samples the new expert's rows of the gates are zeros: "
+                 "it gets the logit 0 for every token\n");
+  return with_expert_added(mixture, sockets, given.name(), given.adapter(),
+                           gate_rows_for(*model.loaded->decoder, mixture, sequences));
+}
+
+eval::EvalResult score(const ExpertsArguments& given,
+                       ChosenModel& model,
+                       const mixture::Mixture& mixture,
+                       const std::string& name) {
+  std::vector<eval::EvalTask> tasks;
+  for (const data::Dataset& dataset : eval_datasets(given.data, {}, model.recipe))
+    tasks.push_back(eval::make_task(dataset, *model.renderer, eval::Metric::kAuto));
+  runner::TorchStepModel steps(*model.loaded->decoder, &mixture);
+  EvalProgressView view(name);
+  eval::EvalOptions options;
+  options.ablation_records = 0;
+  options.sample_generations = 0;
+  return eval::evaluate(steps, model.tokenizer(), tasks, options, view.hooks(), name);
+}
+
+void print_scores(const ExpertsArguments& given, const std::vector<eval::EvalResult>& results) {
+  const eval::EvalOptions options;
+  if (!given.as_json) {
+    std::printf("%s", eval::comparison_table(results, options).c_str());
+    std::printf("* differs from before beyond chance\n");
+    return;
+  }
+  Json json = {{"results", Json::array()}};
+  for (const eval::EvalResult& result : results)
+    json["results"].push_back(eval::result_json(result));
+  json["comparison"] = eval::comparison_json(results, options);
+  std::printf("%s\n", json.dump().c_str());
+}
+
+/// "runs/l-moe-without-math" beside "runs/l-moe".
+fs::path target_of(const ExpertsArguments& given, const fs::path& run) {
+  if (!given.out.empty()) return given.out;
+  const std::string verb = given.action == "remove" ? "without" : given.action;
+  fs::path target = fs::path(run).lexically_normal();
+  if (!target.has_filename()) target = target.parent_path();
+  target += "-" + verb + "-" + given.name();
+  return target;
+}
+
+int change_run(const ExpertsArguments& given) {
+  catch_interrupts();
+  ChosenModel model = open_model(given.choice);
+  const fs::path target = target_of(given, model.run);
+  LMOE_CHECK_ARG(!fs::exists(target), "[experts] ", target.string(),
+                 " exists already; hint: --out names another folder");
+  std::vector<eval::EvalResult> results;
+  const nn::Sockets sockets = model.loaded->decoder->sockets();
+  const std::unique_ptr<mixture::Mixture> changed = change(given, model);
+  if (!given.data.empty()) {
+    results.push_back(score(given, model, *model.loaded->mixture, "before"));
+    model.loaded->mixture->unplug(sockets);
+    changed->plug(sockets);
+    results.push_back(score(given, model, *changed, "after"));
+  }
+  write_changed_run(*model.loaded->run, *changed, target);
+  if (!results.empty()) print_scores(given, results);
+  std::fprintf(given.as_json ? stderr : stdout, "run: %s\n", target.c_str());
+  return 0;
+}
+
+Json experts_json(const spec::MixtureSpec& spec) {
+  const std::vector<std::string>& frozen = spec.experts.frozen;
+  Json experts = Json::array();
+  for (const std::string& name : spec.expert_names()) {
+    const bool is_frozen = std::find(frozen.begin(), frozen.end(), name) != frozen.end();
+    experts.push_back({{"name", name},
+                       {"kind", enum_name(spec.experts.kind)},
+                       {"rank", spec.experts.rank},
+                       {"frozen", is_frozen}});
+  }
+  return experts;
+}
+
+/// From the spec alone: the base may be large.
+int list_experts(const ExpertsArguments& given) {
+  const fs::path run = io::complete_run(run_folder(given.choice.run));
+  ReadReport report;
+  const Json experts =
+      experts_json(spec::read_mixture(read_config_file(mixture::spec_file(run)), report));
+  if (given.as_json) {
+    std::printf("%s\n", experts.dump().c_str());
+    return 0;
+  }
+  std::vector<std::vector<std::string>> rows = {{"expert", "kind", "rank", ""}};
+  for (const Json& expert : experts)
+    rows.push_back({expert["name"].get<std::string>(), expert["kind"].get<std::string>(),
+                    expert["rank"].dump(), expert["frozen"].get<bool>() ? "frozen" : ""});
+  std::printf("%s", eval::align_columns(rows).c_str());
+  return 0;
+}
+
+}  // namespace
+
+int run_experts(const std::vector<std::string>& arguments) {
+  ExpertsArguments given;
+  CLI::App app{
+      "Lists the experts of a run, or makes a new run with one more, one less, another in its "
+      "place\n"
+      "or one that further training leaves as it is. Nothing is trained: a new expert's rows of "
+      "the\n"
+      "gates follow from samples of what it is for, the others' relative weights stay.",
+      "lmoe experts"};
+  app.footer(
+      "A row is l m / |m|^2, m being the mean of what the gate reads on the samples and l the mean "
+      "of\n"
+      "their largest logit: on these samples the new expert's logit is on average the largest.\n"
+      "examples:\n"
+      "  lmoe experts runs/l-moe list\n"
+      "  lmoe experts runs/l-moe add math=adapters/math --data data/tasks/scan/test.jsonl#50\n"
+      "  lmoe experts runs/l-moe remove expert3 --out runs/seven\n"
+      "  lmoe experts runs/l-moe freeze expert0\n"
+      "Going on from such a run: lmoe train NEW/config_effective.json init_from=NEW output_dir=…");
+  app.add_option("run", given.choice.run, "a run folder or a checkpoint of it")->required();
+  app.add_option("action", given.action, "list, add, remove, replace or freeze")
+      ->required()
+      ->check(CLI::IsMember({"list", "add", "remove", "replace", "freeze"}));
+  app.add_option("what", given.what, "NAME, or NAME=ADAPTER for add and replace");
+  app.add_option("--data", given.data, "JSON lines to score on before and after; FILE#100");
+  app.add_option("--samples", given.samples, "add: what the expert is for; default: --data");
+  app.add_option("--out", given.out, "folder of the new run; default: beside the old one");
+  app.add_option("--base", given.choice.base, "a base model other than the run's");
+  app.add_option("--dtype", given.choice.dtype, "auto, float32 or bfloat16");
+  app.add_flag("--json", given.as_json, "machine-readable");
+  if (const ParseOutcome outcome = parse_arguments(app, arguments); outcome.finished)
+    return outcome.exit_code;
+  if (given.action == "list") {
+    LMOE_CHECK_ARG(given.what.empty(), "[experts] list takes no name: given ", given.what);
+    return list_experts(given);
+  }
+  LMOE_CHECK_ARG(!given.what.empty(), "[experts] ", given.action, " whom? see --help");
+  LMOE_CHECK_ARG(given.samples.empty() || given.action == "add",
+                 "[experts] --samples cannot act with ", given.action);
+  return change_run(given);
+}
+
+}  // namespace lmoe::cli

@@ -1,0 +1,146 @@
+#include "mixture/load_adapter.h"
+
+#include <ATen/ATen.h>
+#include <c10/core/GradMode.h>
+
+#include <cmath>
+#include <map>
+#include <set>
+
+#include "base/error.h"
+#include "base/files.h"
+#include "nn/tensor_bytes.h"
+
+namespace lmoe::mixture {
+namespace {
+
+constexpr const char* kOtherBase = "; it was trained on another base model";
+
+std::string shape_text(int64_t rows, int64_t columns) {
+  return concat("[", rows, ", ", columns, "]");
+}
+
+class AdapterLoader {
+ public:
+  AdapterLoader(const spec::MixtureSpec& spec,
+                const std::vector<const ExpertBank*>& banks,
+                const io::LoraFolder& folder,
+                const fs::path& path,
+                int64_t index,
+                OtherScaling other_scaling)
+      : kind_(spec.experts.kind),
+        use_dora_(spec.experts.use_dora),
+        banks_(banks),
+        folder_(folder),
+        where_("[load_mixture] " + path.string() + ": "),
+        index_(index),
+        other_scaling_(other_scaling) {
+    for (const io::LoraPair& pair : folder_.pairs) by_module_[pair.module] = &pair;
+  }
+
+  void load() {
+    LMOE_CHECK_DATA(folder_.config.use_dora == use_dora_, where_, "use_dora is ",
+                    folder_.config.use_dora ? "true" : "false",
+                    " in adapter_config.json, expected ", use_dora_ ? "true" : "false",
+                    " as in mixture.yaml");
+    check_modules();
+    for_each_target([&](const ExpertBank& bank, size_t t) {
+      const io::LoraPair& pair = *by_module_.at(bank.targets()[t].module_path);
+      const ExpertFactors factors = bank.folder_factors(t, index_);
+      check_pair(pair, bank, factors);
+      copy_a(pair, factors.a);
+      nn::copy_from_view(pair.b, factors.b);
+      if (pair.magnitude) nn::copy_from_view(*pair.magnitude, factors.magnitude);
+      if (!has_scaling_of(pair, bank)) factors.b.mul_(pair.scaling / bank.scaling());
+    });
+  }
+
+ private:
+  /// Of the layers that have this expert.
+  template <class Visit>
+  void for_each_target(const Visit& visit) const {
+    for (const ExpertBank* bank : banks_) {
+      if (index_ >= bank->experts()) continue;
+      for (size_t t = 0; t < bank->targets().size(); ++t) visit(*bank, t);
+    }
+  }
+
+  void check_modules() const {
+    std::set<std::string> paths;
+    for_each_target(
+        [&](const ExpertBank& bank, size_t t) { paths.insert(bank.targets()[t].module_path); });
+    for (const std::string& path : paths) {
+      LMOE_CHECK_DATA(by_module_.count(path) != 0, where_, "has no module ", path, ": it adapts ",
+                      by_module_.size(), " modules, this model with mixture.yaml has ",
+                      paths.size(), kOtherBase, ", or files are mixed up");
+    }
+    for (const io::LoraPair& pair : folder_.pairs) {
+      LMOE_CHECK_DATA(paths.count(pair.module) != 0, where_, "module ", pair.module,
+                      " fits nothing: it adapts ", by_module_.size(),
+                      " modules, this model with mixture.yaml has ", paths.size(), kOtherBase,
+                      ", or files are mixed up");
+    }
+  }
+
+  void check_pair(const io::LoraPair& pair,
+                  const ExpertBank& bank,
+                  const ExpertFactors& factors) const {
+    const auto check = [&](const io::TensorView& given, const at::Tensor& own, const char* factor) {
+      LMOE_CHECK_DATA(given.shape == own.sizes().vec(), where_, pair.module, ".", factor,
+                      " has shape ", given.shape_text(), ", expected ",
+                      shape_text(own.size(0), own.size(1)), " (rank ", factors.a.size(0),
+                      " in mixture.yaml)", kOtherBase, " or has another rank");
+    };
+    check(pair.a, factors.a, "lora_A");
+    check(pair.b, factors.b, "lora_B");
+    if (pair.magnitude) {
+      LMOE_CHECK_DATA(pair.magnitude->shape[0] == factors.magnitude.size(0), where_, pair.module,
+                      ".lora_magnitude_vector has ", pair.magnitude->shape[0],
+                      " numbers, expected ", factors.magnitude.size(0), kOtherBase);
+    }
+    LMOE_CHECK_DATA(other_scaling_ == OtherScaling::kIntoB || has_scaling_of(pair, bank), where_,
+                    pair.module, " has scaling ", pair.scaling,
+                    " in adapter_config.json, expected ", bank.scaling(), " as in mixture.yaml");
+  }
+
+  static bool has_scaling_of(const io::LoraPair& pair, const ExpertBank& bank) {
+    return std::abs(pair.scaling - bank.scaling()) <= 1e-9 * bank.scaling();
+  }
+
+  /// Experts that share one A carry a copy each; the copies must agree.
+  void copy_a(const io::LoraPair& pair, const at::Tensor& a) const {
+    const bool is_first = index_ == 0;
+    if (is_first || kind_ != spec::ExpertKind::kSharedA) {
+      nn::copy_from_view(pair.a, a);
+      return;
+    }
+    const at::Tensor given = at::empty_like(a);
+    nn::copy_from_view(pair.a, given);
+    LMOE_CHECK_DATA(at::equal(given, a), where_, pair.module,
+                    ".lora_A differs from that of the first expert, but mixture.yaml has "
+                    "experts.kind shared_a");
+  }
+
+  spec::ExpertKind kind_;
+  bool use_dora_;
+  const std::vector<const ExpertBank*>& banks_;
+  const io::LoraFolder& folder_;
+  std::string where_;
+  int64_t index_;
+  OtherScaling other_scaling_;
+  std::map<std::string, const io::LoraPair*> by_module_;
+};
+
+}  // namespace
+
+void load_adapter(const spec::MixtureSpec& spec,
+                  const std::vector<const ExpertBank*>& banks,
+                  const io::LoraFolder& adapter,
+                  const fs::path& path,
+                  int64_t index,
+                  OtherScaling other_scaling) {
+  const c10::NoGradGuard no_grad;
+  AdapterLoader(spec, banks, adapter, path, index, other_scaling).load();
+}
+
+}  // namespace lmoe::mixture
