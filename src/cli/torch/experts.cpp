@@ -53,7 +53,7 @@ std::vector<std::vector<int32_t>> sample_ids(const ExpertsArguments& given, Chos
 
 std::unique_ptr<mixture::Mixture> change(const ExpertsArguments& given, ChosenModel& model) {
   const mixture::Mixture& mixture = *model.loaded->mixture;
-  const nn::Sockets sockets = model.loaded->decoder->sockets();
+  const nn::Sockets& sockets = model.loaded->decoder->sockets();
   if (given.action == "remove") return with_expert_removed(mixture, sockets, given.what);
   if (given.action == "freeze") return with_expert_frozen(mixture, sockets, given.what);
   if (given.action == "replace")
@@ -114,7 +114,7 @@ int change_run(const ExpertsArguments& given) {
   LMOE_CHECK_ARG(!fs::exists(target), "[experts] ", target.string(),
                  " exists already; hint: --out names another folder");
   std::vector<eval::EvalResult> results;
-  const nn::Sockets sockets = model.loaded->decoder->sockets();
+  const nn::Sockets& sockets = model.loaded->decoder->sockets();
   const std::unique_ptr<mixture::Mixture> changed = change(given, model);
   if (!given.data.empty()) {
     results.push_back(score(given, model, *model.loaded->mixture, "before"));
