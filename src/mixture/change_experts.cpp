@@ -132,8 +132,8 @@ std::unique_ptr<Mixture> with_expert_added(const Mixture& mixture,
   std::vector<int64_t> sources = all_of(mixture);
   sources.push_back(kNew);
   auto changed = rebuild(mixture, sockets, with_names(mixture.spec(), std::move(names)), sources);
-  load_adapter(changed->spec(), changed->expert_banks(), io::read_peft_folder(adapter), adapter, std::ssize(sources) - 1,
-               OtherScaling::kIntoB);
+  load_adapter(changed->spec(), changed->expert_banks(), io::read_peft_folder(adapter), adapter,
+               std::ssize(sources) - 1, OtherScaling::kIntoB);
   const c10::NoGradGuard no_grad;
   for (const auto& gate : changed->gates()) {
     for (size_t s = 0; s < gate->sites().size(); ++s) {
@@ -169,7 +169,8 @@ std::unique_ptr<Mixture> with_expert_replaced(const Mixture& mixture,
   const std::vector<std::string> names = mixture.spec().expert_names();
   const int64_t index = index_of(names, name);
   auto changed = rebuild(mixture, sockets, with_names(mixture.spec(), names), all_of(mixture));
-  load_adapter(changed->spec(), changed->expert_banks(), io::read_peft_folder(adapter), adapter, index, OtherScaling::kIntoB);
+  load_adapter(changed->spec(), changed->expert_banks(), io::read_peft_folder(adapter), adapter,
+               index, OtherScaling::kIntoB);
   return changed;
 }
 

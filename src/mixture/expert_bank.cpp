@@ -34,7 +34,8 @@ ExpertBank::ExpertBank(const spec::MixtureSpec& spec,
     : targets_(std::move(targets)),
       in_(shape.in),
       experts_(shape.experts),
-      scaling_(spec.scaling()) {}
+      scaling_(spec.scaling()),
+      train_a_(spec.experts.train_a) {}
 
 std::vector<at::Tensor> ExpertBank::ups(at::ScalarType dtype) const {
   std::vector<at::Tensor> converted;

@@ -17,9 +17,10 @@ namespace lmoe::mixture {
 namespace {
 
 Rng& generator(const nn::ForwardContext& context) {
-  LMOE_CHECK_ARG(context.dropout_rng != nullptr,
-                 "[route] training with gate noise or sampled experts needs a generator in the forward "
-                 "context");
+  LMOE_CHECK_ARG(
+      context.dropout_rng != nullptr,
+      "[route] training with gate noise or sampled experts needs a generator in the forward "
+      "context");
   return *context.dropout_rng;
 }
 

@@ -36,7 +36,7 @@ struct GateRecord {
   at::Tensor selected;       ///< bool [N, E], or undefined when all experts take part
   at::Tensor logits;         ///< [N, E], temperature applied
   at::Tensor log_draw;  ///< [N] log probability of the ordered draw, where experts were sampled
-  at::Tensor input;          ///< [N, D] what the gate read, where the log keeps inputs
+  at::Tensor input;     ///< [N, D] what the gate read, where the log keeps inputs
 };
 
 /// Collects gates when asked: the trainer turns it into balance losses, evaluation into usage

@@ -45,11 +45,10 @@ std::span<const EnumName<GateSource>> enum_names(GateSource) {
 }
 
 std::span<const EnumName<GateNet>> enum_names(GateNet) {
-  static constexpr EnumName<GateNet> kNames[] = {
-      {"linear", GateNet::kLinear},
-      {"mlp", GateNet::kMlp},
-      {"self", GateNet::kSelf},
-      {"tree", GateNet::kTree}};
+  static constexpr EnumName<GateNet> kNames[] = {{"linear", GateNet::kLinear},
+                                                 {"mlp", GateNet::kMlp},
+                                                 {"self", GateNet::kSelf},
+                                                 {"tree", GateNet::kTree}};
   return kNames;
 }
 

@@ -5,7 +5,8 @@
 //                                            residual
 //   gate        who decides, from what?      constant | input | block_input | rank_activation |
 //                                            task_id;
-//                                            linear | mlp | self | tree; one per projection or block
+//                                            linear | mlp | self | tree; one per projection or
+//                                            block
 //   select      how many take part?          all | top_k | top_p | threshold | entropy_switch |
 //                                            sample
 //   normalize   what becomes of weights?     softmax | softmax_selected | renormalize | sigmoid |

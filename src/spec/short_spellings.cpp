@@ -22,6 +22,7 @@ constexpr std::array kFieldKeys = {
     Spelling{"num_experts", "experts.count"},
     Spelling{"num_local_experts", "experts.count"},
     Spelling{"lora_num_experts", "experts.count"},
+    Spelling{"rank", "experts.rank"},
     Spelling{"top_k", "select.k"},
     Spelling{"num_experts_per_tok", "select.k"},
     Spelling{"lora_router_top_k", "select.k"},

@@ -117,9 +117,8 @@ int64_t kept_per_token(const spec::MixtureSpec& spec, const spec::DecoderShape& 
   const int64_t attention = 2 * s.query_size + 2 * s.key_size;
   // Experts that are whole FFNs keep these each, and their own rows of the input.
   const bool is_block = spec.attach == spec::Attach::kFfnBlock;
-  const int64_t mlp = is_block
-                          ? spec.active_experts() * (3 * s.intermediate_size + s.hidden_size)
-                          : 3 * s.intermediate_size;
+  const int64_t mlp = is_block ? spec.active_experts() * (3 * s.intermediate_size + s.hidden_size)
+                               : 3 * s.intermediate_size;
   return norms + attention + mlp;
 }
 

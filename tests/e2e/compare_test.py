@@ -23,13 +23,13 @@ class Compare(ProgramTest):
         return done, folder, result
 
     def test_methods_of_one_size_at_their_best_rates(self):
-        settings = ("methods=lora,l-moe,mola", "lr=1e-4,2e-2", "lora:rank=24", "mola:experts.count_by_layer=[1, 2]",
+        settings = ("methods=lora,l-moe,mola", "lr=1e-4,2e-2", "lora:rank=48", "mola:experts.count_by_layer=[1, 2]",
                     "mola:experts.count=2", "mola:select.k=1")
         done, folder, result = self.study("fight", *settings)
         self.assertEqual([m["method"] for m in result["methods"]], ["lora", "l-moe", "mola"])
         self.assertEqual(result["chosen_by"], "validation loss")
         lora, l_moe, mola = result["methods"]
-        self.assertEqual((lora["rank"], lora["difference"]), (24, 0))
+        self.assertEqual((lora["rank"], lora["difference"]), (48, 0))
         for method in (l_moe, mola):
             self.assertLess(abs(method["difference"]), 0.15)
             self.assertNotEqual(method["trained_parameters"], lora["trained_parameters"])

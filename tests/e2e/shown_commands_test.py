@@ -43,9 +43,9 @@ def harmless(command):
     """The command without the model it would spend time on; a verb that is only mentioned asks for help."""
     if " " not in command:
         return [command, "--help"]
-    words = shlex.split(command.replace("RUN", "runs/name").replace("…", ""))
+    words = shlex.split(command.replace("RUN", "runs/name").replace("NAME", "l-moe").replace("…", ""))
     words = [NOWHERE if before == "--base" else word for before, word in zip(["", *words], words)]
-    return words + [f"base_model={NOWHERE}"] if words[0] in ("train", "bench") else words
+    return words + [f"base_model={NOWHERE}"] if words[0] in ("train", "compare", "bench") else words
 
 
 class ShownCommands(unittest.TestCase):

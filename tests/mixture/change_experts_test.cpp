@@ -5,6 +5,7 @@
 #include <gtest/gtest.h>
 
 #include "base/error.h"
+#include "base/files.h"
 #include "mixture/site_bank.h"
 #include "spec/method_info.h"
 #include "support/temp_folder.h"
@@ -77,7 +78,7 @@ TEST_P(ChangeExperts, WhatIsAddedAndRemovedLeavesNoTrace) {
   EXPECT_GT(max_difference(forward(*larger), before), 1e-3);
   const auto again = with_expert_removed(*larger, model_.groups(), "new");
   EXPECT_TRUE(at::equal(forward(*again), before));
-  EXPECT_EQ(write_mixture(again->spec()), write_mixture(mixture_.spec()));
+  EXPECT_EQ(spec::write_mixture(again->spec()), spec::write_mixture(mixture_.spec()));
 }
 
 TEST_P(ChangeExperts, OthersKeepTheirRelativeWeights) {

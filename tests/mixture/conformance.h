@@ -21,7 +21,8 @@ namespace lmoe::test {
 /// What is trained, and A, which some methods keep as it is.
 inline std::vector<nn::NamedTensor> trained_and_a(const mixture::Mixture& mixture) {
   std::vector<nn::NamedTensor> all = mixture.parameters();
-  for (const auto& site : mixture.banks()) all.push_back({"A", site->bank().a()});
+  for (const auto& site : mixture.banks())
+    if (site->bank().a().defined()) all.push_back({"A", site->bank().a()});
   return all;
 }
 

@@ -54,14 +54,14 @@ INSTANTIATE_TEST_SUITE_P(
                 "{method: mola, experts: {count: 3, rank: 2, count_by_layer: [2, 3], dropout: 0}}"},
         Variant{"mola_6842_wide",
                 "{method: mola, experts: {count: 4, rank: 2, count_by_layer: [4], dropout: 0}}"},
-        Variant{"dynmole", "{method: dynmole, experts: {count: 4, rank: 2, dropout: 0}}"},
+        Variant{"dynmole", "{method: dynmole, experts: {count: 4, rank: 2, alpha: 4, dropout: 0}}"},
         Variant{"dynmole_always_decided",
-                "{method: dynmole, experts: {count: 4, rank: 2, dropout: 0},"
+                "{method: dynmole, experts: {count: 4, rank: 2, alpha: 4, dropout: 0},"
                 " select: {threshold: 1, k: null, top_p: 0.6, include_crossing: true}}"},
-        Variant{
-            "dynmole_third_party",
-            "{method: dynmole, experts: {count: 4, rank: 2, dropout: 0}, normalize: renormalize,"
-            " select: {include_crossing: true, entropy: {normalized: false}}}"},
+        Variant{"dynmole_third_party",
+                "{method: dynmole, experts: {count: 4, rank: 2, alpha: 4, dropout: 0}, normalize: "
+                "renormalize,"
+                " select: {include_crossing: true, entropy: {normalized: false}}}"},
         Variant{"l_moe_top_p", "{experts: {count: 4, rank: 2}, select: {kind: top_p, top_p: 0.6}}"},
         Variant{"l_moe_threshold",
                 "{experts: {count: 4, rank: 2}, select: {kind: threshold, threshold: 0.3},"

@@ -25,8 +25,8 @@ struct Site {
         group(0,
               "mlp",
               {{"up_proj", "model.layers.0.mlp.up_proj", numbers({out, in}, 1, at::kDouble), {}}}),
-        mixture(spec, {&group}, 3, at::kDouble) {
-    mixture.plug({&group});
+        mixture(spec, std::vector{&group}, 3, at::kDouble) {
+    mixture.plug(std::vector{&group});
   }
   const mixture::ExpertBank& bank() const { return mixture.banks()[0]->bank(); }
   at::Tensor a() const { return bank().other_tensors()[0].tensor.detach(); }

@@ -141,7 +141,8 @@ TEST(MixLora, OnTheDownProjectionAloneItMixesLorasBehindOneActivation) {
 }
 
 TEST(MixLoraDynamic, KeepsExpertsUpToAndIncludingTheOneThatPassesTopP) {
-  // formats.md D4: probabilities 0.5, 0.3, 0.15, 0.05 with top_p 0.75 keep the first two as they are.
+  // formats.md D4: probabilities 0.5, 0.3, 0.15, 0.05 with top_p 0.75 keep the first two as they
+  // are.
   spec::MixtureSpec spec = small_spec("mixlora-dynamic");
   spec.select.top_p = 0.75;
   const Block block(spec);

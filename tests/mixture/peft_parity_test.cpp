@@ -60,8 +60,8 @@ class PeftParity : public ::testing::TestWithParam<Case> {
     fs::create_directories(expert);
     for (const char* file : {"adapter_config.json", "adapter_model.safetensors"})
       fs::copy_file(kFolder / GetParam().folder / file, expert / file);
-    auto mixture = mixture::Mixture::load(run, {&gate_up_, &down_});
-    mixture->plug({&gate_up_, &down_});
+    auto mixture = mixture::Mixture::load(run, std::vector{&gate_up_, &down_});
+    mixture->plug(std::vector{&gate_up_, &down_});
     return mixture;
   }
 

@@ -64,7 +64,7 @@ inline at::Tensor naive_ffn(const spec::MixtureSpec& spec,
     Vector w = {1.0};
     if (experts.gate()) {
       const at::Tensor bias = experts.gate()->bias();
-      w = naive_weights(spec, naive_logits(spec, *experts.gate(), 0, token),
+      w = naive_weights(spec, naive_logits(spec, *experts.gate(), 0, token).front(),
                         bias.defined() ? row(bias, 0) : Vector(), disabled);
     }
     const bool nobody = w.size() == 1 && disabled == 0;

@@ -33,7 +33,7 @@ struct Site {
             0,
             "mlp",
             {{"up_proj", "model.layers.0.mlp.up_proj", numbers({kOut, kIn}, 1, at::kDouble), {}}}),
-        mixture(spec, {&group}, 3, at::kDouble) {
+        mixture(spec, std::vector{&group}, 3, at::kDouble) {
     randomize(mixture, 5);
   }
 
@@ -140,7 +140,7 @@ TEST(Smore, EveryGroupOfSiblingsIsASiteOfTheRouter) {
   EXPECT_THAT(names,
               ::testing::ElementsAre("layers.0.mlp.up_proj", "layers.0.mlp.up_proj.under0",
                                      "layers.0.mlp.up_proj.under1", "layers.0.mlp.up_proj.under2"));
-  site.mixture.plug({&site.group});
+  site.mixture.plug(std::vector{&site.group});
   nn::RouterLog log;
   nn::ForwardContext context;
   context.router_log = &log;

@@ -10,8 +10,8 @@ using ::testing::Contains;
 using ::testing::HasSubstr;
 
 TEST(ForeignKeys, WhatIsNotBuiltIsRefusedByName) {
-  for (const char* key : {"load_in_4bit", "load_in_8bit", "gradient_checkpointing",
-                          "tf32", "fp16", "mask_history", "push_to_hub"}) {
+  for (const char* key : {"load_in_4bit", "load_in_8bit", "gradient_checkpointing", "tf32", "fp16",
+                          "mask_history", "push_to_hub"}) {
     const std::string on = std::string(key) + ": true\n";
     EXPECT_THAT(message_of("\n" + on), HasSubstr("r.yaml:2: \"" + std::string(key) + ": true\""));
     EXPECT_EQ(code_of(on), ErrorCode::kUnsupported);

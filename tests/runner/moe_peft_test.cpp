@@ -156,10 +156,10 @@ TEST_P(MoePeft, what_is_written_is_what_was_read) {
   EXPECT_TRUE(at::equal(model.forward(ids, log), before));
 }
 
-INSTANTIATE_TEST_SUITE_P(Methods,
-                         MoePeft,
-                         ::testing::Values("mixlora", "mixlora-dynamic", "mixlora-switch",
-                                           "loramoe", "mola"));
+INSTANTIATE_TEST_SUITE_P(
+    Methods,
+    MoePeft,
+    ::testing::Values("mixlora", "mixlora-dynamic", "mixlora-switch", "loramoe", "mola"));
 
 class Damaged : public ::testing::Test {
  protected:

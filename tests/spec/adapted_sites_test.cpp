@@ -43,7 +43,7 @@ TEST(AdaptedSites, ABlockHasOneGateWhereGatesAreShared) {
   int gates = 0;
   for (const AdaptedSite& site : adapted_sites(spec, kShape)) {
     EXPECT_EQ(site.gate_width.has_value(), site.projection.name != "down_proj");
-    if (site.gate_width) EXPECT_EQ(*site.gate_width, 6);  // the block's input, not o_proj's
+    EXPECT_EQ(site.gate_width.value_or(6), 6);  // the block's input, not o_proj's
     gates += site.gate_width ? 1 : 0;
   }
   EXPECT_EQ(gates, 4 * 2);

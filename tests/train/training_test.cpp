@@ -1,4 +1,5 @@
 #include <ATen/ATen.h>
+#include <c10/core/GradMode.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -63,7 +64,7 @@ TEST(Training, FrozenExpertsStayBitForBitAndOthersLearn) {
   const auto parts = run.mixture->frozen_parts();
   ASSERT_FALSE(parts.empty());
   {
-    const at::NoGradGuard no_grad;
+    const c10::NoGradGuard no_grad;
     for (const mixture::PartOfParameter& part : parts) part.view.fill_(0.25);
   }
   const std::vector<at::Tensor> before = run.values();

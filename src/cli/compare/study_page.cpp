@@ -58,7 +58,8 @@ Json tasks_of(const Json& study) {
 }
 
 Row row_of(const Json& method, const Json& tasks) {
-  Row row = {method["method"].get<std::string>(), method["experts"].dump() + " × " + method["rank"].dump(),
+  Row row = {method["method"].get<std::string>(),
+             method["experts"].dump() + " × " + method["rank"].dump(),
              method["trained_parameters"].dump(),
              formatted("%+.1f %%", 100 * method["difference"].get<double>())};
   const bool is_chosen = method["learning_rate"].is_number();

@@ -65,7 +65,7 @@ std::unique_ptr<mixture::Mixture> change(const ExpertsArguments& given, ChosenMo
                  "note: without --data or --samples the new expert's rows of the gates are zeros: "
                  "it gets the logit 0 for every token\n");
   return with_expert_added(mixture, sockets, given.name(), given.adapter(),
-                           gate_rows_for(*model.loaded->decoder, mixture, sequences));
+                           runner::gate_rows_for(*model.loaded->decoder, mixture, sequences));
 }
 
 eval::EvalResult score(const ExpertsArguments& given,
