@@ -106,6 +106,11 @@ class Builder {
   std::shared_ptr<Gate> gate_of(size_t g, const std::vector<BankTarget>& targets, int64_t in) {
     const nn::ProjectionGroup& group = *groups_[g];
     if (!spec_.has_gate()) return nullptr;
+    if (spec_.gate.share == spec::GateShare::kModel) {
+      std::shared_ptr<Gate>& shared = block_gates_[kModelSite];
+      if (!shared) shared = make_gate(g, model_sites(), block_width(*groups_.front()));
+      return shared;
+    }
     if (spec_.gate.share == spec::GateShare::kBlock) {
       std::shared_ptr<Gate>& shared = block_gates_[block_site(group.layer(), group.block())];
       if (!shared)
@@ -118,6 +123,16 @@ class Builder {
     return make_gate(g, std::move(sites), input_width(group, in));
   }
 
+  /// Of a gate for the whole model: all targets, or one for all.
+  std::vector<SiteInfo> model_sites() const {
+    if (!spec_.gate.layerwise) return {{kModelSite, 0}};
+    std::vector<SiteInfo> sites;
+    for (const nn::ProjectionGroup* group : groups_)
+      for (const BankTarget& target : targets_of(*group))
+        sites.push_back({target.site, group->layer()});
+    return sites;
+  }
+
   std::shared_ptr<Gate> make_gate(size_t g, std::vector<SiteInfo> sites, int64_t width) const {
     Rng rng(seed_, first_stream_ + 2 * g + 1);
     const int64_t experts = spec_.experts.count_at(groups_[g]->layer(), layers_);
@@ -128,7 +143,10 @@ class Builder {
   int64_t input_width(const nn::ProjectionGroup& group, int64_t in) const {
     switch (spec_.gate.source) {
       case spec::GateSource::kBlockInput:
+      case spec::GateSource::kLastHidden:
         return block_width(group);
+      case spec::GateSource::kLearned:
+        return 1;
       case spec::GateSource::kRankActivation:
         return spec_.experts.kind == spec::ExpertKind::kRankOne ? spec_.experts.count
                                                                 : spec_.experts.rank;

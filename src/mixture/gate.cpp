@@ -24,6 +24,12 @@ Rng& generator(const nn::ForwardContext& context) {
   return *context.dropout_rng;
 }
 
+/// Whose tensors they are: the sites', or the one net's that decides for all of them.
+std::vector<SiteInfo> owners_of(const spec::GateSpec& spec, std::vector<SiteInfo> sites) {
+  if (spec.share == spec::GateShare::kModel) return {{kModelSite, 0}};
+  return sites;
+}
+
 std::vector<SiteInfo> sites_of(const std::vector<SiteInfo>& owners, const GateNet& net) {
   std::vector<SiteInfo> sites;
   for (const SiteInfo& owner : owners)
@@ -46,6 +52,10 @@ std::unique_ptr<GateNet> make_gate_net(const spec::GateSpec& spec,
       return make_self_gate(spec);
     case spec::GateNet::kTree:
       return make_tree_gate(spec, shape, rng);
+    case spec::GateNet::kClassifier:
+      return make_classifier_gate(spec, shape, rng);
+    case spec::GateNet::kScalars:
+      return make_scalar_gate(spec, shape, rng);
   }
   return nullptr;
 }
@@ -56,12 +66,13 @@ Gate::Gate(const spec::MixtureSpec& spec,
            int64_t input_width,
            at::ScalarType dtype,
            Rng& rng)
-    : owners_(std::move(sites)),
+    : owners_(owners_of(spec.gate, sites)),
       net_(make_gate_net(
           spec.gate,
-          {static_cast<int64_t>(owners_.size()), experts, spec.experts.levels, input_width, dtype},
+          {static_cast<int64_t>(sites.size()), experts, spec.experts.levels, input_width, dtype},
           rng)),
-      sites_(sites_of(owners_, *net_)),
+      sites_(spec.gate.share == spec::GateShare::kModel ? std::move(sites)
+                                                        : sites_of(owners_, *net_)),
       experts_(experts),
       input_width_(input_width),
       dtype_(dtype),
@@ -84,7 +95,7 @@ Routing Gate::route(const at::Tensor& input, nn::ForwardContext& context) const 
   at::Tensor read = (samples() ? input.detach() : input).to(dtype_);
   if (jitter_ > 0.0 && context.is_training) read = jitter(read, jitter_, generator(context));
   if (bias_use_ == spec::BiasUse::kActivation) read = read + bias_;
-  return route_logits(net_->logits(read), context);
+  return route_logits(net_->logits(read, context), context);
 }
 
 at::Tensor Gate::weights_of_rows(const at::Tensor& product, nn::ForwardContext& context) const {

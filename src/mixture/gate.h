@@ -19,6 +19,9 @@ struct Routing {
   at::Tensor overflow;
 };
 
+/// The name of a net that decides for the whole model, and its site where it decides once.
+inline constexpr const char* kModelSite = "model";
+
 class Gate {
  public:
   /// One gate per given site, all with inputs of width `input_width`.
@@ -55,7 +58,7 @@ class Gate {
 
   /// Of the projections or the block that each gate is for: whose tensors they are.
   const std::vector<SiteInfo>& owners() const { return owners_; }
-  /// Of each choice, as the router log has them: the owners, but for trees.
+  /// Of each choice, as the router log has them: the owners, but for trees and a gate of the model.
   const std::vector<SiteInfo>& sites() const { return sites_; }
   int64_t experts() const { return experts_; }
   int64_t input_width() const { return input_width_; }

@@ -13,6 +13,7 @@
 
 #include "base/rng.h"
 #include "mixture/stacked_tensor.h"
+#include "nn/forward_context.h"
 #include "spec/mixture_spec.h"
 
 namespace lmoe::mixture {
@@ -21,7 +22,7 @@ class GateNet {
  public:
   virtual ~GateNet() = default;
   /// input [N, D], or [N, G, D] when each gate reads its own -> [N, G * Q, E]
-  virtual at::Tensor logits(const at::Tensor& input) const = 0;
+  virtual at::Tensor logits(const at::Tensor& input, nn::ForwardContext& context) const = 0;
   /// Trained; names in router.safetensors after "<site>.gate.".
   virtual std::vector<StackedTensor> tensors() const = 0;
   /// What follows a gate's site in the names of its Q choices.
@@ -46,6 +47,11 @@ std::unique_ptr<GateNet> make_self_gate(const spec::GateSpec&);
 /// width M (ReLU), biases everywhere. Choices root first, siblings in the order of their paths:
 /// "", ".under0", ".under1", … ".under0.1".
 std::unique_ptr<GateNet> make_tree_gate(const spec::GateSpec&, const GateShape&, Rng&);
+/// `depth` linear layers with biases, [M, D], [M, M] …, [G * E, M], ReLU and dropout between them:
+/// one net for all G gates (x-lora.md).
+std::unique_ptr<GateNet> make_classifier_gate(const spec::GateSpec&, const GateShape&, Rng&);
+/// One number per gate and expert, whatever is read.
+std::unique_ptr<GateNet> make_scalar_gate(const spec::GateSpec&, const GateShape&, Rng&);
 /// By `gate.net`.
 std::unique_ptr<GateNet> make_gate_net(const spec::GateSpec&, const GateShape&, Rng&);
 

@@ -14,7 +14,7 @@ class LinearGate : public GateNet {
         weight_(gate_parameter(
             shape.gates * shape.experts, shape.input_width, spec, shape.dtype, rng)) {}
 
-  at::Tensor logits(const at::Tensor& input) const override {
+  at::Tensor logits(const at::Tensor& input, nn::ForwardContext&) const override {
     return stacked_linear(input, weight_, shape_.gates);
   }
 

@@ -3,6 +3,7 @@
 #include <ATen/ATen.h>
 #include <c10/core/GradMode.h>
 
+#include <algorithm>
 #include <cmath>
 #include <map>
 #include <set>
@@ -48,8 +49,13 @@ class AdapterLoader {
       const io::LoraPair& pair = *by_module_.at(bank.targets()[t].module_path);
       const ExpertFactors factors = bank.folder_factors(t, index_);
       check_pair(pair, bank, factors);
-      copy_a(pair, factors.a);
-      nn::copy_from_view(pair.b, factors.b);
+      const int64_t rank = pair.a.shape[0];
+      copy_a(pair, factors.a.narrow(/*dim=*/0, 0, rank));
+      nn::copy_from_view(pair.b, factors.b.narrow(/*dim=*/1, 0, rank));
+      if (rank < factors.a.size(0)) {
+        factors.a.narrow(/*dim=*/0, rank, factors.a.size(0) - rank).zero_();
+        factors.b.narrow(/*dim=*/1, rank, factors.a.size(0) - rank).zero_();
+      }
       if (pair.magnitude) nn::copy_from_view(*pair.magnitude, factors.magnitude);
       if (!has_scaling_of(pair, bank)) factors.b.mul_(pair.scaling / bank.scaling());
     });
@@ -91,8 +97,11 @@ class AdapterLoader {
                       shape_text(own.size(0), own.size(1)), " (rank ", factors.a.size(0),
                       " in mixture.yaml)", kOtherBase, " or has another rank");
     };
-    check(pair.a, factors.a, "lora_A");
-    check(pair.b, factors.b, "lora_B");
+    const bool may_fill = other_scaling_ == OtherScaling::kIntoB;
+    const int64_t rank =
+        may_fill ? std::min(pair.a.shape[0], factors.a.size(0)) : factors.a.size(0);
+    check(pair.a, factors.a.narrow(/*dim=*/0, 0, rank), "lora_A");
+    check(pair.b, factors.b.narrow(/*dim=*/1, 0, rank), "lora_B");
     if (pair.magnitude) {
       LMOE_CHECK_DATA(pair.magnitude->shape[0] == factors.magnitude.size(0), where_, pair.module,
                       ".lora_magnitude_vector has ", pair.magnitude->shape[0],
@@ -141,6 +150,33 @@ void load_adapter(const spec::MixtureSpec& spec,
                   OtherScaling other_scaling) {
   const c10::NoGradGuard no_grad;
   AdapterLoader(spec, banks, adapter, path, index, other_scaling).load();
+}
+
+spec::MixtureSpec with_adapters(spec::MixtureSpec spec) {
+  if (spec.experts.adapters.empty()) return spec;
+  std::set<std::string> targets;
+  int64_t rank = 0;
+  for (const std::string& path : spec.experts.adapters) {
+    const io::LoraFolder folder = io::read_peft_folder(path);
+    for (const io::LoraPair& pair : folder.pairs) rank = std::max(rank, pair.a.shape[0]);
+    const std::set<std::string> own(folder.config.target_modules.begin(),
+                                    folder.config.target_modules.end());
+    LMOE_CHECK_ARG(targets.empty() || own == targets, "[adapters] ", path,
+                   " adapts other projections than ", spec.experts.adapters.front(), ": given ",
+                   Json(own).dump(), ", expected ", Json(targets).dump());
+    targets = own;
+  }
+  spec.experts.rank = rank;
+  spec.target_modules.assign(targets.begin(), targets.end());
+  spec::check_mixture(spec, "adapters");
+  return spec;
+}
+
+void begin_with_adapters(const Mixture& mixture) {
+  const std::vector<std::string>& adapters = mixture.spec().experts.adapters;
+  for (size_t i = 0; i < adapters.size(); ++i)
+    load_adapter(mixture.spec(), mixture.expert_banks(), io::read_peft_folder(adapters[i]),
+                 adapters[i], static_cast<int64_t>(i), OtherScaling::kIntoB);
 }
 
 }  // namespace lmoe::mixture

@@ -6,11 +6,13 @@
 
 #include "io/peft_folder.h"
 #include "mixture/expert_bank.h"
+#include "mixture/mixture.h"
 
 namespace lmoe::mixture {
 
-/// What becomes of an adapter whose scaling is not the mixture's: an error, or its B is multiplied
-/// by their ratio.
+/// What becomes of an adapter that was not made by the mixture. kRefuse: another scaling or rank is
+/// an error. kIntoB: B is multiplied by the ratio of the scalings, a smaller rank is filled up with
+/// zeros, which gradients leave zeros.
 enum class OtherScaling { kRefuse, kIntoB };
 
 /// `index` is its position in spec.adapter_folders(). Strict: it adapts what the banks do, with the
@@ -22,5 +24,12 @@ void load_adapter(const spec::MixtureSpec& spec,
                   const std::filesystem::path& path,
                   int64_t index,
                   OtherScaling other_scaling);
+
+/// The spec for the finished adapters that it names: rank (the largest) and targets are theirs.
+/// Throws as reading a folder does, kInvalidArgument when they adapt different projections.
+spec::MixtureSpec with_adapters(spec::MixtureSpec spec);
+
+/// Fills the experts with the adapters that the spec names, if it names any.
+void begin_with_adapters(const Mixture& mixture);
 
 }  // namespace lmoe::mixture

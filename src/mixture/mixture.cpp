@@ -64,11 +64,15 @@ void Mixture::plug(const nn::Sockets& sockets) {
   const auto all = deltas();
   for (const auto& [group, delta] : all) sockets.groups[group]->check_free();
   for (const auto& experts : ffn_experts_) sockets.mlps[experts->block()]->check_free();
+  const bool wants_first_pass = spec_.gate.source == spec::GateSource::kLastHidden;
+  if (wants_first_pass && sockets.first_pass != nullptr) sockets.first_pass->plug();
   for (const auto& [group, delta] : all) sockets.groups[group]->plug(delta);
   for (const auto& experts : ffn_experts_) sockets.mlps[experts->block()]->plug(experts);
 }
 
 void Mixture::unplug(const nn::Sockets& sockets) {
+  if (spec_.gate.source == spec::GateSource::kLastHidden && sockets.first_pass != nullptr)
+    sockets.first_pass->unplug();
   for (const auto& [group, delta] : deltas()) sockets.groups.at(group)->unplug();
   for (const auto& experts : ffn_experts_) sockets.mlps.at(experts->block())->unplug();
 }

@@ -15,7 +15,7 @@ class MlpGate : public GateNet {
         hidden_(gate_parameter(shape.gates * width_, shape.input_width, spec, shape.dtype, rng)),
         output_(gate_parameter(shape.gates * shape.experts, width_, spec, shape.dtype, rng)) {}
 
-  at::Tensor logits(const at::Tensor& input) const override {
+  at::Tensor logits(const at::Tensor& input, nn::ForwardContext&) const override {
     const at::Tensor hidden = at::silu(stacked_linear(input, hidden_, shape_.gates));
     return stacked_linear(hidden, output_, shape_.gates);
   }

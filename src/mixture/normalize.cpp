@@ -14,6 +14,20 @@ at::Tensor softmax_selected(const at::Tensor& logits, const at::Tensor& selected
   return at::softmax(logits.masked_fill(selected.logical_not(), never), /*dim=*/-1);
 }
 
+/// Softmax over probabilities of those who are there; disabled ones are not.
+at::Tensor softmax_of_selected(const Scores& scores, const at::Tensor& selected) {
+  at::Tensor out = at::isneginf(scores.logits);
+  if (selected.defined()) out = out.logical_or(selected.logical_not());
+  const double never = -std::numeric_limits<double>::infinity();
+  return at::softmax(scores.values.masked_fill(out, never), /*dim=*/-1);
+}
+
+/// The logits of the selected; 0 for a disabled expert, whose logit is minus infinity.
+at::Tensor selected_logits(const Scores& scores, const at::Tensor& selected) {
+  const at::Tensor logits = scores.logits.masked_fill(at::isneginf(scores.logits), 0.0);
+  return selected.defined() ? logits * selected : logits;
+}
+
 at::Tensor sum_to_count(const at::Tensor& values, const at::Tensor& selected) {
   const at::Tensor kept = values * selected;
   LMOE_CHECK_ARG(kept.detach().min().item<double>() >= 0.0,
@@ -37,6 +51,10 @@ at::Tensor routing_weights(const Scores& scores,
     case spec::Normalize::kSoftmax:
     case spec::Normalize::kSigmoid:
       return selected.defined() ? values * selected : values;
+    case spec::Normalize::kSoftmaxTwice:
+      return softmax_of_selected(scores, selected);
+    case spec::Normalize::kLogits:
+      return selected_logits(scores, selected);
     case spec::Normalize::kSoftmaxSelected:
       return selected.defined() ? softmax_selected(scores.logits, selected) : values;
     case spec::Normalize::kRenormalize: {

@@ -12,7 +12,7 @@ class SelfGate : public GateNet {
  public:
   explicit SelfGate(spec::GateActivation activation) : activation_(activation) {}
 
-  at::Tensor logits(const at::Tensor& input) const override {
+  at::Tensor logits(const at::Tensor& input, nn::ForwardContext&) const override {
     switch (activation_) {
       case spec::GateActivation::kNone:
         return input;

@@ -2,6 +2,7 @@
 
 #include <ATen/ATen.h>
 
+#include "base/error.h"
 #include "mixture/dropout.h"
 #include "mixture/task_one_hot.h"
 
@@ -18,6 +19,8 @@ SiteBank::SiteBank(const spec::MixtureSpec& spec,
       gate_(std::move(gate)),
       source_(spec.gate.source),
       share_(spec.gate.share),
+      first_choice_(first_choice()),
+      first_pass_weight_(spec.gate.first_pass_weight),
       default_task_(spec.gate.default_task.value_or(kNoTask)),
       hard_until_(spec.schedule.hard_until),
       dropout_(spec.experts.dropout),
@@ -26,6 +29,7 @@ SiteBank::SiteBank(const spec::MixtureSpec& spec,
 std::vector<at::Tensor> SiteBank::apply(const nn::SocketInput& input,
                                         std::vector<at::Tensor> outputs,
                                         nn::ForwardContext& context) {
+  if (context.is_first_pass && (!gate_ || first_pass_weight_ == 0.0)) return outputs;
   const bool is_disabled = !gate_ && context.disabled_expert >= 0;
   if (is_disabled && role_ == SiteRole::kExperts) return outputs;
   const BankInput stage = down_and_route(input, context);
@@ -50,11 +54,16 @@ BankInput SiteBank::down_and_route(const nn::SocketInput& input,
     stage.down = down();
     return stage;
   }
+  if (context.is_first_pass) {
+    stage.down = down();
+    stage.weights = at::full({x.size(0), 1, gate_->experts()}, first_pass_weight_, x.options());
+    return stage;
+  }
   at::Tensor* shared =
-      share_ == spec::GateShare::kBlock ? &context.shared_gates[gate_.get()] : nullptr;
+      share_ == spec::GateShare::kProjection ? nullptr : &context.shared_gates[gate_.get()];
   if (shared != nullptr && shared->defined()) {
     stage.down = down();
-    stage.weights = *shared;
+    stage.weights = own_weights(*shared);
     return stage;
   }
 
@@ -62,6 +71,7 @@ BankInput SiteBank::down_and_route(const nn::SocketInput& input,
     stage.down = down();
     stage.weights = gate_->weights_by_task(x.size(0), context);
     if (shared != nullptr) *shared = stage.weights;
+    stage.weights = own_weights(stage.weights);
     return stage;
   }
   const at::Tensor rows = gate_->stackable_rows();
@@ -79,9 +89,23 @@ BankInput SiteBank::down_and_route(const nn::SocketInput& input,
     stage.weights = gate_->weights(gate_input(input, stage.down, context), context);
   }
   if (shared != nullptr) *shared = stage.weights;
+  stage.weights = own_weights(stage.weights);
   if (context.router_log != nullptr && context.router_log->keeps_inputs)
     gate_->log_input(gate_input(input, stage.down, context), *context.router_log);
   return stage;
+}
+
+int64_t SiteBank::first_choice() const {
+  if (!gate_ || share_ != spec::GateShare::kModel) return 0;
+  for (size_t i = 0; i < gate_->sites().size(); ++i)
+    if (gate_->sites()[i].name == bank_->targets().front().site) return static_cast<int64_t>(i);
+  return 0;  // one choice for the whole model
+}
+
+at::Tensor SiteBank::own_weights(const at::Tensor& weights) const {
+  const auto own = static_cast<int64_t>(bank_->targets().size());
+  if (share_ != spec::GateShare::kModel || weights.size(1) <= own) return weights;
+  return weights.narrow(/*dim=*/1, first_choice_, own);
 }
 
 at::Tensor SiteBank::gate_input(const nn::SocketInput& input,
@@ -89,6 +113,13 @@ at::Tensor SiteBank::gate_input(const nn::SocketInput& input,
                                 const nn::ForwardContext& context) const {
   if (source_ == spec::GateSource::kInput) return input.x;
   if (source_ == spec::GateSource::kBlockInput) return input.block_input;
+  if (source_ == spec::GateSource::kLearned) return input.x.narrow(/*dim=*/1, 0, 1);
+  if (source_ == spec::GateSource::kLastHidden) {
+    LMOE_CHECK_ARG(context.last_hidden.defined(),
+                   "[route] gate.source last_hidden needs what the model ends with; forward the "
+                   "whole decoder");
+    return context.last_hidden;
+  }
   const auto projections = static_cast<int64_t>(bank_->targets().size());
   if (source_ == spec::GateSource::kTaskId) {
     return task_one_hot(context, down.size(0), gate_->input_width(), default_task_,

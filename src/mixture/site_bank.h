@@ -43,12 +43,19 @@ class SiteBank : public nn::ProjectionDelta {
                         const at::Tensor& down,
                         const nn::ForwardContext& context) const;
 
+  /// Position of this bank's first projection among the choices of a gate for the whole model.
+  int64_t first_choice() const;
+  /// Of those for the whole model, the bank's own [N, P, E]; others as they are.
+  at::Tensor own_weights(const at::Tensor& weights) const;
+
   SiteRole role_;
   size_t group_;
   std::unique_ptr<ExpertBank> bank_;
   std::shared_ptr<Gate> gate_;
   spec::GateSource source_;
   spec::GateShare share_;
+  int64_t first_choice_;
+  double first_pass_weight_;
   int64_t default_task_;
   double hard_until_;
   double dropout_;

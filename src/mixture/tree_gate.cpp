@@ -29,7 +29,7 @@ class TreeGate : public GateNet {
     }
   }
 
-  at::Tensor logits(const at::Tensor& input) const override {
+  at::Tensor logits(const at::Tensor& input, nn::ForwardContext&) const override {
     const int64_t tokens = input.size(0), gates = shape_.gates;
     const at::Tensor down = stacked_linear(input, down_, gates) + down_bias_.view({gates, width_});
     at::Tensor ancestors;  // keys of each parent [G, Q, depth * M]

@@ -1,6 +1,7 @@
 #include "models/decoder.h"
 
 #include <ATen/ATen.h>
+#include <c10/core/GradMode.h>
 
 #include <cmath>
 
@@ -20,7 +21,15 @@ struct Decoder::Parts {
   double embedding_multiplier = 1;  ///< rounded to the model's type, as transformers does
   std::vector<std::unique_ptr<nn::DecoderLayer>> layers;
   nn::Sockets sockets{{}, {}};
+  nn::FirstPassSocket first_pass;
   int64_t parameter_count = 0, weight_bytes = 0;
+
+  /// The layers and the final norm.
+  at::Tensor run(const at::Tensor& ids, nn::ForwardContext& context) const;
+  /// What a first pass ends with.
+  at::Tensor first_hidden(const at::Tensor& ids, const nn::ForwardContext& context) const;
+  at::Tensor first_hidden_of_documents(const at::Tensor& ids,
+                                       const nn::ForwardContext& context) const;
 };
 
 namespace {
@@ -122,6 +131,7 @@ std::unique_ptr<Decoder> Decoder::build(arch::ModelConfig config, DecoderWeights
       parts->sockets.groups.push_back(group);
     parts->sockets.mlps.push_back(&parts->layers.back()->mlp());
   }
+  parts->sockets.first_pass = &parts->first_pass;
   parts->parameter_count = matrices + norms;
   parts->weight_bytes = matrices * static_cast<int64_t>(parts->embedding.element_size()) +
                         norms * static_cast<int64_t>(parts->final_norm.element_size());
@@ -144,14 +154,56 @@ at::Tensor Decoder::forward(const at::Tensor& ids, nn::ForwardContext& context) 
     for (const nn::Segment& segment : context.segments)
       context.kv_cache->reserve(segment.past + segment.length);
 
-  at::Tensor hidden = at::embedding(p.embedding, ids);
-  if (p.embedding_multiplier != 1) hidden = hidden * p.embedding_multiplier;
-  const nn::RopeTable rope = make_rope_table(p.config, context, dtype());
-  for (const auto& layer : p.layers) hidden = layer->forward(hidden, rope, context);
+  if (p.first_pass.is_taken() && !context.last_hidden.defined())
+    context.last_hidden = p.first_hidden(ids, context);
+  const at::Tensor hidden = p.run(ids, context);
   if (context.kv_cache != nullptr)
     for (const nn::Segment& segment : context.segments)
       context.kv_cache->advance(segment.slot, segment.length);
-  return nn::rms_norm(hidden, p.final_norm, p.config.rms_norm_eps);
+  return hidden;
+}
+
+at::Tensor Decoder::Parts::run(const at::Tensor& ids, nn::ForwardContext& context) const {
+  at::Tensor hidden = at::embedding(embedding, ids);
+  if (embedding_multiplier != 1) hidden = hidden * embedding_multiplier;
+  const nn::RopeTable rope = make_rope_table(config, context, embedding.scalar_type());
+  for (const auto& layer : layers) hidden = layer->forward(hidden, rope, context);
+  return nn::rms_norm(hidden, final_norm, config.rms_norm_eps);
+}
+
+at::Tensor Decoder::Parts::first_hidden(const at::Tensor& ids,
+                                        const nn::ForwardContext& context) const {
+  const c10::NoGradGuard no_grad;
+  if (context.first_pass_cache != nullptr && context.kv_cache == nullptr)
+    return first_hidden_of_documents(ids, context);
+  nn::ForwardContext first;
+  first.segments = context.segments;
+  first.positions = context.positions;
+  first.kv_cache = context.kv_cache;
+  first.is_first_pass = true;
+  if (first.kv_cache != nullptr) first.kv_cache->add_first_pass();
+  return run(ids, first);
+}
+
+at::Tensor Decoder::Parts::first_hidden_of_documents(const at::Tensor& ids,
+                                                     const nn::ForwardContext& context) const {
+  std::vector<at::Tensor> all;
+  for (const nn::Segment& segment : context.segments) {
+    const at::Tensor own = ids.narrow(/*dim=*/0, segment.start, segment.length);
+    at::Tensor hidden = context.first_pass_cache->find(own);
+    if (!hidden.defined()) {
+      // Alone, so that it does not depend on what else is in the batch: a resumed run, which begins
+      // with nothing kept, computes the same.
+      nn::ForwardContext first;
+      first.segments = {{.start = 0, .length = segment.length}};
+      first.positions = nn::make_positions(first.segments);
+      first.is_first_pass = true;
+      hidden = run(own, first);
+      context.first_pass_cache->keep(own, hidden);
+    }
+    all.push_back(std::move(hidden));
+  }
+  return at::cat(all);
 }
 
 at::Tensor Decoder::logits(const at::Tensor& hidden) const {

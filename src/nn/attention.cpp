@@ -16,7 +16,8 @@ void append_to_cache(const at::Tensor& k,
                      const at::Tensor& v,
                      int64_t layer,
                      ForwardContext& context) {
-  at::Tensor &keys = context.kv_cache->keys(layer), &values = context.kv_cache->values(layer);
+  at::Tensor& keys = context.kv_cache->keys(layer, context.is_first_pass);
+  at::Tensor& values = context.kv_cache->values(layer, context.is_first_pass);
   const int64_t heads = keys.size(2), dim = keys.size(3), width = heads * dim;
   dispatch_dtype(k, [&](auto tag) {
     using T = typename decltype(tag)::type;
@@ -142,8 +143,9 @@ at::Tensor attention(const at::Tensor& q,
                  "[attention] a forward with a KV cache has no gradient; disable gradients or use "
                  "no cache");
   append_to_cache(k.contiguous(), v.contiguous(), layer, context);
-  return run_forward(q.contiguous(), context.kv_cache->keys(layer), context.kv_cache->values(layer),
-                     shape, context.segments, empty_log_sum_exp(q, shape));
+  return run_forward(q.contiguous(), context.kv_cache->keys(layer, context.is_first_pass),
+                     context.kv_cache->values(layer, context.is_first_pass), shape,
+                     context.segments, empty_log_sum_exp(q, shape));
 }
 
 }  // namespace lmoe::nn

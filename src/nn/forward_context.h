@@ -16,6 +16,7 @@
 
 namespace lmoe::nn {
 
+class FirstPassCache;
 class KvCache;
 
 /// One document of the packed tokens. Attention never crosses segments.
@@ -56,6 +57,10 @@ struct ForwardContext {
   Rng* dropout_rng = nullptr;  ///< needed when training with dropout, noise or sampled experts
   double progress = 1.0;       ///< share of the training that is done
   int disabled_expert = -1;    ///< evaluation: this expert takes no part
+  /// A mixture that decides from the end of the model runs it twice (see FirstPassSocket).
+  bool is_first_pass = false;
+  at::Tensor last_hidden;  ///< [N, H] what the first pass ended with, in the second
+  FirstPassCache* first_pass_cache = nullptr;  ///< training: what documents ended with before
   /// Gate weights that several projections of a block share, by gate; lives as long as this
   /// forward.
   std::map<const void*, at::Tensor> shared_gates;

@@ -58,6 +58,15 @@ void KvCache::truncate(int64_t slot, int64_t length) {
   current = length;
 }
 
+void KvCache::add_first_pass() {
+  if (!first_pass_keys_.empty()) return;
+  LMOE_ASSERT(std::all_of(lengths_.begin(), lengths_.end(), [](int64_t n) { return n == 0; }));
+  for (const at::Tensor& keys : keys_) {
+    first_pass_keys_.push_back(at::empty_like(keys));
+    first_pass_values_.push_back(at::empty_like(keys));
+  }
+}
+
 void KvCache::reserve(int64_t length) { resize(slots_, length); }
 
 void KvCache::resize(int64_t slots, int64_t length) {
@@ -68,7 +77,7 @@ void KvCache::resize(int64_t slots, int64_t length) {
   if (slots <= slots_ && capacity <= capacity_) return;
   slots_ = std::max(slots, slots_);
   capacity_ = capacity;
-  for (std::vector<at::Tensor>* part : {&keys_, &values_})
+  for (std::vector<at::Tensor>* part : {&keys_, &values_, &first_pass_keys_, &first_pass_values_})
     for (at::Tensor& tensor : *part) tensor = grown(tensor, slots_, capacity_);
   for (auto& [owner, tensor] : notes_) tensor = grown(tensor, slots_, capacity_);
 }

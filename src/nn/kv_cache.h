@@ -23,9 +23,16 @@ class KvCache {
   /// After a forward: the segment's tokens now belong to the slot.
   void advance(int64_t slot, int64_t tokens) { lengths_[static_cast<size_t>(slot)] += tokens; }
 
-  /// [slots, capacity, kv_heads, head_dim]; rows past a slot's length are undefined.
-  at::Tensor& keys(int64_t layer) { return keys_[static_cast<size_t>(layer)]; }
-  at::Tensor& values(int64_t layer) { return values_[static_cast<size_t>(layer)]; }
+  /// [slots, capacity, kv_heads, head_dim]; rows past a slot's length are undefined. A first pass
+  /// has keys and values of its own, made when they are first asked for.
+  at::Tensor& keys(int64_t layer, bool is_first_pass) {
+    return (is_first_pass ? first_pass_keys_ : keys_)[static_cast<size_t>(layer)];
+  }
+  at::Tensor& values(int64_t layer, bool is_first_pass) {
+    return (is_first_pass ? first_pass_values_ : values_)[static_cast<size_t>(layer)];
+  }
+  /// Makes room for the keys and values of a first pass; all slots must be empty then.
+  void add_first_pass();
 
   /// bool [slots, capacity, width]: what `owner` has to remember of each token; rows past a slot's
   /// length are undefined.
@@ -36,7 +43,7 @@ class KvCache {
 
   int64_t kv_heads_, head_dim_, slots_ = 0, capacity_ = 0;
   at::ScalarType dtype_;
-  std::vector<at::Tensor> keys_, values_;
+  std::vector<at::Tensor> keys_, values_, first_pass_keys_, first_pass_values_;
   std::map<const void*, at::Tensor> notes_;
   std::vector<int64_t> lengths_;
   std::vector<int64_t> free_slots_;

@@ -3,6 +3,7 @@
 
 #include <vector>
 
+#include "nn/first_pass.h"
 #include "nn/gated_mlp.h"
 #include "nn/projection.h"
 
@@ -17,6 +18,8 @@ struct Sockets {
 
   std::vector<ProjectionGroup*> groups;  ///< per layer q,k,v | o | gate,up | down
   std::vector<GatedMlp*> mlps;           ///< one per layer, or none when nothing may replace them
+  /// Of the whole decoder; null where whoever runs the forward brings the last hidden states.
+  FirstPassSocket* first_pass = nullptr;
 };
 
 }  // namespace lmoe::nn

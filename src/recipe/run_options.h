@@ -28,6 +28,7 @@ struct RunOptions {
   std::optional<std::string> init_from;
   bool auto_resume_from_checkpoints = false;
   bool plot_loss = true;
+  int64_t first_pass_cache_mb = 1024;
   int64_t first_look_records = 16;  ///< per task; `lmoe eval` scores all
   std::optional<double> loss_watchdog_threshold;
   int64_t loss_watchdog_patience = 3;
@@ -73,6 +74,11 @@ struct RunOptions {
                 "go on from the newest complete checkpoint of output_dir, if there is one")
               .section(section));
     visit(field("plot_loss", plot_loss, "write report.html with the curves").section(section));
+    visit(field("first_pass_cache_mb", first_pass_cache_mb,
+                "with mixture.gate.source last_hidden: memory for what first passes of documents "
+                "ended with; 0: computed each time")
+              .section(section)
+              .range(0, int64_t{1} << 30));
     visit(field("first_look_records", first_look_records,
                 "records per task scored right after training; 0: none")
               .section(section)

@@ -22,6 +22,10 @@ int64_t gate_input_width(const MixtureSpec& spec, const DecoderShape& shape, int
       return spec.experts.kind == ExpertKind::kRankOne ? spec.experts.count : spec.experts.rank;
     case GateSource::kTaskId:
       return spec.experts.count;
+    case GateSource::kLearned:
+      return 1;
+    case GateSource::kLastHidden:
+      return shape.hidden_size;
     case GateSource::kInput:
     case GateSource::kConstant:
       return in;
@@ -52,15 +56,34 @@ std::vector<AdaptedSite> adapted_sites(const MixtureSpec& spec, const DecoderSha
       if (!is_target(spec, path)) continue;
       const int64_t experts = spec.experts.count_at(layer, shape.layers);
       AdaptedSite site{layer, projection, experts, {}};
-      const bool brings_gate =
-          spec.has_gate() && (spec.gate.share == GateShare::kProjection ||
-                              blocks_with_gate.insert(projection.block).second);
+      const bool brings_gate = spec.has_gate() && spec.gate.share != GateShare::kModel &&
+                               (spec.gate.share == GateShare::kProjection ||
+                                blocks_with_gate.insert(projection.block).second);
       if (brings_gate) site.gate_width = gate_input_width(spec, shape, projection.in);
       sites.push_back(std::move(site));
     }
   }
   return sites;
 }
+
+namespace {
+
+/// One classifier for all sites, and the first pass that it reads.
+SiteCost model_gate_cost(const MixtureSpec& spec, const DecoderShape& shape, int64_t sites) {
+  SiteCost cost = {0, frozen_multiply_adds(shape)};
+  int64_t width = shape.hidden_size;
+  for (int64_t depth = 0; depth < spec.gate.depth; ++depth) {
+    const bool is_last = depth + 1 == spec.gate.depth;
+    const int64_t rows =
+        is_last ? (spec.gate.layerwise ? sites : 1) * spec.experts.count : spec.gate.hidden_size;
+    cost.parameters += rows * (width + 1);
+    cost.multiply_adds += rows * width;
+    width = rows;
+  }
+  return cost;
+}
+
+}  // namespace
 
 SiteCost mixture_cost(const MixtureSpec& spec, const DecoderShape& shape) {
   SiteCost total;
@@ -72,6 +95,8 @@ SiteCost mixture_cost(const MixtureSpec& spec, const DecoderShape& shape) {
     add(experts_cost(spec, site.projection.in, site.projection.out, site.experts));
     if (site.gate_width) add(gate_cost(spec, *site.gate_width, site.experts));
   }
+  if (spec.gate.share == GateShare::kModel)
+    add(model_gate_cost(spec, shape, std::ssize(adapted_sites(spec, shape))));
   if (spec.has_plain()) add(mixture_cost(spec.plain_part(), shape));
   return total;
 }

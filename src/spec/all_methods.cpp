@@ -13,10 +13,10 @@ std::vector<std::string> all_seven_projections() {
 std::span<const MethodInfo> all_methods() {
   // Explicit, because a static library drops objects that hold only initialisers.
   static const std::array kMethods = {
-      kLora,    kRsLora,         kDora,          kLMoe,     kMola,  kLoraFactoryMola,
-      kDynMole, kLoraMoe,        kLoraMixer,     kMoa,      kSmora, kRemix,
-      kFlyLora, kMoram,          kHydra,         kComol,    kEpt,   kSmore,
-      kMixLora, kMixLoraDynamic, kMixLoraSwitch, kLlavaMole};
+      kLora,      kRsLora,    kDora,    kLMoe,  kMola,    kLoraFactoryMola, kDynMole,
+      kLoraMoe,   kLoraMixer, kMoa,     kSmora, kRemix,   kFlyLora,         kMoram,
+      kHydra,     kComol,     kEpt,     kSmore, kMixLora, kMixLoraDynamic,  kMixLoraSwitch,
+      kLlavaMole, kXLora,     kMeteora, kKShot, kCat};
   return kMethods;
 }
 

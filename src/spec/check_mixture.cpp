@@ -282,6 +282,8 @@ void check_mixture(const MixtureSpec& spec, const std::string& where) {
   check_schedule(spec, opening);
   check_frozen_a(spec.experts, opening);
   check_losses(spec, opening);
+  check_model_gate(spec, opening);
+  check_adapters(spec, opening);
   check_plain(spec, opening);
   check_ffn_block(spec, opening);
 }

@@ -14,6 +14,12 @@ void check_selection(const MixtureSpec& spec, const std::string& where);
 
 /// Losses that cannot act, or do not fit what they measure.
 void check_losses(const MixtureSpec& spec, const std::string& where);
+/// A gate for the whole model and what only it can do; learned scalars.
+void check_model_gate(const MixtureSpec& spec, const std::string& where);
+
+/// Finished adapters to begin with.
+void check_adapters(const MixtureSpec& spec, const std::string& where);
+
 /// Empty entries and doubles; `key` names the list.
 void check_target_list(const std::vector<std::string>& targets, const std::string& key);
 

@@ -36,11 +36,10 @@ std::span<const EnumName<ScaleBy>> enum_names(ScaleBy) {
 
 std::span<const EnumName<GateSource>> enum_names(GateSource) {
   static constexpr EnumName<GateSource> kNames[] = {
-      {"constant", GateSource::kConstant},
-      {"input", GateSource::kInput},
-      {"block_input", GateSource::kBlockInput},
-      {"rank_activation", GateSource::kRankActivation},
-      {"task_id", GateSource::kTaskId}};
+      {"constant", GateSource::kConstant},      {"input", GateSource::kInput},
+      {"block_input", GateSource::kBlockInput}, {"rank_activation", GateSource::kRankActivation},
+      {"task_id", GateSource::kTaskId},         {"last_hidden", GateSource::kLastHidden},
+      {"learned", GateSource::kLearned}};
   return kNames;
 }
 
@@ -48,7 +47,9 @@ std::span<const EnumName<GateNet>> enum_names(GateNet) {
   static constexpr EnumName<GateNet> kNames[] = {{"linear", GateNet::kLinear},
                                                  {"mlp", GateNet::kMlp},
                                                  {"self", GateNet::kSelf},
-                                                 {"tree", GateNet::kTree}};
+                                                 {"tree", GateNet::kTree},
+                                                 {"classifier", GateNet::kClassifier},
+                                                 {"scalars", GateNet::kScalars}};
   return kNames;
 }
 
@@ -67,7 +68,8 @@ std::span<const EnumName<GateInit>> enum_names(GateInit) {
 
 std::span<const EnumName<GateShare>> enum_names(GateShare) {
   static constexpr EnumName<GateShare> kNames[] = {{"projection", GateShare::kProjection},
-                                                   {"block", GateShare::kBlock}};
+                                                   {"block", GateShare::kBlock},
+                                                   {"model", GateShare::kModel}};
   return kNames;
 }
 
@@ -83,9 +85,14 @@ std::span<const EnumName<SelectKind>> enum_names(SelectKind) {
 
 std::span<const EnumName<Normalize>> enum_names(Normalize) {
   static constexpr EnumName<Normalize> kNames[] = {
-      {"softmax", Normalize::kSoftmax},         {"softmax_selected", Normalize::kSoftmaxSelected},
-      {"renormalize", Normalize::kRenormalize}, {"sigmoid", Normalize::kSigmoid},
-      {"sum_to_k", Normalize::kSumToK},         {"constant", Normalize::kConstant}};
+      {"softmax", Normalize::kSoftmax},
+      {"softmax_selected", Normalize::kSoftmaxSelected},
+      {"renormalize", Normalize::kRenormalize},
+      {"sigmoid", Normalize::kSigmoid},
+      {"sum_to_k", Normalize::kSumToK},
+      {"constant", Normalize::kConstant},
+      {"softmax_twice", Normalize::kSoftmaxTwice},
+      {"logits", Normalize::kLogits}};
   return kNames;
 }
 

@@ -4,13 +4,13 @@
 //   experts     what is mixed?               lora | rank_one | shared_a | core | kronecker |
 //                                            residual
 //   gate        who decides, from what?      constant | input | block_input | rank_activation |
-//                                            task_id;
-//                                            linear | mlp | self | tree; one per projection or
-//                                            block
+//                                            task_id | last_hidden | learned;
+//                                            linear | mlp | self | tree | classifier | scalars;
+//                                            one per projection, block or model
 //   select      how many take part?          all | top_k | top_p | threshold | entropy_switch |
 //                                            sample
-//   normalize   what becomes of weights?     softmax | softmax_selected | renormalize | sigmoid |
-//                                            sum_to_k | constant
+//   normalize   what becomes of weights?     softmax | softmax_selected | softmax_twice |
+//                                            renormalize | sigmoid | sum_to_k | logits | constant
 //   apply       what is averaged?            deltas | factors | outputs
 //   losses      what is added?               cv2 | switch | kl | topk_switch | topk_share |
 //                                            soft_switch | importance | entropy | z | localized |
@@ -52,16 +52,29 @@ enum class ScaleBy { kRank, kCount, kActive, kActiveRank, kNone };
 /// kInput: what the projection reads. kBlockInput: the normalised input of the attention or the
 /// MLP. kRankActivation: A x of the experts themselves. kTaskId: the document's task, one-hot over
 /// experts.count; a self gate takes it as it is, a linear one learns weights for each task.
-enum class GateSource { kConstant, kInput, kBlockInput, kRankActivation, kTaskId };
+/// kLastHidden: what the model ends with, in a first pass without the mixture (x-lora.md).
+/// kLearned: nothing; weights that are the same for all tokens (lora-soups.md).
+enum class GateSource {
+  kConstant,
+  kInput,
+  kBlockInput,
+  kRankActivation,
+  kTaskId,
+  kLastHidden,
+  kLearned
+};
 /// kSelf: no net, A x of each rank is its own logit (flylora.md, moram.md). kTree: from the root
-/// down, children are chosen by what the gate reads and the keys of their ancestors.
-enum class GateNet { kLinear, kMlp, kSelf, kTree };
+/// down, children are chosen by what the gate reads and the keys of their ancestors. kClassifier:
+/// `depth` layers with biases, ReLU and dropout between them, one for the whole model (x-lora.md).
+/// kScalars: one number per expert.
+enum class GateNet { kLinear, kMlp, kSelf, kTree, kClassifier, kScalars };
 /// What a self gate makes of A x. kAbs: absolute values. kUnitNorm: divided by their norm.
 enum class GateActivation { kNone, kAbs, kUnitNorm };
 /// kNormal: deviation init_range. kKaimingUniform: uniform in ±1/sqrt(width of the input), the
 /// default of a linear layer in PyTorch.
 enum class GateInit { kNormal, kKaimingUniform };
-enum class GateShare { kProjection, kBlock };
+/// kModel: one gate for all projections, with weights for each of them if `layerwise`.
+enum class GateShare { kProjection, kBlock, kModel };
 /// kTopP: the likeliest until their probabilities reach top_p. kThreshold: those whose score
 /// reaches a value. kEntropySwitch: all where the gate is undecided, else top_p (dynmole.md).
 /// kSample: k drawn without replacement from the softmax while training, top-k otherwise; the gate
@@ -70,8 +83,18 @@ enum class SelectKind { kAll, kTopK, kTopP, kThreshold, kEntropySwitch, kSample 
 /// kSoftmax: over all experts, kept as it is after selection. kSoftmaxSelected: over the selected
 /// logits. kRenormalize: softmax over all, then divided by what the selected ones sum to. kSigmoid:
 /// sigmoid of each logit, kept as it is. kSumToK: sigmoids scaled so that the selected ones sum to
-/// their number. kConstant: 1 for each selected expert.
-enum class Normalize { kSoftmax, kSoftmaxSelected, kRenormalize, kSigmoid, kSumToK, kConstant };
+/// their number. kConstant: 1 for each selected expert. kSoftmaxTwice: softmax over the selected
+/// probabilities, X-LoRA's enable_softmax_topk. kLogits: the logits themselves.
+enum class Normalize {
+  kSoftmax,
+  kSoftmaxSelected,
+  kRenormalize,
+  kSigmoid,
+  kSumToK,
+  kConstant,
+  kSoftmaxTwice,
+  kLogits
+};
 /// kDeltas: sum of w_i B_i A_i. kFactors: (sum of w_j B_j)(sum of w_i A_i). kOutputs: sum of w_i
 /// times what FFN number i returns.
 enum class Apply { kDeltas, kFactors, kOutputs };
@@ -117,6 +140,9 @@ struct ExpertsSpec {
   std::vector<std::string> names;  ///< empty: "expert0", "expert1", …
   /// Experts whose A and B training leaves as they are; their gates go on learning.
   std::vector<std::string> frozen;
+  /// Finished adapters to begin with, a PEFT folder for each expert; `adapters: {name: folder}`
+  /// names them too. Those of a smaller rank are filled up with zeros, which stay zeros.
+  std::vector<std::string> adapters;
 
   /// Experts of the sites of `layer` in a model of `layers`: `count`, or the entry of
   /// count_by_layer whose share of the layers it lies in.
@@ -146,6 +172,7 @@ struct ExpertsSpec {
     visit(field("detach_input", detach_input, "no gradient to the input through the experts"));
     visit(field("names", names, "names of the experts; default expert0, expert1, …"));
     visit(field("frozen", frozen, "names of experts that training leaves as they are"));
+    visit(field("adapters", adapters, "PEFT folders that the experts begin with, one for each"));
   }
 };
 
@@ -154,8 +181,14 @@ struct GateSpec {
   GateNet net = GateNet::kLinear;
   GateShare share = GateShare::kProjection;
   GateActivation activation = GateActivation::kNone;  ///< with `self`
-  /// Width of the hidden layer of `mlp` (SiLU), of keys, queries and all else inside a `tree`.
+  /// Width of the hidden layer of `mlp` (SiLU), of those of a `classifier`, of keys, queries and
+  /// all else inside a `tree`.
   int64_t hidden_size = 64;
+  int64_t depth = 1;      ///< linear layers of a `classifier`
+  double dropout = 0.0;   ///< between them
+  bool layerwise = true;  ///< with share `model`: weights for each projection of its own
+  /// With `last_hidden`: weight of every expert in the first pass; 0: the base alone.
+  double first_pass_weight = 0.0;
   double temperature = 1.0;  ///< logits are divided by it
   double jitter = 0.0;  ///< training: inputs times a uniform number in 1 ± jitter; Switch has 0.01
   double noise = 0.0;   ///< training: deviation of normal noise on the logits
@@ -170,7 +203,14 @@ struct GateSpec {
     visit(field("net", net, "form of the gate"));
     visit(field("share", share, "one gate per projection or per block"));
     visit(field("activation", activation, "what a self gate makes of A x"));
-    visit(field("hidden_size", hidden_size, "hidden width of an mlp or tree").range(1, 65536));
+    visit(field("hidden_size", hidden_size, "hidden width of an mlp, tree or classifier")
+              .range(1, 65536));
+    visit(field("depth", depth, "linear layers of a classifier").range(1, 64));
+    visit(field("dropout", dropout, "dropout between the layers of a classifier").range(0.0, 0.95));
+    visit(field("layerwise", layerwise, "with share model: own weights for each projection"));
+    visit(field("first_pass_weight", first_pass_weight,
+                "with last_hidden: weight of every expert in the first pass")
+              .range(0.0, 1e3));
     visit(field("temperature", temperature, "softmax temperature").range(1e-3, 1e3));
     visit(
         field("jitter", jitter, "training: what the gate reads, times 1 ± jitter").range(0.0, 1.0));

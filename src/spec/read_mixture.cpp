@@ -25,6 +25,7 @@ const MethodInfo& method_of(const ConfigNode& section) {
 
 void refuse_unknown_keys(const ConfigNode& section) {
   std::vector<std::string> known = short_spellings();
+  known.emplace_back("adapters");
   MixtureSpec{}.for_each_field([&](auto&& item) {
     known.push_back(item.info.name);
     known.insert(known.end(), item.info.aliases.begin(), item.info.aliases.end());
@@ -101,6 +102,34 @@ void expand_targets(ConfigNode& section, ReadReport& report) {
   }
 }
 
+/// `adapters: {name: folder}` becomes experts.names and experts.adapters, in its order.
+void expand_adapters(ConfigNode& section) {
+  ConfigNode* adapters = section.find("adapters");
+  if (adapters == nullptr) return;
+  LMOE_CHECK_ARG(adapters->is_map() && !adapters->entries.empty(), "[config] ",
+                 adapters->where.text(), ": mixture.adapters: expected {name: folder, ...}");
+  ConfigNode names, folders;
+  for (ConfigNode* list : {&names, &folders}) {
+    list->kind = ConfigNode::Kind::kList;
+    list->where = list->key_where = adapters->where;
+  }
+  for (const auto& [name, folder] : adapters->entries) {
+    ConfigNode item = folder;
+    folders.items.push_back(item);
+    item.kind = ConfigNode::Kind::kScalar;
+    item.scalar = name;
+    names.items.push_back(std::move(item));
+  }
+  section.erase("adapters");
+  ConfigNode* experts = section.find("experts");
+  if (experts == nullptr) experts = &section.set("experts", ConfigNode{});
+  for (const char* key : {"names", "adapters"})
+    LMOE_CHECK_ARG(experts->find(key) == nullptr, "[config] ", folders.where.text(),
+                   ": mixture.adapters and mixture.experts.", key, " say the same");
+  experts->set("names", std::move(names));
+  experts->set("adapters", std::move(folders));
+}
+
 /// A section that only turns top_k on means the usual top-k, whose weights sum to one.
 void renormalize_new_top_k(const ConfigNode& section,
                            const MixtureSpec& preset,
@@ -108,7 +137,9 @@ void renormalize_new_top_k(const ConfigNode& section,
                            ReadReport& report) {
   const bool is_new =
       spec.select.kind == SelectKind::kTopK && preset.select.kind == SelectKind::kAll;
-  if (!is_new || section.find("normalize") != nullptr || spec.normalize != Normalize::kSoftmax)
+  const bool only_masks = spec.gate.source == GateSource::kLastHidden;  // x-lora.md
+  if (!is_new || only_masks || section.find("normalize") != nullptr ||
+      spec.normalize != Normalize::kSoftmax)
     return;
   spec.normalize = Normalize::kRenormalize;
   report.notes.emplace_back(
@@ -128,9 +159,11 @@ MixtureSpec read_mixture(const ConfigNode& section, ReadReport& report) {
   rewrite_short_spellings(tree, preset, report);
   expand_loss_changes(tree, preset);
   expand_targets(tree, report);
+  expand_adapters(tree);
   MixtureSpec spec = preset;
   OptionReader(report).read(tree, spec, "mixture");
   renormalize_new_top_k(tree, preset, spec, report);
+  if (!spec.experts.adapters.empty()) spec.experts.count = std::ssize(spec.experts.adapters);
   check_mixture(spec, section.where.file.empty() ? "the preset" : section.where.text());
   return spec;
 }

@@ -32,6 +32,12 @@ constexpr std::array kFieldKeys = {
     Spelling{"softmax_temperature", "gate.temperature"},
     Spelling{"lora_router_temperature", "gate.temperature"},
     Spelling{"router_init_range", "gate.init_range"},
+    Spelling{"top_k_lora", "select.k"},
+    Spelling{"xlora_depth", "gate.depth"},
+    Spelling{"xlora_size", "gate.hidden_size"},
+    Spelling{"xlora_dropout_p", "gate.dropout"},
+    Spelling{"layerwise_scalings", "gate.layerwise"},
+    Spelling{"scaling_pass_value", "gate.first_pass_weight"},
 };
 
 constexpr const char* kRouterLoss = "router_loss";

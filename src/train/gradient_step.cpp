@@ -70,6 +70,7 @@ class Gatherer {
     context.is_training = true;
     context.progress = step_.progress;
     context.dropout_rng = step_.dropout_rng;
+    context.first_pass_cache = step_.first_pass_cache;
     router_log.segments = batch.segments;
     if (step_.mixture.spec().has_gate()) context.router_log = &router_log;
 

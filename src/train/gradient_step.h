@@ -11,6 +11,7 @@
 #include "data/packing.h"
 #include "mixture/mixture.h"
 #include "models/decoder.h"
+#include "nn/first_pass.h"
 #include "train/router_statistics.h"
 
 namespace lmoe::train {
@@ -25,6 +26,7 @@ struct GradientStep {
   Rng* dropout_rng = nullptr;
   const std::function<bool()>* should_stop = nullptr;  ///< asked before each micro-batch
   double progress = 1.0;  ///< share of the training that was done before the step
+  nn::FirstPassCache* first_pass_cache = nullptr;  ///< for mixtures that decide from a first pass
 };
 
 struct GradientResult {

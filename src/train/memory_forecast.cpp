@@ -76,7 +76,8 @@ Adapters adapters_of(const spec::MixtureSpec& spec,
   Adapters adapters;
   adapters.parameters = spec::mixture_cost(spec, shape).parameters;
   const bool is_block = spec.attach == spec::Attach::kFfnBlock;
-  const bool reads_wide_input = spec.gate.source != spec::GateSource::kRankActivation;
+  const bool reads_wide_input = spec.gate.source == spec::GateSource::kInput ||
+                                spec.gate.source == spec::GateSource::kBlockInput;
   // Gates work in float32: they share the product of A where the model does too, and keep a wide
   // copy of their input where it does not.
   const bool is_wide = dtype_bytes == kFloat;
@@ -88,6 +89,8 @@ Adapters adapters_of(const spec::MixtureSpec& spec,
     adapters.kept_per_token += kept_by_experts(spec.experts, site.projection.out, computed);
     if (spec.has_gate() && reads_wide_input && is_wide && !is_block)
       adapters.stacked += down_size(spec.experts, site.experts) * site.projection.in;
+    if (spec.gate.share == spec::GateShare::kModel)
+      adapters.kept_floats_per_token += 4 * site.experts;
     if (!site.gate_width) continue;
     const std::pair<int, int> group = {site.layer, site.projection.group};
     if (!is_wide && reads_wide_input && group != last_group)
@@ -96,6 +99,9 @@ Adapters adapters_of(const spec::MixtureSpec& spec,
     adapters.kept_floats_per_token +=
         4 * site.experts;  // logits, probabilities, weights, their log
   }
+  if (spec.gate.share == spec::GateShare::kModel)
+    adapters.kept_floats_per_token +=
+        shape.hidden_size + 2 * spec.gate.depth * spec.gate.hidden_size;
   return adapters;
 }
 

@@ -9,6 +9,7 @@
 #include "base/error.h"
 #include "base/files.h"
 #include "io/checkpoints.h"
+#include "nn/first_pass.h"
 #include "train/adamw.h"
 #include "train/cadence.h"
 #include "train/checkpoint.h"
@@ -70,6 +71,7 @@ class Trainer {
     if (job_.folder.resume_from()) resume(*job_.folder.resume_from());
     job_.folder.begin();
     frozen_.emplace(job_.mixture);
+    keep_first_passes();
     withdraw_results(job_.folder.path());
     write_file_atomically(job_.folder.path() / "config_effective.json", config_text());
     begin_log(job_.folder.log_path(), state_.step);
@@ -79,6 +81,14 @@ class Trainer {
     report_.step = state_.step;
     report_.total_steps = cadence_.total_steps;
     emit(TrainEvent::Kind::kStarted);
+  }
+
+  /// Where a first pass is the base alone, documents are run through it once.
+  void keep_first_passes() {
+    const spec::GateSpec& gate = job_.mixture.spec().gate;
+    const int64_t limit = job_.recipe.run.first_pass_cache_mb << 20;
+    if (gate.source == spec::GateSource::kLastHidden && gate.first_pass_weight == 0.0 && limit > 0)
+      first_pass_cache_.emplace(limit);
   }
 
   void resume(const std::filesystem::path& checkpoint) {
@@ -118,9 +128,10 @@ class Trainer {
     const double progress =
         static_cast<double>(state_.step) / static_cast<double>(cadence_.total_steps);
     job_.mixture.advance_to(progress);
-    const GradientResult gradients = gather_gradients(
-        {job_.decoder, job_.mixture, rows, job_.recipe.batch.micro_batch_size, number,
-         is_logged(number), &dropout_rng_, &callbacks_.should_stop, progress});
+    const GradientResult gradients =
+        gather_gradients({job_.decoder, job_.mixture, rows, job_.recipe.batch.micro_batch_size,
+                          number, is_logged(number), &dropout_rng_, &callbacks_.should_stop,
+                          progress, first_pass_cache_ ? &*first_pass_cache_ : nullptr});
     if (gradients.interrupted) return false;
     frozen_->clear_gradients();
     const double norm = gradient_norm(optimizer_.parameters());
@@ -254,6 +265,7 @@ class Trainer {
   LrSchedule schedule_;
   AdamW optimizer_;
   std::optional<FrozenParts> frozen_;
+  std::optional<nn::FirstPassCache> first_pass_cache_;
   LossGuard guard_;
   Rng dropout_rng_;
   /// As of the last completed step; elapsed_seconds without this process's time.

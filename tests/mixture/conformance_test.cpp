@@ -167,6 +167,25 @@ INSTANTIATE_TEST_SUITE_P(
         Variant{"mixlora_switch",
                 "{method: mixlora-switch, experts: {count: 3, rank: 2, alpha: 2, dropout: 0},"
                 " plain: {rank: 3, alpha: 2, dropout: 0}}"},
+        Variant{
+            "x_lora",
+            "{method: x-lora, experts: {count: 3, rank: 2}, schedule: {freeze_experts: false}}"},
+        Variant{"x_lora_deep_top_2_twice",
+                "{method: x-lora, experts: {count: 4, rank: 2}, xlora_depth: 3, xlora_size: 4,"
+                " top_k: 2, normalize: softmax_twice, schedule: {freeze_experts: false}}"},
+        Variant{"x_lora_once_for_all_layers",
+                "{method: x-lora, experts: {count: 3, rank: 2}, layerwise_scalings: false,"
+                " normalize: logits, target_modules: [o_proj, up_proj],"
+                " schedule: {freeze_experts: false}}"},
+        Variant{"meteora",
+                "{method: meteora, experts: {count: 4, rank: 2}, losses: [],"
+                " schedule: {freeze_experts: false}}"},
+        Variant{"k_shot", "{method: k-shot, experts: {rank: 2}}"},
+        Variant{"cat",
+                "{method: cat, experts: {count: 3, rank: 2}, schedule: {freeze_experts: false}}"},
+        Variant{"cat_free_numbers",
+                "{method: cat, experts: {count: 3, rank: 2}, normalize: logits,"
+                " schedule: {freeze_experts: false}}"},
         Variant{"l_moe_o_and_up_block",
                 "{experts: {count: 3, rank: 2}, target_modules: [o_proj, up_proj],"
                 " gate: {source: block_input, share: block}}"}),

@@ -41,15 +41,39 @@ inline Vector naive_self_logits(const spec::MixtureSpec& spec,
   return u;
 }
 
+/// X-LoRA's: linear layers with ReLU between them; of the outputs those of site `g`.
+inline Vector naive_classifier(const spec::MixtureSpec& spec,
+                               const mixture::Gate& gate,
+                               int64_t g,
+                               Vector x) {
+  const auto tensors = gate.tensors();
+  for (int64_t layer = 0; layer < spec.gate.depth; ++layer) {
+    const auto index = static_cast<size_t>(2 * layer);
+    if (layer > 0)
+      for (double& value : x) value = std::max(value, 0.0);
+    x = times(tensors[index].tensor, x);
+    const at::Tensor bias = tensors[index + 1].tensor.detach();
+    for (size_t i = 0; i < x.size(); ++i) x[i] += bias[static_cast<int64_t>(i)].item<double>();
+  }
+  const auto first = x.begin() + g * gate.experts();
+  return Vector(first, first + gate.experts());
+}
+
 /// Logits of the choices of gate `g` of the stacked gates, before the temperature.
 inline std::vector<Vector> naive_logits(const spec::MixtureSpec& spec,
                                         const mixture::Gate& gate,
                                         int64_t g,
                                         const Vector& h) {
   if (spec.gate.net == spec::GateNet::kSelf) return {naive_self_logits(spec, gate, g, h)};
+  if (spec.gate.net == spec::GateNet::kClassifier) return {naive_classifier(spec, gate, g, h)};
   const int64_t experts = gate.experts();
   const auto tensors = gate.tensors();
   if (spec.gate.net == spec::GateNet::kTree) return NaiveTreeGate{spec, gate, g, h}.logits();
+  if (spec.gate.net == spec::GateNet::kScalars) {
+    Vector own;
+    for (int64_t i = 0; i < experts; ++i) own.push_back(row(tensors[0].tensor, g * experts + i)[0]);
+    return {own};
+  }
   if (spec.gate.net == spec::GateNet::kLinear)
     return {times(tensors[0].tensor.slice(0, g * experts, (g + 1) * experts), h)};
   const int64_t width = spec.gate.hidden_size;
@@ -144,7 +168,9 @@ inline Vector naive_weights(const spec::MixtureSpec& spec,
                    [&](size_t a, size_t b) { return ranking[a] > ranking[b]; });
   order.resize(naive_count(spec.select, scores, order, logits.size()));
   double sum = 0;
+  double sum_of_exponentials = 0;
   for (const size_t i : order) sum += scores[i];
+  for (const size_t i : order) sum_of_exponentials += std::exp(scores[i]);
   for (const size_t i : order) {
     double& weight = weights[left[i]];
     switch (spec.normalize) {
@@ -161,6 +187,12 @@ inline Vector naive_weights(const spec::MixtureSpec& spec,
         break;
       case spec::Normalize::kConstant:
         weight = 1;
+        break;
+      case spec::Normalize::kLogits:
+        weight = logits[left[i]];
+        break;
+      case spec::Normalize::kSoftmaxTwice:
+        weight = std::exp(scores[i]) / sum_of_exponentials;
         break;
     }
   }
@@ -276,13 +308,27 @@ inline Vector naive_delta_of_choices(const spec::MixtureSpec& spec,
   return naive_delta(spec, bank, target, choices.front(), x);
 }
 
-/// What the gate of projection `target` reads for token `t`.
+/// Position of a target among the choices of its gate.
+inline int64_t naive_gate_index(const spec::MixtureSpec& spec,
+                                const mixture::Gate& gate,
+                                const mixture::BankTarget& target,
+                                size_t position) {
+  if (spec.gate.share == spec::GateShare::kProjection) return static_cast<int64_t>(position);
+  for (size_t i = 0; i < gate.sites().size(); ++i)
+    if (gate.sites()[i].name == target.site) return static_cast<int64_t>(i);
+  return 0;
+}
+
+/// What the gate of projection `target` reads for token `t`; `block_input` is what the model ends
+/// with for gates that read that.
 inline Vector naive_gate_input(const spec::MixtureSpec& spec,
                                const mixture::ExpertBank& bank,
                                size_t target,
                                const Vector& x,
                                const Vector& block_input) {
-  if (spec.gate.source == spec::GateSource::kBlockInput) return block_input;
+  if (spec.gate.source == spec::GateSource::kBlockInput ||
+      spec.gate.source == spec::GateSource::kLastHidden)
+    return block_input;
   if (spec.gate.source == spec::GateSource::kTaskId) {  // contexts of the suite name no task
     Vector one_hot(static_cast<size_t>(spec.experts.count), 0.0);
     one_hot[static_cast<size_t>(*spec.gate.default_task)] = 1;
@@ -305,7 +351,7 @@ inline void naive_add(const spec::MixtureSpec& spec,
     for (int64_t t = 0; t < x.size(0); ++t) {
       std::vector<Vector> choices = {{disabled == 0 ? 0.0 : 1.0}};
       if (bank.gate()) {
-        const int64_t g = spec.gate.share == spec::GateShare::kBlock ? 0 : static_cast<int64_t>(p);
+        const int64_t g = naive_gate_index(spec, *bank.gate(), bank.bank().targets()[p], p);
         const Vector h = naive_gate_input(spec, bank.bank(), p, row(x, t), row(block_input, t));
         const at::Tensor bias = bank.gate()->bias();
         choices.clear();
@@ -328,13 +374,16 @@ inline std::vector<at::Tensor> naive_forward(const mixture::Mixture& mixture,
                                              size_t index,
                                              const at::Tensor& x,
                                              const at::Tensor& block_input,
+                                             const at::Tensor& last_hidden,
                                              int disabled = -1) {
   const spec::MixtureSpec& spec = mixture.spec();
+  const at::Tensor& read =
+      spec.gate.source == spec::GateSource::kLastHidden ? last_hidden : block_input;
   std::vector<at::Tensor> outputs;
   for (const nn::FrozenLinear& linear : group.linears())
     outputs.push_back(at::linear(x, linear.weight, linear.bias));
   for (const auto& bank : mixture.banks())
-    if (bank->group() == index) naive_add(spec, *bank, x, block_input, disabled, outputs);
+    if (bank->group() == index) naive_add(spec, *bank, x, read, disabled, outputs);
   for (const auto& bank : mixture.plain_banks())
     if (bank->group() == index)
       naive_add(spec.plain_part(), *bank, x, block_input, /*disabled=*/-1, outputs);

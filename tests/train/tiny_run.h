@@ -59,13 +59,13 @@ inline recipe::Recipe tiny_recipe(const fs::path& output_dir, const std::string&
 }
 
 /// What is trained in the loop's tests: "lora", "dora", "l-moe", "top-k", "factors", "remix",
-/// "mixlora-switch"; with
-/// "/bf16" on a frozen model in bfloat16.
+/// "mixlora-switch", "x-lora"; with "/bf16" on a frozen model in bfloat16.
 inline recipe::Recipe variant_recipe(const fs::path& output_dir, const std::string& variant) {
   const std::string kind = variant.substr(0, variant.find('/'));
-  const bool is_method = kind == "lora" || kind == "dora" || kind == "remix";
+  const bool is_method = kind == "lora" || kind == "dora" || kind == "remix" || kind == "x-lora";
   recipe::Recipe recipe = tiny_recipe(output_dir, is_method ? kind : "l-moe");
   if (kind == "remix") recipe.mixture.select.k = 2;
+  if (kind == "x-lora") recipe.mixture.schedule.freeze_experts = false;
   if (kind == "top-k") {
     recipe.mixture.select = {spec::SelectKind::kTopK, 2};
     recipe.mixture.normalize = spec::Normalize::kRenormalize;
@@ -90,8 +90,8 @@ inline std::string variant_name(const ::testing::TestParamInfo<const char*>& inf
 
 inline auto all_variants() {
   return ::testing::Values("lora", "dora", "l-moe", "top-k", "factors", "remix", "mixlora-switch",
-                           "lora/bf16", "dora/bf16", "l-moe/bf16", "top-k/bf16", "factors/bf16",
-                           "remix/bf16", "mixlora-switch/bf16");
+                           "x-lora", "lora/bf16", "dora/bf16", "l-moe/bf16", "top-k/bf16",
+                           "factors/bf16", "remix/bf16", "mixlora-switch/bf16", "x-lora/bf16");
 }
 
 /// Everything a job needs; `recipe` may be changed before `start`.

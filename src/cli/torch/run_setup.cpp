@@ -8,6 +8,7 @@
 #include "data/chat_encoder.h"
 #include "data/record.h"
 #include "io/checkpoints.h"
+#include "mixture/load_adapter.h"
 #include "runner/base_record.h"
 #include "runner/loaded_model.h"
 #include "text/tokenizer.h"
@@ -120,7 +121,15 @@ ModelSetup prepare_model(const recipe::Recipe& recipe, const DataSetup& data) {
   return setup;
 }
 
-void start_from_run(const recipe::Recipe& recipe, const arch::BaseModel& base, ModelSetup& model) {
+void start_from_finished(const recipe::Recipe& recipe,
+                         const arch::BaseModel& base,
+                         ModelSetup& model) {
+  const spec::MixtureSpec& spec = model.mixture->spec();
+  const bool learns_experts = !spec.schedule.freeze_experts || spec.schedule.hard_until > 0.0;
+  LMOE_CHECK_ARG(learns_experts || recipe.run.init_from || !spec.experts.adapters.empty(),
+                 "[train] mixture.schedule.freeze_experts leaves experts that do nothing as they "
+                 "are; hint: mixture.adapters={name: folder, ...}, finished LoRAs to begin with");
+  mixture::begin_with_adapters(*model.mixture);
   if (!recipe.run.init_from) return;
   const fs::path run = io::complete_run(*recipe.run.init_from);
   runner::check_same_base(runner::read_base_record(run), base, run);

@@ -41,9 +41,12 @@ struct ModelSetup {
 
 ModelSetup prepare_model(const recipe::Recipe& recipe, const DataSetup& data);
 
-/// Fills the mixture from the run that the recipe's init_from names, if it names one. Throws
-/// kInvalidArgument for a run of another base or with another mixture.
-void start_from_run(const recipe::Recipe& recipe, const arch::BaseModel& base, ModelSetup& model);
+/// Fills the mixture from the adapters that its spec names and from the run that the recipe's
+/// init_from names, if they name any. Throws kInvalidArgument for a run of another base or with
+/// another mixture, and for experts that neither begin as anything nor learn.
+void start_from_finished(const recipe::Recipe& recipe,
+                         const arch::BaseModel& base,
+                         ModelSetup& model);
 
 /// Bytes per element of frozen weights and activations for this recipe on this
 /// machine.

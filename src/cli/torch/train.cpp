@@ -8,6 +8,7 @@
 #include "cli/torch/commands.h"
 #include "cli/torch/dry_run.h"
 #include "cli/torch/train_run.h"
+#include "mixture/load_adapter.h"
 #include "recipe/recipe.h"
 
 namespace lmoe::cli {
@@ -39,7 +40,8 @@ int run_train(const std::vector<std::string>& arguments) {
                  "[train] no such recipe: given \"", path,
                  "\", expected a YAML file; hint: `lmoe examples` prints ready ones");
   ReadReport report;
-  const recipe::Recipe recipe = recipe::read_recipe(path, overrides, report);
+  recipe::Recipe recipe = recipe::read_recipe(path, overrides, report);
+  recipe.mixture = mixture::with_adapters(std::move(recipe.mixture));
   for (const std::string& note : report.notes) log().info("note: {}", note);
   return dry_run ? print_dry_run(recipe) : train_run(recipe);
 }

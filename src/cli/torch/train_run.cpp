@@ -68,7 +68,7 @@ int train_run(const recipe::Recipe& recipe) {
                       train::available_memory_bytes());
   const arch::ContentHash content_hash = data.base->content_hash();
   ModelSetup model = prepare_model(recipe, data);
-  if (!folder.resume_from()) start_from_run(recipe, *data.base, model);
+  if (!folder.resume_from()) start_from_finished(recipe, *data.base, model);
   log().info("training {} parameters in {} projections, {} frozen",
              model.mixture->parameter_count(), model.mixture->target_paths().size(),
              model.decoder->parameter_count());

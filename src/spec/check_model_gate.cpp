@@ -1,0 +1,59 @@
+#include "spec/check_parts.h"
+
+namespace lmoe::spec {
+namespace {
+
+void check_classifier_keys(const MixtureSpec& spec, const std::string& where) {
+  const GateSpec& gate = spec.gate;
+  const GateSpec defaults;
+  const bool is_classifier = gate.net == GateNet::kClassifier;
+  LMOE_CHECK_ARG(is_classifier || (gate.depth == defaults.depth && gate.dropout == 0.0), where,
+                 ": mixture.gate.depth and dropout cannot act: given net ", enum_name(gate.net),
+                 ", expected classifier");
+  LMOE_CHECK_ARG(is_classifier || gate.layerwise == defaults.layerwise, where,
+                 ": mixture.gate.layerwise cannot act: given share ", enum_name(gate.share),
+                 ", expected model");
+  LMOE_CHECK_ARG(gate.source == GateSource::kLastHidden || gate.first_pass_weight == 0.0, where,
+                 ": mixture.gate.first_pass_weight cannot act: given source ",
+                 enum_name(gate.source), ", expected last_hidden");
+  LMOE_CHECK_ARG(!is_classifier || gate.dropout == 0.0 || gate.depth > 1, where,
+                 ": mixture.gate.dropout cannot act: given depth 1, and it lies between layers");
+}
+
+}  // namespace
+
+void check_model_gate(const MixtureSpec& spec, const std::string& where) {
+  const GateSpec& gate = spec.gate;
+  const bool reads_end = gate.source == GateSource::kLastHidden;
+  LMOE_CHECK_ARG(
+      reads_end == (gate.share == GateShare::kModel) &&
+          reads_end == (gate.net == GateNet::kClassifier),
+      where,
+      ": mixture.gate: source last_hidden, share model and net classifier go together: given ",
+      enum_name(gate.source), ", ", enum_name(gate.share), " and ", enum_name(gate.net));
+  LMOE_CHECK_ARG((gate.source == GateSource::kLearned) == (gate.net == GateNet::kScalars), where,
+                 ": mixture.gate: source learned and net scalars go together: given ",
+                 enum_name(gate.source), " and ", enum_name(gate.net));
+  check_classifier_keys(spec, where);
+  LMOE_CHECK_ARG(!reads_end || spec.experts.count_by_layer.empty(), where,
+                 ": mixture.gate.share model decides for the same experts everywhere: given "
+                 "experts.count_by_layer, expected none");
+  LMOE_CHECK_ARG(!reads_end || !spec.experts.use_dora, where,
+                 ": mixture.experts.use_dora cannot act: given gate.source last_hidden");
+}
+
+void check_adapters(const MixtureSpec& spec, const std::string& where) {
+  const std::vector<std::string>& adapters = spec.experts.adapters;
+  if (adapters.empty()) return;
+  LMOE_CHECK_ARG(std::ssize(adapters) == spec.experts.count, where,
+                 ": mixture.experts.adapters: given ", adapters.size(),
+                 " folders, expected one for each expert, ", spec.experts.count);
+  LMOE_CHECK_ARG(spec.experts.kind == ExpertKind::kLora && spec.experts.count_by_layer.empty(),
+                 where,
+                 ": mixture.experts.adapters are LoRAs, the same for all layers: given kind ",
+                 enum_name(spec.experts.kind));
+  for (const std::string& path : adapters)
+    LMOE_CHECK_ARG(!path.empty(), where, ": mixture.experts.adapters has an empty entry");
+}
+
+}  // namespace lmoe::spec

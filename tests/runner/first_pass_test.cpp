@@ -1,0 +1,124 @@
+// A mixture that decides from a first pass of the base: x-lora.md over a whole decoder.
+#include <ATen/ATen.h>
+#include <c10/core/GradMode.h>
+#include <gtest/gtest.h>
+
+#include "base/rng.h"
+#include "nn/first_pass.h"
+#include "runner/torch_step_model.h"
+#include "spec/method_info.h"
+#include "support/gradient_check.h"
+#include "support/tiny_decoder.h"
+
+namespace lmoe::runner {
+namespace {
+
+using decode::StepInput;
+using Ids = std::vector<int32_t>;
+
+at::Tensor random_ids(int64_t count, uint64_t seed) {
+  Rng rng(seed);
+  at::Tensor ids = at::empty({count}, at::kLong);
+  for (int64_t i = 0; i < count; ++i) ids[i] = static_cast<int64_t>(rng.below(50));
+  return ids;
+}
+
+/// X-LoRA with experts that do something.
+class FirstPass : public ::testing::Test {
+ protected:
+  FirstPass() : decoder_(test::tiny_decoder()), mixture_(spec(), decoder_->sockets(), 5) {
+    const c10::NoGradGuard no_grad;
+    at::manual_seed(4);
+    for (const nn::NamedTensor& parameter : mixture_.parameters())
+      at::Tensor(parameter.tensor).add_(0.3 * at::randn(parameter.tensor.sizes()));
+  }
+
+  static spec::MixtureSpec spec() {
+    spec::MixtureSpec spec = spec::find_method("x-lora").preset();
+    spec.experts.count = 3;
+    spec.experts.rank = 2;
+    spec.target_modules = {"q_proj", "v_proj", "down_proj"};
+    spec.schedule.freeze_experts = false;
+    return spec;
+  }
+
+  at::Tensor forward(const at::Tensor& ids, nn::ForwardContext& context) const {
+    const c10::NoGradGuard no_grad;
+    return decoder_->forward(ids, context);
+  }
+
+  std::unique_ptr<models::Decoder> decoder_;
+  mixture::Mixture mixture_;
+};
+
+TEST_F(FirstPass, EndsAsTheBaseAloneDoesWhateverTheAdaptersAre) {
+  const at::Tensor ids = random_ids(20, 1);
+  nn::ForwardContext alone = test::packed_documents({12, 8});
+  const at::Tensor base = forward(ids, alone);
+  mixture_.plug(decoder_->sockets());
+  nn::ForwardContext context = test::packed_documents({12, 8});
+  const at::Tensor adapted = forward(ids, context);
+  EXPECT_TRUE(at::equal(context.last_hidden, base));
+  EXPECT_GT((adapted - base).abs().max().item<double>(), 1e-2);
+  mixture_.unplug(decoder_->sockets());
+  nn::ForwardContext again = test::packed_documents({12, 8});
+  EXPECT_TRUE(at::equal(forward(ids, again), base));
+}
+
+TEST_F(FirstPass, DecodingTokenByTokenWithTwoCachesEqualsOneForward) {
+  mixture_.plug(decoder_->sockets());
+  const at::Tensor ids = random_ids(20, 1);
+  nn::ForwardContext whole = test::packed_documents({20});
+  const at::Tensor expected = decoder_->logits(forward(ids, whole));
+  TorchStepModel steps(*decoder_, &mixture_);
+  const auto sequence = steps.open_sequence();
+  Ids all;
+  for (int64_t i = 0; i < 20; ++i) all.push_back(static_cast<int32_t>(ids[i].item<int64_t>()));
+  const std::span<const int32_t> view = all;
+  for (size_t done = 0, next = 7; done < 20; done += next, next = 1) {
+    const auto out = steps.step(std::vector<StepInput>{{sequence, view.subspan(done, next)}});
+    const auto row = static_cast<int64_t>(done + next) - 1;
+    EXPECT_LT(
+        test::relative_error(at::tensor(at::ArrayRef<float>(out.logits.data(), 50)), expected[row]),
+        1e-5);
+  }
+}
+
+TEST_F(FirstPass, IsComputedOnceForEachDocumentWhereItIsKept) {
+  mixture_.plug(decoder_->sockets());
+  const at::Tensor first = random_ids(12, 1), second = random_ids(8, 2);
+  nn::ForwardContext plain = test::packed_documents({12, 8});
+  const at::Tensor expected = forward(at::cat({first, second}), plain);
+  nn::FirstPassCache cache(1 << 20);
+  for (const bool swapped : {false, true}) {
+    nn::ForwardContext context =
+        test::packed_documents(swapped ? std::vector<int64_t>{8, 12} : std::vector<int64_t>{12, 8});
+    context.first_pass_cache = &cache;
+    const at::Tensor hidden =
+        forward(swapped ? at::cat({second, first}) : at::cat({first, second}), context);
+    EXPECT_LT(test::relative_error(swapped ? hidden.roll(12, 0) : hidden, expected), 1e-5);
+    EXPECT_TRUE(at::equal(context.last_hidden.narrow(0, swapped ? 8 : 0, 12), cache.find(first)));
+  }
+  EXPECT_TRUE(cache.find(second).defined());
+  EXPECT_FALSE(cache.find(random_ids(12, 3)).defined());
+}
+
+TEST(FirstPassCache, KeepsWhatFitsAndNoMore) {
+  const at::Tensor ids = random_ids(4, 1), others = random_ids(5, 2);
+  nn::FirstPassCache cache(4 * 8 + 4 * 3 * 4);
+  cache.keep(ids, at::ones({4, 3}));
+  cache.keep(others, at::ones({5, 3}));
+  EXPECT_TRUE(cache.find(ids).defined());
+  EXPECT_FALSE(cache.find(others).defined());
+}
+
+TEST_F(FirstPass, TwoMixturesCannotDecideFromIt) {
+  mixture_.plug(decoder_->sockets());
+  spec::MixtureSpec other = spec();
+  other.target_modules = {"o_proj"};
+  mixture::Mixture second(other, decoder_->sockets(), 5);
+  EXPECT_ANY_THROW(second.plug(decoder_->sockets()));
+}
+
+}  // namespace
+}  // namespace lmoe::runner
