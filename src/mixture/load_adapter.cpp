@@ -157,6 +157,9 @@ spec::MixtureSpec with_adapters(spec::MixtureSpec spec) {
   std::set<std::string> targets;
   int64_t rank = 0;
   for (const std::string& path : spec.experts.adapters) {
+    if (!fs::is_directory(path))
+      fail(ErrorCode::kNotFound, "[adapters] no such adapter: given ", path,
+           ", expected a PEFT folder; hint: a run's experts are below RUN/experts");
     const io::LoraFolder folder = io::read_peft_folder(path);
     for (const io::LoraPair& pair : folder.pairs) rank = std::max(rank, pair.a.shape[0]);
     const std::set<std::string> own(folder.config.target_modules.begin(),

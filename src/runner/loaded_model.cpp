@@ -7,6 +7,7 @@
 #include "base/files.h"
 #include "io/checkpoints.h"
 #include "mixture/moe_peft_folder.h"
+#include "mixture/x_lora_folder.h"
 #include "runner/base_record.h"
 
 namespace lmoe::runner {
@@ -27,13 +28,21 @@ at::ScalarType choose_dtype(ComputeType type) {
 
 namespace {
 
-/// A folder of MoE-PEFT has neither manifest nor base.json; the base is the one the user names.
+bool is_foreign(const fs::path& folder) {
+  return mixture::is_moe_peft_folder(folder) || mixture::is_x_lora_folder(folder);
+}
+
+/// Folders of other packages have neither manifest nor base.json; the base is the one the user
+/// names.
 void load_foreign(LoadedModel& model, const LoadOptions& options) {
   LMOE_CHECK_ARG(!options.base.empty(), "[load_model] ", options.run->string(),
                  " does not say which base it belongs to; hint: --base");
   model.base = arch::open_base_model(options.base);
   model.decoder = models::Decoder::load(*model.base, {choose_dtype(options.dtype)});
-  model.mixture = mixture::load_moe_peft_folder(*options.run, model.decoder->sockets());
+  const nn::Sockets& sockets = model.decoder->sockets();
+  model.mixture = mixture::is_x_lora_folder(*options.run)
+                      ? mixture::load_x_lora_folder(*options.run, sockets)
+                      : mixture::load_moe_peft_folder(*options.run, sockets);
 }
 
 void load_run(LoadedModel& model, const LoadOptions& options) {
@@ -60,7 +69,7 @@ std::unique_ptr<LoadedModel> load_model(const LoadOptions& options) {
   auto model = std::make_unique<LoadedModel>();
   if (!options.run)
     load_base(*model, options);
-  else if (mixture::is_moe_peft_folder(*options.run))
+  else if (is_foreign(*options.run))
     load_foreign(*model, options);
   else
     load_run(*model, options);

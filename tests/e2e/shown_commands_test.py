@@ -14,7 +14,7 @@ ALONE = re.compile(r"^(?:[ #]*|.*\| )(?:build/)?lmoe +([a-z].*)$", re.MULTILINE)
 INLINE = re.compile(r"`(?:build/)?lmoe +([a-z][^`]*)`")
 END = re.compile(r"\s+[#<>|]\s.*$")  # a comment, a redirection, the next command
 NOWHERE = "no/such/base"
-ABSENT = re.compile(r"no such run|no such model|was not trained yet|has no config_effective\.json|without log\.jsonl|" + NOWHERE)
+ABSENT = re.compile(r"no such run|no such adapter|no such model|was not trained yet|has no config_effective\.json|without log\.jsonl|" + NOWHERE)
 
 
 def commands_in(text):

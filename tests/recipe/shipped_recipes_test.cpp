@@ -4,6 +4,7 @@
 
 #include "base/files.h"
 #include "recipe/recipe.h"
+#include "spec/method_info.h"
 
 namespace lmoe::recipe {
 namespace {
@@ -23,8 +24,8 @@ TEST(ShippedRecipes, ReadAndNameDataThatIsThere) {
         EXPECT_TRUE(fs::exists(root / dataset.path / (dataset.split + ".jsonl"))) << dataset.path;
     methods.insert(recipe.mixture.method);
   }
-  for (const char* name : {"comol", "hydra", "l-moe", "lora", "mola", "rslora", "smora"})
-    EXPECT_TRUE(methods.count(name)) << "no recipe for " << name;
+  for (const spec::MethodInfo& method : spec::all_methods())
+    EXPECT_TRUE(methods.count(method.name)) << "no recipe for " << method.name;
 }
 
 }  // namespace

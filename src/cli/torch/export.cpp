@@ -8,6 +8,7 @@
 #include "cli/torch/commands.h"
 #include "cli/torch/model_choice.h"
 #include "mixture/moe_peft_folder.h"
+#include "mixture/x_lora_folder.h"
 
 namespace lmoe::cli {
 
@@ -19,12 +20,14 @@ int run_export(const std::vector<std::string>& arguments) {
       "  lmoe export runs/mixlora --to moe-peft -o exported\n"
       "  lmoe generate exported --base smollm2-135m --prompt Hello   # such folders are read, too\n"
       "moe-peft holds MixLoRA, LoRAMoE and MoLA with linear routers; what it cannot hold is "
-      "named.\n"
+      "named. x-lora is PEFT's layout of X-LoRA.\n"
       "Each folder under RUN/experts is an adapter for PEFT already.");
   ModelChoice choice;
   choice.add_to(app);
   std::string format, output;
-  app.add_option("--to", format, "moe-peft")->required()->check(CLI::IsMember({"moe-peft"}));
+  app.add_option("--to", format, "moe-peft or x-lora")
+      ->required()
+      ->check(CLI::IsMember({"moe-peft", "x-lora"}));
   app.add_option("-o,--output", output, "the folder to make")->required();
   if (const ParseOutcome outcome = parse_arguments(app, arguments); outcome.finished)
     return outcome.exit_code;
@@ -32,7 +35,9 @@ int run_export(const std::vector<std::string>& arguments) {
   LMOE_CHECK_ARG(!choice.run.empty(), "[export] no run named; hint: lmoe export RUN --to ", format);
   LMOE_CHECK_ARG(!fs::exists(output), "[export] ", output, " is there already; hint: another -o");
   const ChosenModel model = open_model(choice);
-  mixture::save_moe_peft_folder(*model.loaded->mixture, output, model.loaded->base->name);
+  const auto save =
+      format == "x-lora" ? mixture::save_x_lora_folder : mixture::save_moe_peft_folder;
+  save(*model.loaded->mixture, output, model.loaded->base->name);
   std::printf("%s\n", output.c_str());
   return 0;
 }
