@@ -51,6 +51,14 @@ std::unique_ptr<Mixture> with_expert_frozen(const Mixture& mixture,
                                             const nn::Sockets& sockets,
                                             const std::string& name);
 
+/// Every expert becomes `parts` experts of rank / parts: its ranks in turn, and its row of every
+/// gate for each. With top-k, k becomes k parts. The outputs stay as they are up to rounding, and
+/// training may go on with finer experts (dynamic-dino.md). Throws kInvalidArgument when parts does
+/// not divide the rank, kUnsupported where it would not preserve the outputs.
+std::unique_ptr<Mixture> with_experts_split(const Mixture& mixture,
+                                            const nn::Sockets& sockets,
+                                            int64_t parts);
+
 /// What the gates read on some samples, from which a new expert's rows follow in closed form.
 ///
 /// With m the mean of a gate's inputs and l the mean over the samples of the largest logit, the row

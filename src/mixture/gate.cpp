@@ -5,6 +5,7 @@
 #include <limits>
 
 #include "base/error.h"
+#include "mixture/allowed_experts.h"
 #include "mixture/capacity.h"
 #include "mixture/draw_experts.h"
 #include "mixture/gate_noise.h"
@@ -113,6 +114,16 @@ Routing Gate::route_logits(at::Tensor logits, nn::ForwardContext& context) const
     logits = logits.index_fill(/*dim=*/-1, at::full({1}, context.disabled_expert, at::kLong),
                                -std::numeric_limits<double>::infinity());
   }
+  const at::Tensor forbidden = forbidden_experts(context, logits.size(0), experts_, select_);
+  at::Tensor nobody;  // tokens whose only expert is disabled
+  if (forbidden.defined()) {
+    logits = logits.masked_fill(forbidden.unsqueeze(/*dim=*/1),
+                                -std::numeric_limits<double>::infinity());
+    if (disables) {
+      nobody = at::isneginf(logits).all(/*dim=*/-1, /*keepdim=*/true);
+      logits = logits.masked_fill(nobody, 0.0);
+    }
+  }
   Scores scores = make_scores(logits, bias_, bias_use_, normalize_);
   Draw draw;
   if (samples() && context.is_training)
@@ -125,6 +136,10 @@ Routing Gate::route_logits(at::Tensor logits, nn::ForwardContext& context) const
     const at::Tensor kept = logits.ge(*select_.inference_threshold / temperature_);
     routing.weights = routing.weights * kept;
     selected = selected.defined() ? selected.logical_and(kept) : kept;
+  }
+  if (nobody.defined()) {
+    routing.weights = routing.weights.masked_fill(nobody, 0.0);
+    scores.probabilities = scores.probabilities.masked_fill(nobody, 0.0);
   }
   if (disables && experts_ == 1)  // nobody is left: the base alone
     scores.probabilities = routing.weights = at::zeros_like(routing.weights);

@@ -185,6 +185,10 @@ void Mixture::update_biases(const SelectionCounts& counts) {
 }
 
 void Mixture::advance_to(double progress) {
+  if (progress >= spec_.schedule.freeze_gates_from)
+    for (const auto& gate : gates())
+      for (const nn::NamedTensor& parameter : gate->parameters())
+        parameter.tensor.requires_grad_(false);
   if (!spec_.schedule.freeze_experts) return;
   const bool learn = progress < spec_.schedule.hard_until;
   for (const ExpertBank* bank : expert_banks())

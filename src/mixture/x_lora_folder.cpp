@@ -61,11 +61,11 @@ std::string adapter_folder(const fs::path& folder,
                            const std::string& given,
                            const std::string& name) {
   if (given.empty()) return (folder / name).string();
-  for (const fs::path& candidate : {fs::path(given), folder / given,
-                                    folder / fs::path(given).filename()})
+  for (const fs::path& candidate :
+       {fs::path(given), folder / given, folder / fs::path(given).filename()})
     if (fs::is_directory(candidate)) return candidate.string();
-  fail(ErrorCode::kNotFound, "[x_lora] ", peft_config(folder).string(), ": adapters: there is no \"",
-       given, "\", neither here nor below ", folder.string());
+  fail(ErrorCode::kNotFound, "[x_lora] ", peft_config(folder).string(),
+       ": adapters: there is no \"", given, "\", neither here nor below ", folder.string());
 }
 
 }  // namespace
@@ -89,8 +89,7 @@ std::unique_ptr<Mixture> load_x_lora_folder(const fs::path& folder, const nn::So
                   ", expected that of the base model, ", hidden);
   std::vector<std::string>& adapters = config.mixture.experts.adapters;
   for (size_t i = 0; i < config.paths.size(); ++i)
-    adapters.push_back(
-        adapter_folder(folder, config.paths[i], config.mixture.experts.names[i]));
+    adapters.push_back(adapter_folder(folder, config.paths[i], config.mixture.experts.names[i]));
   auto mixture = std::make_unique<Mixture>(with_adapters(config.mixture), sockets, /*seed=*/0);
   begin_with_adapters(*mixture);
   if (config.global_scaling != 1.0) {

@@ -250,6 +250,12 @@ void check_schedule(const MixtureSpec& spec, const std::string& where) {
   LMOE_CHECK_ARG(schedule.hard_until == 0.0 || spec.experts.count_by_layer.empty(), where,
                  ": mixture.schedule.hard_until has one task per expert: given "
                  "experts.count_by_layer, expected none");
+  LMOE_CHECK_ARG(schedule.freeze_gates_from > schedule.hard_until, where,
+                 ": mixture.schedule.freeze_gates_from: given ", schedule.freeze_gates_from,
+                 ", expected more than hard_until, ", schedule.hard_until,
+                 ", up to which the gates do not learn");
+  LMOE_CHECK_ARG(schedule.freeze_gates_from == 1.0 || !schedule.freeze_experts, where,
+                 ": mixture.schedule freezes both experts and gates: nothing would learn");
   LMOE_CHECK_ARG(!schedule.freeze_experts || spec.gate.net != GateNet::kSelf, where,
                  ": mixture.schedule.freeze_experts leaves nothing to train: gate.net self has no "
                  "weights");

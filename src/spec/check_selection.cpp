@@ -81,6 +81,23 @@ void check_sampling(const MixtureSpec& spec, const std::string& where) {
                  ": mixture.bias cannot act with select.kind sample");
 }
 
+/// With so many groups as are known by now.
+void check_private(const MixtureSpec& spec, const std::string& where) {
+  const SelectSpec& select = spec.select;
+  LMOE_CHECK_ARG(select.private_experts > 0 || !select.groups, where,
+                 ": mixture.select.groups cannot act: given private_experts 0");
+  if (select.private_experts == 0) return;
+  LMOE_CHECK_ARG(
+      spec.has_gate() && spec.experts.count_by_layer.empty(), where,
+      ": mixture.select.private_experts needs a gate and the same experts in all layers");
+  const int64_t shared = spec.experts.count - spec.private_total();
+  LMOE_CHECK_ARG(shared >= select.k.value_or(1), where, ": mixture.select.private_experts: given ",
+                 select.private_experts, " for each of ", select.groups.value_or(0),
+                 " tasks, which leaves ", shared, " of ", spec.experts.count,
+                 " experts for all: expected at least ", select.k.value_or(1),
+                 "; hint: experts.count");
+}
+
 }  // namespace
 
 void check_selection(const MixtureSpec& spec, const std::string& where) {
@@ -104,6 +121,7 @@ void check_selection(const MixtureSpec& spec, const std::string& where) {
                  enum_name(select.kind), ", expected entropy_switch");
   check_never_empty(spec, where);
   check_sampling(spec, where);
+  check_private(spec, where);
   LMOE_CHECK_ARG(spec.experts.scale_by != ScaleBy::kActive || select.kind == SelectKind::kTopK ||
                      select.kind == SelectKind::kAll,
                  where, ": mixture.experts.scale_by active divides by the number of experts of a ",

@@ -15,7 +15,7 @@
 //   losses      what is added?               cv2 | switch | kl | topk_switch | topk_share |
 //                                            soft_switch | importance | entropy | z | localized |
 //                                            localized_paper | task_cross_entropy
-//   schedule    what changes over time?      hard_until, freeze_experts
+//   schedule    what changes over time?      hard_until, freeze_experts, freeze_gates_from
 //   bias        what is nudged?              a bias per expert, by load, outside autograd
 //   plain       what is beside it?           one LoRA without a gate for other projections
 //
@@ -239,6 +239,10 @@ struct SelectSpec {
   /// others keep theirs (moram.md).
   std::optional<double> inference_threshold;
   int64_t rollouts = 2;  ///< forwards of a micro-batch with `sample`; remix.md: 2 to 32
+  /// The first experts belong to the tasks of the data, so many to each, in order; a document is
+  /// routed among those of its task and the rest, one without a task among the rest (moiie.md).
+  int64_t private_experts = 0;
+  std::optional<int64_t> groups;  ///< how many tasks have experts of their own; unset: the data's
   /// Tokens of a sequence that one expert takes, with ffn_block; later ones pass through: their
   /// input stands in for its output. Default: no limit. mixlora.md has 32 for mixlora-switch.
   std::optional<int64_t> capacity;
@@ -260,6 +264,10 @@ struct SelectSpec {
                 "outside training: logit below which an expert's weight is 0")
               .range(-1e3, 1e3));
     visit(field("rollouts", rollouts, "forwards of each micro-batch, with sample").range(2, 1024));
+    visit(field("private_experts", private_experts, "experts of its own that each task has")
+              .range(0, 4096));
+    visit(field("groups", groups, "tasks that have experts of their own; default: the data's")
+              .range(1, 4096));
     visit(field("capacity", capacity, "tokens of a sequence that one expert of ffn_block takes")
               .range(1, int64_t{1} << 30));
   }
@@ -334,6 +342,8 @@ struct MixtureSpec {
   bool has_gate() const { return gate.source != GateSource::kConstant; }
   /// The factor in front of B A, by experts.scale_by.
   double scaling() const;
+  /// Experts that belong to a task: the first ones.
+  int64_t private_total() const { return select.private_experts * select.groups.value_or(0); }
   /// Experts that take part in a token: k with top_k and sample, else at most all.
   int64_t active_experts() const {
     const bool takes_k = select.kind == SelectKind::kTopK || select.kind == SelectKind::kSample;

@@ -12,6 +12,9 @@ struct ScheduleSpec {
   /// After them the experts stay as they are and the gates alone learn; with hard_until 0 from the
   /// start.
   bool freeze_experts = false;
+  /// From this share of the steps on the gates stay as they are and the experts alone learn: a
+  /// router that never settles takes their specialities away again (moe-cl-theory.md).
+  double freeze_gates_from = 1.0;
 
   bool operator==(const ScheduleSpec&) const = default;
 
@@ -21,6 +24,9 @@ struct ScheduleSpec {
                 "share of the steps in which documents go to the expert of their task")
               .range(0.0, 1.0));
     visit(field("freeze_experts", freeze_experts, "after those the gates alone learn"));
+    visit(field("freeze_gates_from", freeze_gates_from,
+                "share of the steps after which the gates stay as they are")
+              .range(0.0, 1.0));
   }
 };
 

@@ -8,6 +8,7 @@ namespace {
 bool needs_tasks(const MixtureSpec& spec) {
   const auto& losses = spec.losses;
   return spec.gate.source == GateSource::kTaskId || spec.schedule.hard_until > 0.0 ||
+         spec.select.private_experts > 0 ||
          std::any_of(losses.begin(), losses.end(),
                      [](const LossSpec& loss) { return needs_tasks(loss.kind); });
 }
@@ -41,6 +42,13 @@ MixtureSpec with_tasks(MixtureSpec spec, int64_t tasks) {
                    ", but the data have ", tasks,
                    "; hint: `task:` in the entries of `datasets` puts several into one task");
     loss.tasks = tasks;
+  }
+  if (spec.select.private_experts > 0) {
+    LMOE_CHECK_ARG(spec.select.groups.value_or(tasks) == tasks,
+                   "[mixture] mixture.select.groups: given ", spec.select.groups.value_or(0),
+                   ", but the data have ", tasks, " tasks");
+    spec.select.groups = tasks;
+    check_selection(spec, "[mixture] data with " + std::to_string(tasks) + " tasks");
   }
   check_losses(spec, "[mixture] data with " + std::to_string(tasks) + " tasks");
   return spec;

@@ -31,11 +31,13 @@ class Reader {
   }
 
   void refuse_others(const std::set<std::string>& besides) const {
-    static const std::set<std::string> kKnown = {
-        "hidden_size",        "adapters",           "enable_softmax",     "enable_softmax_topk",
-        "layerwise_scalings", "xlora_depth",        "xlora_size",         "xlora_dropout_p",
-        "top_k_lora",         "scaling_pass_value", "softmax_temperature", "use_trainable_adapters",
-        "global_scaling_weight"};
+    static const std::set<std::string> kKnown = {"hidden_size",          "adapters",
+                                                 "enable_softmax",       "enable_softmax_topk",
+                                                 "layerwise_scalings",   "xlora_depth",
+                                                 "xlora_size",           "xlora_dropout_p",
+                                                 "top_k_lora",           "scaling_pass_value",
+                                                 "softmax_temperature",  "use_trainable_adapters",
+                                                 "global_scaling_weight"};
     for (const auto& [key, value] : config_.items())
       if (kKnown.count(key) == 0 && besides.count(key) == 0)
         fail(ErrorCode::kUnsupported, where_, "unknown key \"", key, "\"");

@@ -150,8 +150,9 @@ TEST_P(Conformance, RoutingWeightsAreFiniteSumAsPromisedAndCountTopK) {
     const int64_t experts = spec_.experts.count_at(record.layer, kLayers);
     ASSERT_EQ(record.weights.sizes(), (at::IntArrayRef{kTokens, experts}));
     EXPECT_TRUE(at::isfinite(record.weights).all().item<bool>());
-    if (spec_.normalize != spec::Normalize::kLogits)
+    if (spec_.normalize != spec::Normalize::kLogits) {
       EXPECT_GE(record.weights.min().item<double>(), 0.0);
+    }
     EXPECT_LT(max_difference(record.probabilities.sum(1), at::ones({kTokens}, at::kDouble)), 1e-14);
     if (spec_.select.kind == spec::SelectKind::kTopK) {
       EXPECT_TRUE((record.weights > 0).sum(1).eq(*spec_.select.k).all().item<bool>());

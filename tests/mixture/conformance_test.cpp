@@ -170,6 +170,12 @@ INSTANTIATE_TEST_SUITE_P(
         Variant{
             "x_lora",
             "{method: x-lora, experts: {count: 3, rank: 2}, schedule: {freeze_experts: false}}"},
+        Variant{"private_experts_top_2",
+                "{experts: {count: 5, rank: 2}, top_k: 2, select: {private_experts: 1, groups: 2},"
+                " losses: []}"},
+        Variant{
+            "private_experts_all",
+            "{experts: {count: 3, rank: 2}, select: {private_experts: 1, groups: 2}, losses: []}"},
         Variant{"x_lora_deep_top_2_twice",
                 "{method: x-lora, experts: {count: 4, rank: 2}, xlora_depth: 3, xlora_size: 4,"
                 " top_k: 2, normalize: softmax_twice, schedule: {freeze_experts: false}}"},

@@ -154,7 +154,8 @@ inline Vector naive_weights(const spec::MixtureSpec& spec,
   for (double& z : logits) z /= spec.gate.temperature;
   std::vector<size_t> left;
   for (size_t i = 0; i < logits.size(); ++i)
-    if (static_cast<int>(i) != disabled) left.push_back(i);
+    if (static_cast<int>(i) != disabled && static_cast<int64_t>(i) >= spec.private_total())
+      left.push_back(i);  // texts of the suite belong to no task
   Vector weights(logits.size(), 0.0);
   if (left.empty()) return weights;
   const Vector scores = naive_scores(spec, logits, bias, left);

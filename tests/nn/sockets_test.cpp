@@ -40,13 +40,18 @@ TEST(KvCache, grows_without_losing_rows_and_reuses_slots) {
   KvCache cache(2, 1, 2, at::kFloat);
   const int64_t first = cache.open_slot();
   cache.reserve(3);
-  cache.keys(1).select(0, first).narrow(0, 0, 3).fill_(7);
+  cache.keys(1, /*is_first_pass=*/false).select(0, first).narrow(0, 0, 3).fill_(7);
   cache.advance(first, 3);
   std::vector<int64_t> others;
   for (int i = 0; i < 9; ++i) others.push_back(cache.open_slot());
   cache.reserve(1000);
-  EXPECT_GE(cache.keys(1).size(1), 1000);
-  EXPECT_TRUE(cache.keys(1).select(0, first).narrow(0, 0, 3).eq(7).all().item<bool>());
+  EXPECT_GE(cache.keys(1, /*is_first_pass=*/false).size(1), 1000);
+  EXPECT_TRUE(cache.keys(1, /*is_first_pass=*/false)
+                  .select(0, first)
+                  .narrow(0, 0, 3)
+                  .eq(7)
+                  .all()
+                  .item<bool>());
   EXPECT_EQ(cache.length(first), 3);
   cache.truncate(first, 1);
   EXPECT_EQ(cache.length(first), 1);

@@ -80,8 +80,7 @@ TEST_P(XLora, outputs_scalings_loss_and_gradients_are_those_of_peft) {
   EXPECT_LT(test::relative_error(logits, expected.get("logits")), 1e-5);
   const spec::MixtureSpec& spec = model.mixture->spec();
   const at::Tensor scalings = expected.get("scalings");
-  const at::Tensor own =
-      scalings_of(log, scalings, spec.normalize == spec::Normalize::kLogits);
+  const at::Tensor own = scalings_of(log, scalings, spec.normalize == spec::Normalize::kLogits);
   // Not layerwise: PEFT repeats the same for each projection.
   EXPECT_LT(test::relative_error(own.expand_as(scalings), scalings), 1e-5);
 
@@ -94,8 +93,8 @@ TEST_P(XLora, outputs_scalings_loss_and_gradients_are_those_of_peft) {
   const auto tensors = model.mixture->gates()[0]->tensors();
   const int spacing = spec.gate.dropout > 0 ? 3 : 2;
   for (size_t i = 0; i < tensors.size(); ++i) {
-    const std::string name = concat("grad.layers.", spacing * static_cast<int>(i / 2),
-                                    i % 2 == 0 ? ".weight" : ".bias");
+    const std::string name =
+        concat("grad.layers.", spacing * static_cast<int>(i / 2), i % 2 == 0 ? ".weight" : ".bias");
     EXPECT_LT(test::relative_error(tensors[i].tensor.grad(), expected.get(name)), 1e-4) << name;
   }
 }
@@ -106,8 +105,7 @@ TEST_P(XLora, what_is_written_is_read_again) {
   const test::TempFolder folder;
   mixture::save_x_lora_folder(*model.mixture, folder.path() / "out", "llama2");
   const Model again(folder.path() / "out");
-  const at::Tensor ids =
-      Expected(fixture(GetParam()) / "expected.safetensors").get("ids");
+  const at::Tensor ids = Expected(fixture(GetParam()) / "expected.safetensors").get("ids");
   EXPECT_LT(test::relative_error(again.forward(ids), model.forward(ids)), 1e-6);
 }
 
@@ -170,13 +168,19 @@ TEST_F(XLoraFolder, of_the_original_repository_gives_the_same) {
   const Expected expected(fixture("layerwise") / "expected.safetensors");
   const Expected classifier(path_ / "adapter_model.safetensors");
   const std::string prefix = "base_model.internal_xlora_classifier.layers.0.";
-  const at::Tensor weight = classifier.get(prefix + "weight"), bias = classifier.get(prefix + "bias");
-  io::write_safetensors(path_ / "xlora_classifier.safetensors",
-                        {{"last.weight", io::DType::kF32, weight.sizes().vec(),
-                          {static_cast<const std::byte*>(weight.const_data_ptr()), weight.nbytes()}},
-                         {"last.bias", io::DType::kF32, bias.sizes().vec(),
-                          {static_cast<const std::byte*>(bias.const_data_ptr()), bias.nbytes()}}},
-                        {});
+  const at::Tensor weight = classifier.get(prefix + "weight"),
+                   bias = classifier.get(prefix + "bias");
+  io::write_safetensors(
+      path_ / "xlora_classifier.safetensors",
+      {{"last.weight",
+        io::DType::kF32,
+        weight.sizes().vec(),
+        {static_cast<const std::byte*>(weight.const_data_ptr()), weight.nbytes()}},
+       {"last.bias",
+        io::DType::kF32,
+        bias.sizes().vec(),
+        {static_cast<const std::byte*>(bias.const_data_ptr()), bias.nbytes()}}},
+      {});
   fs::remove(path_ / "adapter_model.safetensors");
   fs::remove(path_ / "adapter_config.json");
   const Json config = {{"hidden_size", 32},

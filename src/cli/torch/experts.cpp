@@ -1,6 +1,7 @@
 // `lmoe experts`: the experts of a trained mixture, listed or changed without training it again.
 #include <CLI/CLI.hpp>
 #include <algorithm>
+#include <charconv>
 #include <cstdio>
 
 #include "base/error.h"
@@ -28,6 +29,13 @@ struct ExpertsArguments {
   bool as_json = false;
 
   std::string name() const { return what.substr(0, what.find('=')); }
+  int64_t parts() const {
+    int64_t value = 0;
+    const auto [end, error] = std::from_chars(what.data(), what.data() + what.size(), value);
+    LMOE_CHECK_ARG(error == std::errc{} && end == what.data() + what.size() && value >= 2,
+                   "[experts] split: given \"", what, "\", expected into how many parts");
+    return value;
+  }
   fs::path adapter() const {
     const size_t equals = what.find('=');
     LMOE_CHECK_ARG(equals != std::string::npos && equals + 1 < what.size(), "[experts] ", action,
@@ -56,6 +64,7 @@ std::unique_ptr<mixture::Mixture> change(const ExpertsArguments& given, ChosenMo
   const nn::Sockets& sockets = model.loaded->decoder->sockets();
   if (given.action == "remove") return with_expert_removed(mixture, sockets, given.what);
   if (given.action == "freeze") return with_expert_frozen(mixture, sockets, given.what);
+  if (given.action == "split") return with_experts_split(mixture, sockets, given.parts());
   if (given.action == "replace")
     return with_expert_replaced(mixture, sockets, given.name(), given.adapter());
   mixture::check_changeable(mixture.spec());
@@ -179,12 +188,14 @@ int run_experts(const std::vector<std::string>& arguments) {
       "  lmoe experts runs/l-moe add math=adapters/math --data data/tasks/scan/test.jsonl#50\n"
       "  lmoe experts runs/l-moe remove expert3 --out runs/seven\n"
       "  lmoe experts runs/l-moe freeze expert0\n"
+      "  lmoe experts runs/l-moe split 4        # four experts of a quarter of the rank for each\n"
       "Going on from such a run: lmoe train NEW/config_effective.json init_from=NEW output_dir=…");
   app.add_option("run", given.choice.run, "a run folder or a checkpoint of it")->required();
-  app.add_option("action", given.action, "list, add, remove, replace or freeze")
+  app.add_option("action", given.action, "list, add, remove, replace, freeze or split")
       ->required()
-      ->check(CLI::IsMember({"list", "add", "remove", "replace", "freeze"}));
-  app.add_option("what", given.what, "NAME, or NAME=ADAPTER for add and replace");
+      ->check(CLI::IsMember({"list", "add", "remove", "replace", "freeze", "split"}));
+  app.add_option("what", given.what,
+                 "NAME; NAME=ADAPTER for add and replace; for split the number of parts");
   app.add_option("--data", given.data, "JSON lines to score on before and after; FILE#100");
   app.add_option("--samples", given.samples, "add: what the expert is for; default: --data");
   app.add_option("--out", given.out, "folder of the new run; default: beside the old one");

@@ -1,0 +1,144 @@
+// Parts of the grammar that any method can use: private experts, a router that stops, experts that
+// are split.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "base/error.h"
+#include "mixture/change_experts.h"
+#include "mixture/gate.h"
+#include "mixture/site_bank.h"
+#include "tiny_model.h"
+
+namespace lmoe::test {
+namespace {
+
+using mixture::Mixture;
+using ::testing::HasSubstr;
+
+spec::MixtureSpec spec_of(const std::string& section) {
+  ReadReport report;
+  return spec::read_mixture(parse_config(section, "test"), report);
+}
+
+template <class Function>
+std::string refusal(Function&& function) {
+  try {
+    function();
+  } catch (const Error& error) {
+    return error.what();
+  }
+  return "accepted";
+}
+
+at::Tensor input() { return numbers({9, kHidden}, 1, at::kDouble); }
+
+TEST(PrivateExperts, AreChosenByDocumentsOfTheirTaskAlone) {
+  const TinyModel model(1);
+  Mixture mixture(
+      spec::with_tasks(spec_of("{experts: {count: 4, rank: 2}, top_k: 2, losses: [],"
+                               " select: {private_experts: 1}, target_modules: [q_proj]}"),
+                       /*tasks=*/2),
+      model.sockets(), 3, at::kDouble);
+  randomize(mixture, 5);
+  mixture.plug(model.sockets());
+  nn::RouterLog log;
+  nn::ForwardContext context;
+  context.router_log = &log;
+  context.segments = {{.start = 0, .length = 3, .task = 0},
+                      {.start = 3, .length = 3, .task = 1},
+                      {.start = 6, .length = 3}};
+  model.forward(input(), context);
+  const at::Tensor weights = log.records.at(0).weights;
+  const auto some = [&](int64_t document, int64_t expert) {
+    return weights.narrow(0, 3 * document, 3).select(1, expert).max().item<double>() > 0;
+  };
+  EXPECT_FALSE(some(1, 0));
+  EXPECT_FALSE(some(0, 1));
+  EXPECT_FALSE(some(2, 0));
+  EXPECT_FALSE(some(2, 1));
+  EXPECT_TRUE(some(2, 2) && some(2, 3));
+  EXPECT_LT(max_difference(weights.sum(1), at::ones({9}, at::kDouble)), 1e-14);
+}
+
+TEST(PrivateExperts, LeaveEnoughForAllOrAreRefused) {
+  const spec::MixtureSpec spec =
+      spec_of("{experts: {count: 4}, losses: [], select: {private_experts: 2}}");
+  EXPECT_THAT(refusal([&] { spec::with_tasks(spec, 2); }), HasSubstr("leaves 0 of 4 experts"));
+  EXPECT_EQ(refusal([&] { spec::with_tasks(spec, 1); }).find("accepted"), std::string::npos);
+  EXPECT_THAT(refusal([&] { spec_of("{select: {groups: 2}}"); }), HasSubstr("groups cannot act"));
+}
+
+TEST(StoppedRouter, LearnsUntilItsTimeAndThenTheExpertsAlone) {
+  const TinyModel model(1);
+  Mixture mixture(spec_of("{experts: {count: 3, rank: 2}, schedule: {freeze_gates_from: 0.5}}"),
+                  model.sockets(), 3, at::kDouble);
+  mixture.plug(model.sockets());
+  randomize(mixture, 5);
+  for (const double progress : {0.0, 0.5}) {
+    mixture.advance_to(progress);
+    for (const nn::NamedTensor& parameter : mixture.parameters())
+      parameter.tensor.mutable_grad() = {};
+    model.forward(input()).square().sum().backward();
+    for (const nn::NamedTensor& parameter : mixture.parameters()) {
+      const bool is_gate = parameter.name.find(".gate.") != std::string::npos;
+      EXPECT_EQ(parameter.tensor.grad().defined(), progress < 0.5 || !is_gate) << parameter.name;
+    }
+  }
+}
+
+TEST(StoppedRouter, NeedsTimeToLearnAndSomebodyWhoDoes) {
+  EXPECT_THAT(refusal([] { spec_of("{schedule: {freeze_gates_from: 0}}"); }),
+              HasSubstr("expected more than hard_until"));
+  EXPECT_THAT(
+      refusal([] { spec_of("{schedule: {freeze_gates_from: 0.5, freeze_experts: true}}"); }),
+      HasSubstr("nothing would learn"));
+}
+
+class Split : public ::testing::TestWithParam<const char*> {};
+
+TEST_P(Split, LeavesTheOutputsAsTheyAre) {
+  const TinyModel model(2);
+  Mixture mixture(spec_of(GetParam()), model.sockets(), 3, at::kDouble);
+  randomize(mixture, 5);
+  const auto forward = [&](Mixture& some) {
+    some.plug(model.sockets());
+    at::Tensor out = model.forward(input());
+    some.unplug(model.sockets());
+    return out;
+  };
+  const auto split = with_experts_split(mixture, model.sockets(), 2);
+  EXPECT_EQ(split->spec().experts.count, 6);
+  EXPECT_EQ(split->spec().experts.rank, 2);
+  EXPECT_EQ(split->spec().expert_names()[3], "expert1.1");
+  EXPECT_LT(max_difference(forward(*split), forward(mixture)), 1e-11);
+  const int64_t gates = mixture.parameter_count() - split->parameter_count();
+  EXPECT_LT(gates, 0);  // the same experts, twice the rows of the gates
+}
+
+INSTANTIATE_TEST_SUITE_P(
+    Ways,
+    Split,
+    ::testing::Values(
+        "{experts: {count: 3, rank: 4}}",
+        "{experts: {count: 3, rank: 4, alpha: 5}, top_k: 2}",
+        "{experts: {count: 3, rank: 4}, top_k: 2, normalize: softmax_selected}",
+        "{experts: {count: 3, rank: 4}, normalize: sigmoid, losses: []}",
+        "{experts: {count: 3, rank: 4, scale_by: none}, top_k: 1, normalize: sum_to_k,"
+        " losses: [], bias: {use: selection}}",
+        "{experts: {count: 3, rank: 4}, target_modules: [up_proj],"
+        " plain: {target_modules: [q_proj]}}"));
+
+TEST(Split, IsRefusedWhereItWouldChangeSomething) {
+  const TinyModel model(1);
+  const auto split = [&](const std::string& section, int64_t parts) {
+    const Mixture mixture(spec_of(section), model.sockets(), 3);
+    return refusal([&] { with_experts_split(mixture, model.sockets(), parts); });
+  };
+  EXPECT_THAT(split("{experts: {count: 3, rank: 4}}", 3), HasSubstr("a divisor of the rank, 4"));
+  EXPECT_THAT(split("{experts: {count: 3, rank: 4}, apply: factors}", 2),
+              HasSubstr("apply factors"));
+  EXPECT_THAT(split("{method: hydra, experts: {count: 3, rank: 4}}", 2), HasSubstr("shared_a"));
+}
+
+}  // namespace
+}  // namespace lmoe::test
