@@ -1,6 +1,8 @@
 // `lmoe methods`: the list of methods; `lmoe methods NAME`: one, spelled out as a recipe.
 #include <CLI/CLI.hpp>
+#include <algorithm>
 #include <cstdio>
+#include <string_view>
 
 #include "arch/base_model.h"
 #include "base/error.h"
@@ -13,11 +15,14 @@ namespace lmoe::cli {
 namespace {
 
 void print_list(bool names_only) {
+  size_t width = 0;
+  for (const spec::MethodInfo& method : spec::all_methods())
+    width = std::max(width, std::string_view(method.name).size());
   for (const spec::MethodInfo& method : spec::all_methods()) {
     if (names_only) {
       std::printf("%s\n", method.name);
     } else {
-      std::printf("%-12s %s\n", method.name, method.summary);
+      std::printf("%-*s  %s\n", static_cast<int>(width), method.name, method.summary);
     }
   }
 }

@@ -28,6 +28,7 @@ int64_t index_of(const std::vector<std::string>& names, const std::string& name)
 /// `spec` with these experts, each with the delta it had.
 spec::MixtureSpec with_names(spec::MixtureSpec spec, std::vector<std::string> names) {
   const double scaling = spec.scaling();
+  spec.experts.adapters.clear();  // what they began as
   spec.experts.count = std::ssize(names);
   spec.experts.names = std::move(names);
   if (spec.scaling() != scaling)
@@ -155,6 +156,8 @@ std::unique_ptr<Mixture> with_expert_removed(const Mixture& mixture,
   std::vector<std::string> names = mixture.spec().expert_names();
   const int64_t index = index_of(names, name);
   LMOE_CHECK_ARG(names.size() > 1, "[experts] \"", name, "\" is the last expert");
+  LMOE_CHECK_ARG(index >= mixture.spec().private_total(), "[experts] \"", name,
+                 "\" belongs to a task; without it the next one would");
   names.erase(names.begin() + index);
   std::vector<int64_t> sources = all_of(mixture);
   sources.erase(sources.begin() + index);

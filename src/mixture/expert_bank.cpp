@@ -49,6 +49,11 @@ std::string ExpertBank::joined_sites() const {
   return join_sites(names);
 }
 
+std::vector<nn::NamedTensor> ExpertBank::fixed_tensors() const {
+  if (train_a_ || !a_.defined()) return {};
+  return {{joined_sites() + ".lora_A", a_}};
+}
+
 std::vector<nn::NamedTensor> ExpertBank::parameters() const {
   std::vector<nn::NamedTensor> named;
   if (train_a_) named.push_back({joined_sites() + ".lora_A", a_});

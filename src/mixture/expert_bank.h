@@ -71,6 +71,8 @@ class ExpertBank {
   /// What is trained: "layers.3.self_attn.q_proj+k_proj.lora_A",
   /// "layers.3.self_attn.q_proj.lora_B", …
   virtual std::vector<nn::NamedTensor> parameters() const;
+  /// What is not trained and yet the bank's own: an A with experts.train_a false.
+  std::vector<nn::NamedTensor> fixed_tensors() const;
 
  protected:
   /// A [rows, in] uniform in ±1/sqrt(in), PEFT's default, or sparse; each B [out, columns] zero.

@@ -125,11 +125,18 @@ Routing Gate::route_logits(at::Tensor logits, nn::ForwardContext& context) const
     }
   }
   Scores scores = make_scores(logits, bias_, bias_use_, normalize_);
+  if (forbidden.defined()) {  // a bias may have lifted them
+    const at::Tensor out = forbidden.unsqueeze(/*dim=*/1);
+    scores.values = scores.values.masked_fill(out, 0.0);
+    scores.ranking =
+        scores.ranking.masked_fill(out, -std::numeric_limits<double>::infinity());
+  }
   Draw draw;
   if (samples() && context.is_training)
     draw = draw_experts(logits.detach(), *select_.k, generator(context));
   at::Tensor selected = draw.selected.defined() ? draw.selected : select_experts(scores, select_);
-  if (selected.defined() && disables) selected = selected.logical_and(at::isfinite(logits));
+  if (selected.defined() && (disables || forbidden.defined()))
+    selected = selected.logical_and(at::isfinite(logits));
   const bool takes_all = select_.inference_only && context.is_training;
   Routing routing = {routing_weights(scores, takes_all ? at::Tensor() : selected, normalize_), {}};
   if (select_.inference_threshold && !context.is_training) {

@@ -157,7 +157,15 @@ void Mixture::copy_from(const Mixture& other) {
     for (size_t i = 0; i < to.size(); ++i) to[i].tensor.copy_(from[i].tensor);
   };
   copy(other.parameters(), parameters());
+  copy(other.fixed_tensors(), fixed_tensors());
   copy(other.buffers(), buffers());
+}
+
+std::vector<nn::NamedTensor> Mixture::fixed_tensors() const {
+  std::vector<nn::NamedTensor> all;
+  for (const ExpertBank* bank : expert_banks())
+    for (nn::NamedTensor& fixed : bank->fixed_tensors()) all.push_back(std::move(fixed));
+  return all;
 }
 
 std::vector<nn::NamedTensor> Mixture::buffers() const {
@@ -171,7 +179,9 @@ std::vector<nn::NamedTensor> Mixture::buffers() const {
   return all;
 }
 
-void Mixture::update_biases(const SelectionCounts& counts) {
+void Mixture::update_biases(const SelectionCounts& counts, double progress) {
+  const spec::ScheduleSpec& schedule = spec_.schedule;
+  if (progress < schedule.hard_until || progress >= schedule.freeze_gates_from) return;
   const c10::NoGradGuard no_grad;
   for (const auto& gate : gates()) {
     if (!gate->bias().defined()) continue;

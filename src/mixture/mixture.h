@@ -66,11 +66,15 @@ class Mixture {
   /// Takes parameters and buffers of a mixture of the same experts and gates. Throws
   /// kInvalidArgument naming the first difference.
   void copy_from(const Mixture& other);
+  /// What training leaves as it is and yet belongs to the mixture: every A with experts.train_a
+  /// false.
+  std::vector<nn::NamedTensor> fixed_tensors() const;
   /// State that no gradient changes but training does: the biases of the experts.
   std::vector<nn::NamedTensor> buffers() const;
   /// Moves every gate's biases by what was chosen since the last optimizer step; call once after
-  /// each, with the counts of all its micro-batches.
-  void update_biases(const SelectionCounts& counts);
+  /// each, with the counts of all its micro-batches. Not while documents are routed by their task,
+  /// nor once the gates stay as they are.
+  void update_biases(const SelectionCounts& counts, double progress = 0.0);
   /// What the schedule says about who learns when `progress` of the training is done; call before
   /// each optimizer step.
   void advance_to(double progress);

@@ -1,5 +1,7 @@
 #include <ATen/ATen.h>
 
+#include <cmath>
+
 #include "base/files.h"
 #include "io/peft_folder.h"
 #include "io/safetensors.h"
@@ -76,9 +78,12 @@ void save_adapter(const spec::MixtureSpec& spec,
   config.rank = pairs.front().a.shape[0];
   config.use_rslora = spec.experts.use_rslora;
   config.use_dora = spec.experts.use_dora;
-  config.alpha = spec.experts.scale_by == spec::ScaleBy::kRank
-                     ? spec.experts.effective_alpha()
-                     : spec.scaling() * static_cast<double>(config.rank);
+  // Of a folder by itself, alpha over its own rank has to give the scaling.
+  const auto rank = static_cast<double>(config.rank);
+  const bool says_alpha =
+      spec.experts.scale_by == spec::ScaleBy::kRank && config.rank == spec.experts.rank;
+  config.alpha = says_alpha ? spec.experts.effective_alpha()
+                            : spec.scaling() * (config.use_rslora ? std::sqrt(rank) : rank);
   if (spec.experts.count_by_layer.empty()) config.target_modules = spec.target_modules;
   config.base_model_name_or_path = base_model_name;
   io::write_peft_folder(folder, config, pairs);

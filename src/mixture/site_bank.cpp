@@ -57,6 +57,8 @@ BankInput SiteBank::down_and_route(const nn::SocketInput& input,
   if (context.is_first_pass) {
     stage.down = down();
     stage.weights = at::full({x.size(0), 1, gate_->experts()}, first_pass_weight_, x.options());
+    if (context.disabled_expert >= 0 && context.disabled_expert < gate_->experts())
+      stage.weights.select(/*dim=*/2, context.disabled_expert).zero_();
     return stage;
   }
   at::Tensor* shared =
@@ -75,10 +77,12 @@ BankInput SiteBank::down_and_route(const nn::SocketInput& input,
     return stage;
   }
   const at::Tensor rows = gate_->stackable_rows();
+  // Detached, x is the experts' alone: the gate reads what has a gradient.
   const bool reads_x =
-      source_ == spec::GateSource::kInput
+      !detach_input_ &&
+      (source_ == spec::GateSource::kInput
           ? !stage.is_dropped
-          : source_ == spec::GateSource::kBlockInput && input.block_input.is_same(x);
+          : source_ == spec::GateSource::kBlockInput && input.block_input.is_same(x));
   if (a.defined() && rows.defined() && reads_x && rows.scalar_type() == x.scalar_type()) {
     const at::Tensor both = at::linear(x, at::cat({a, rows}));
     stage.down = both.narrow(/*dim=*/1, 0, a.size(0));

@@ -180,6 +180,7 @@ at::Tensor Decoder::Parts::first_hidden(const at::Tensor& ids,
   first.segments = context.segments;
   first.positions = context.positions;
   first.kv_cache = context.kv_cache;
+  first.disabled_expert = context.disabled_expert;
   first.is_first_pass = true;
   if (first.kv_cache != nullptr) first.kv_cache->add_first_pass();
   return run(ids, first);

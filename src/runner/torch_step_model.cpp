@@ -152,8 +152,11 @@ void TorchStepModel::State::copy_routing(const nn::RouterLog& log,
       decode::TokenRouting routing;
       routing.weights.reserve(sites * experts);
       for (const at::Tensor& site : weights) {
-        const float* first = site.const_data_ptr<float>() + row * experts;
-        routing.weights.insert(routing.weights.end(), first, first + experts);
+        // Layers may have fewer experts than the mixture; those they lack have no weight.
+        const auto own = static_cast<size_t>(site.size(1));
+        const float* first = site.const_data_ptr<float>() + row * own;
+        routing.weights.insert(routing.weights.end(), first, first + own);
+        routing.weights.resize(routing.weights.size() + experts - own, 0.0F);
       }
       output.routing[piece.input].push_back(std::move(routing));
     }

@@ -205,6 +205,9 @@ void check_can_hold(const MixtureSpec& spec, const std::string& strategy) {
   if (experts.scale_by != ScaleBy::kRank)
     cannot_hold(concat("experts.scale_by ", enum_name(experts.scale_by)));
   if (!experts.count_by_layer.empty()) cannot_hold("experts.count_by_layer");
+  if (experts.use_dora) cannot_hold("experts.use_dora");
+  if (spec.select.private_experts > 0) cannot_hold("select.private_experts");
+  if (spec.select.inference_threshold) cannot_hold("select.inference_threshold");
   if (spec.apply == Apply::kFactors) cannot_hold("apply factors");
   if (spec.gate.net != GateNet::kLinear) cannot_hold(concat("gate.net ", enum_name(spec.gate.net)));
   if (spec.gate.temperature != 1.0) cannot_hold("gate.temperature");

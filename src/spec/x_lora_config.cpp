@@ -128,6 +128,10 @@ void check_can_be_held(const MixtureSpec& spec) {
   if (gate.jitter != 0.0 || gate.noise != 0.0) refuse("gate.jitter or gate.noise");
   if (spec.select.kind != SelectKind::kAll && spec.select.kind != SelectKind::kTopK)
     refuse(concat("select.kind ", enum_name(spec.select.kind)));
+  if (spec.select.private_experts > 0) refuse("select.private_experts");
+  if (spec.select.inference_threshold) refuse("select.inference_threshold");
+  if (spec.normalize == Normalize::kLogits && gate.temperature != 1.0)
+    refuse("normalize logits with a temperature");
   static const std::set<Normalize> kHeld = {Normalize::kSoftmax, Normalize::kSoftmaxTwice,
                                             Normalize::kLogits, Normalize::kSoftmaxSelected};
   if (kHeld.count(spec.normalize) == 0) refuse(concat("normalize ", enum_name(spec.normalize)));

@@ -18,10 +18,11 @@ AdamW::AdamW(std::vector<nn::NamedTensor> parameters, const recipe::OptimizerOpt
                    "[optimizer] ", parameter.name, " is no contiguous floating-point tensor");
     const Slot slot = {parameter.tensor, at::zeros_like(parameter.tensor).detach(),
                        at::zeros_like(parameter.tensor).detach(),
-                       at::zeros({}, at::TensorOptions().dtype(at::kFloat))};
+                       at::zeros({1}, at::TensorOptions().dtype(at::kFloat))};
     (is_router_parameter(parameter) ? routers_ : experts_).push_back(slot);
     state_.push_back({"exp_avg." + parameter.name, slot.exp_avg});
     state_.push_back({"exp_avg_sq." + parameter.name, slot.exp_avg_sq});
+    state_.push_back({"step." + parameter.name, slot.step});
   }
 }
 
@@ -41,7 +42,8 @@ void AdamW::update(const std::vector<Slot>& slots, double learning_rate) {
     grads.push_back(grad.contiguous());
     means.push_back(slot.exp_avg);
     squares.push_back(slot.exp_avg_sq);
-    steps.push_back(slot.step.fill_(static_cast<double>(steps_ + 1)));
+    at::Tensor(slot.step).add_(1);
+    steps.push_back(slot.step.select(/*dim=*/0, 0));
   }
   if (parameters.empty()) return;
   at::_fused_adamw_(parameters, grads, means, squares, /*max_exp_avg_sqs=*/{}, steps, learning_rate,

@@ -24,7 +24,9 @@ class AdamW {
   void step(double learning_rate);
   int64_t steps() const { return steps_; }
 
-  /// "exp_avg.<name>" and "exp_avg_sq.<name>" of every parameter, float32; sharing memory.
+  /// "exp_avg.<name>", "exp_avg_sq.<name>" and "step.<name>" of every parameter, float32; sharing
+  /// memory. Steps are counted by parameter: the moments of one whose first gradient comes late are
+  /// as young as they are.
   std::vector<nn::NamedTensor> state() const;
   /// After the tensors of `state` have been filled from a checkpoint.
   void set_steps(int64_t steps) { steps_ = steps; }

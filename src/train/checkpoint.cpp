@@ -117,8 +117,12 @@ void restore_tensors(const fs::path& checkpoint,
   const Copies moment_copies = match_optimizer(*file, optimizer);
   for (const Copies* copies : {&parameter_copies, &moment_copies})
     for (const auto& [view, tensor] : *copies) nn::copy_from_view(view, tensor);
-  const std::vector<nn::NamedTensor> saved = loaded->buffers(), own = mixture.buffers();
-  for (size_t i = 0; i < own.size(); ++i) own[i].tensor.copy_(saved[i].tensor);
+  const auto take_over = [](const std::vector<nn::NamedTensor>& saved,
+                            const std::vector<nn::NamedTensor>& own) {
+    for (size_t i = 0; i < own.size(); ++i) own[i].tensor.copy_(saved[i].tensor);
+  };
+  take_over(loaded->fixed_tensors(), mixture.fixed_tensors());
+  take_over(loaded->buffers(), mixture.buffers());
 }
 
 void prune_checkpoints(const fs::path& folder, int64_t keep) {

@@ -39,7 +39,8 @@ class LeaveOneOut : public GradientEstimator {
     const double value = loss.item<double>();
     losses_ += value;
     const at::Tensor mean = loss / static_cast<double>(forwards_);
-    (balance.defined() ? mean + balance : mean).backward();
+    const at::Tensor total = balance.defined() ? mean + balance : mean;
+    if (total.requires_grad()) total.backward();  // not with frozen experts of constant weight
     const c10::NoGradGuard no_grad;
     for (size_t i = 0; i < gates_.size(); ++i) {
       scores_[i].add_(scores[i]);

@@ -179,14 +179,15 @@ std::string what_fits(recipe::Recipe recipe,
 
 int64_t MemoryForecast::total() const {
   return base_bytes + adapter_bytes + optimizer_bytes + activation_bytes + loss_bytes +
-         runtime_bytes;
+         first_pass_bytes + runtime_bytes;
 }
 
 std::string MemoryForecast::text() const {
   return gigabytes(total()) + " GB (base " + gigabytes(base_bytes) + ", adapters " +
          gigabytes(adapter_bytes) + ", optimizer " + gigabytes(optimizer_bytes) + ", activations " +
-         gigabytes(activation_bytes) + ", loss " + gigabytes(loss_bytes) + ", program " +
-         gigabytes(runtime_bytes) + ")";
+         gigabytes(activation_bytes) + ", loss " + gigabytes(loss_bytes) +
+         (first_pass_bytes > 0 ? ", first passes " + gigabytes(first_pass_bytes) : "") +
+         ", program " + gigabytes(runtime_bytes) + ")";
 }
 
 MemoryForecast forecast_memory(const recipe::Recipe& recipe,
@@ -210,6 +211,9 @@ MemoryForecast forecast_memory(const recipe::Recipe& recipe,
   const int64_t loss_rows = std::min(tokens, kLossRows);
   forecast.loss_bytes = loss_rows * config.vocab_size * dtype_bytes +
                         4 * tokens * (shape.hidden_size + shape.intermediate_size) * dtype_bytes;
+  const spec::GateSpec& gate = recipe.mixture.gate;
+  if (gate.source == spec::GateSource::kLastHidden && gate.first_pass_weight == 0.0)
+    forecast.first_pass_bytes = recipe.run.first_pass_cache_mb << 20;
   forecast.runtime_bytes = kRuntimeBytes;
   return forecast;
 }

@@ -140,7 +140,7 @@ class Trainer {
     const double rate = schedule_.at(state_.step);
     optimizer_.step(rate);
     frozen_->restore();
-    job_.mixture.update_biases(gradients.selections);
+    job_.mixture.update_biases(gradients.selections, progress);
     clear_gradients(optimizer_.parameters());
 
     state_.step = number;

@@ -42,6 +42,19 @@ TEST(BiasUpdate, OverloadedFallUnderloadedRiseTheMeanStays) {
   EXPECT_TRUE(at::equal(bias[1], at::zeros({4}, at::kDouble))) << "v_proj saw no tokens";
 }
 
+TEST(BiasUpdate, StandsStillWhileTheGatesDo) {
+  const TinyModel model(1);
+  spec::MixtureSpec spec = small_smora();
+  spec.schedule.freeze_gates_from = 0.5;
+  mixture::Mixture mixture(spec, model.groups(), 1, at::kDouble);
+  mixture::SelectionCounts counts;
+  counts.add(chosen("layers.0.self_attn.q_proj", {0, 1, 0, 2}));
+  mixture.update_biases(counts, 0.5);
+  EXPECT_EQ(mixture.gates()[0]->bias().abs().max().item<double>(), 0.0);
+  mixture.update_biases(counts, 0.49);
+  EXPECT_GT(mixture.gates()[0]->bias().abs().max().item<double>(), 0.0);
+}
+
 TEST(BiasUpdate, AForwardAloneChangesNothing) {
   const TinyModel model(1);
   mixture::Mixture mixture(small_smora(), model.groups(), 1, at::kDouble);

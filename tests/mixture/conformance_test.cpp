@@ -170,6 +170,10 @@ INSTANTIATE_TEST_SUITE_P(
         Variant{
             "x_lora",
             "{method: x-lora, experts: {count: 3, rank: 2}, schedule: {freeze_experts: false}}"},
+        Variant{"remix_rank_stabilised",
+                "{method: remix, experts: {count: 4, rank: 2, use_rslora: true}, select: {k: 2}}"},
+        Variant{"ranks_of_one_lora_by_its_alpha",
+                "{experts: {kind: rank_one, count: 3, rank: 1, alpha: 5}}"},
         Variant{"private_experts_top_2",
                 "{experts: {count: 5, rank: 2}, top_k: 2, select: {private_experts: 1, groups: 2},"
                 " losses: []}"},
@@ -188,9 +192,9 @@ INSTANTIATE_TEST_SUITE_P(
                 " schedule: {freeze_experts: false}}"},
         Variant{"k_shot", "{method: k-shot, experts: {rank: 2}}"},
         Variant{"cat",
-                "{method: cat, experts: {count: 3, rank: 2}, schedule: {freeze_experts: false}}"},
+                "{method: cat, experts: {count: 3, rank: 2, alpha: 4}, schedule: {freeze_experts: false}}"},
         Variant{"cat_free_numbers",
-                "{method: cat, experts: {count: 3, rank: 2}, normalize: logits,"
+                "{method: cat, experts: {count: 3, rank: 2, alpha: 4}, normalize: logits,"
                 " schedule: {freeze_experts: false}}"},
         Variant{"l_moe_o_and_up_block",
                 "{experts: {count: 3, rank: 2}, target_modules: [o_proj, up_proj],"

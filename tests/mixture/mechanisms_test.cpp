@@ -68,6 +68,66 @@ TEST(PrivateExperts, LeaveEnoughForAllOrAreRefused) {
   EXPECT_THAT(refusal([&] { spec_of("{select: {groups: 2}}"); }), HasSubstr("groups cannot act"));
 }
 
+TEST(PrivateExperts, StayPrivateWhateverTheirBiases) {
+  const TinyModel model(1);
+  Mixture mixture(
+      spec::with_tasks(spec_of("{experts: {count: 4, rank: 2}, losses: [], normalize: sigmoid,"
+                               " select: {kind: top_k, k: 2, private_experts: 1},"
+                               " bias: {use: score}, target_modules: [q_proj]}"),
+                       /*tasks=*/2),
+      model.sockets(), 3, at::kDouble);
+  mixture.gates()[0]->bias().narrow(1, 0, 2).fill_(9);
+  mixture.plug(model.sockets());
+  nn::RouterLog log;
+  nn::ForwardContext context;
+  context.router_log = &log;
+  context.segments = {{.start = 0, .length = 9, .task = 0}};
+  model.forward(input(), context);
+  EXPECT_GT(log.records.at(0).weights.select(1, 0).min().item<double>(), 1.0);
+  EXPECT_EQ(log.records.at(0).weights.select(1, 1).abs().max().item<double>(), 0.0);
+}
+
+TEST(FixedA, IsTakenOverWithTheRest) {
+  const TinyModel model(1);
+  const spec::MixtureSpec spec =
+      spec_of("{method: flylora, experts: {count: 4, a_density: 0.5}, select: {k: 2}}");
+  Mixture one(spec, model.sockets(), 3, at::kDouble), two(spec, model.sockets(), 4, at::kDouble);
+  randomize(one, 5);
+  two.copy_from(one);
+  one.plug(model.sockets());
+  const at::Tensor expected = model.forward(input());
+  one.unplug(model.sockets());
+  two.plug(model.sockets());
+  EXPECT_TRUE(at::equal(model.forward(input()), expected));
+}
+
+TEST(DetachedInput, LeavesTheGateItsGradient) {
+  const TinyModel model(1);
+  Mixture mixture(spec_of("{experts: {count: 3, rank: 2, detach_input: true},"
+                          " target_modules: [q_proj]}"),
+                  model.sockets(), 3, at::kDouble);
+  randomize(mixture, 5);
+  mixture.plug(model.sockets());
+  nn::RouterLog log;
+  nn::ForwardContext context;
+  context.router_log = &log;
+  const at::Tensor h = input().requires_grad_();
+  model.forward(h, context);
+  log.records.at(0).weights.square().sum().backward();
+  ASSERT_TRUE(h.grad().defined());
+  EXPECT_GT(h.grad().abs().max().item<double>(), 0.0);
+}
+
+TEST(Refused, WhatNoGateMixesAndWhatDrawsCannotStop) {
+  EXPECT_THAT(refusal([] { spec_of("{method: lora, experts: {kind: core}}"); }),
+              HasSubstr("is what a gate mixes"));
+  EXPECT_THAT(
+      refusal([] { spec_of("{method: remix, schedule: {freeze_gates_from: 0.5}}"); }),
+      HasSubstr("cannot act with select.kind sample"));
+  EXPECT_THAT(refusal([] { spec_of("{method: ept, experts: {train_a: false}}"); }),
+              HasSubstr("train_a cannot act"));
+}
+
 TEST(StoppedRouter, LearnsUntilItsTimeAndThenTheExpertsAlone) {
   const TinyModel model(1);
   Mixture mixture(spec_of("{experts: {count: 3, rank: 2}, schedule: {freeze_gates_from: 0.5}}"),
@@ -77,7 +137,7 @@ TEST(StoppedRouter, LearnsUntilItsTimeAndThenTheExpertsAlone) {
   for (const double progress : {0.0, 0.5}) {
     mixture.advance_to(progress);
     for (const nn::NamedTensor& parameter : mixture.parameters())
-      parameter.tensor.mutable_grad() = {};
+      parameter.tensor.mutable_grad() = at::Tensor();
     model.forward(input()).square().sum().backward();
     for (const nn::NamedTensor& parameter : mixture.parameters()) {
       const bool is_gate = parameter.name.find(".gate.") != std::string::npos;

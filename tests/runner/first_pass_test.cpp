@@ -103,6 +103,31 @@ TEST_F(FirstPass, IsComputedOnceForEachDocumentWhereItIsKept) {
   EXPECT_FALSE(cache.find(random_ids(12, 3)).defined());
 }
 
+TEST(FirstPassOfAdapters, RunsWithoutADisabledExpertToo) {
+  const auto decoder = test::tiny_decoder();
+  spec::MixtureSpec spec = spec::find_method("x-lora").preset();
+  spec.experts.count = spec.experts.rank = 2;
+  spec.gate.first_pass_weight = 0.5;
+  mixture::Mixture mixture(spec, decoder->sockets(), 5);
+  const c10::NoGradGuard no_grad;
+  at::manual_seed(4);
+  for (const nn::NamedTensor& parameter : mixture.parameters())
+    at::Tensor(parameter.tensor).add_(0.3 * at::randn(parameter.tensor.sizes()));
+  mixture.plug(decoder->sockets());
+  const at::Tensor ids = random_ids(9, 1);
+  const auto last_hidden = [&](int disabled) {
+    nn::ForwardContext context = test::packed_documents({9});
+    context.disabled_expert = disabled;
+    decoder->forward(ids, context);
+    return context.last_hidden;
+  };
+  const at::Tensor all = last_hidden(-1), without = last_hidden(1);
+  for (const nn::NamedTensor& parameter : mixture.parameters())  // B of the second expert
+    if (parameter.name.ends_with(".lora_B")) at::Tensor(parameter.tensor).narrow(1, 2, 2).zero_();
+  EXPECT_GT((all - without).abs().max().item<double>(), 1e-3);
+  EXPECT_LT(test::relative_error(without, last_hidden(-1)), 1e-6);
+}
+
 TEST(FirstPassCache, KeepsWhatFitsAndNoMore) {
   const at::Tensor ids = random_ids(4, 1), others = random_ids(5, 2);
   nn::FirstPassCache cache(4 * 8 + 4 * 3 * 4);

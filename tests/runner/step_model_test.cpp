@@ -144,6 +144,25 @@ TEST(TorchStepModel, experts_with_a_capacity_count_on_over_steps) {
   }
 }
 
+TEST(TorchStepModel, layers_with_fewer_experts_report_no_weight_for_those_they_lack) {
+  const auto decoder = test::tiny_decoder();
+  spec::MixtureSpec spec = routed_spec();
+  spec.experts.count_by_layer = {2, 3};
+  const auto mixture = plugged(*decoder, spec);
+  TorchStepModel model(*decoder, mixture.get());
+  const auto sequence = model.open_sequence();
+  const Ids ids = random_ids(7, 3);
+  const auto out = model.step(std::vector<StepInput>{{sequence, ids}}, /*want_routing=*/true);
+  for (const decode::TokenRouting& token : out.routing[0]) {
+    ASSERT_EQ(token.weights.size(), 4U * 3U);
+    for (size_t site = 0; site < 4; ++site) {
+      const float* own = token.weights.data() + 3 * site;
+      EXPECT_NEAR(own[0] + own[1] + own[2], 1.0, 1e-5);
+      EXPECT_EQ(own[2] == 0.0F, site < 2) << "the lower layer has two experts";
+    }
+  }
+}
+
 TEST(TorchStepModel, reports_the_router_and_takes_an_expert_out) {
   const auto decoder = test::tiny_decoder();
   const auto mixture = plugged(*decoder, routed_spec());

@@ -33,6 +33,17 @@ std::string refusal(const Json& config) {
   return "accepted";
 }
 
+TEST(MoePeftConfig, RefusesWhatItCannotHold) {
+  MixtureSpec spec = find_method("mixlora").preset();
+  spec.select.inference_threshold = 0.1;
+  try {
+    moe_peft_from_mixture(spec);
+    FAIL();
+  } catch (const Error& error) {
+    EXPECT_THAT(error.what(), ::testing::HasSubstr("select.inference_threshold"));
+  }
+}
+
 TEST(MoePeftConfig, MissingKeysHaveThePackagesDefaults) {
   const MixtureSpec spec = mixture_from_moe_peft(mixlora(), "c.json");
   EXPECT_EQ(spec.attach, Attach::kFfnBlock);

@@ -67,13 +67,29 @@ TEST(AdamW, StateGoesOnWhereItStopped) {
   half.mutable_grad() = grad_a.clone();
   two.step(0.1);
   AdamW resumed({{"w", half}}, options());
-  for (size_t i = 0; i < 2; ++i) resumed.state()[i].tensor.copy_(two.state()[i].tensor);
+  for (size_t i = 0; i < 3; ++i) resumed.state()[i].tensor.copy_(two.state()[i].tensor);
   resumed.set_steps(two.steps());
   whole.mutable_grad() = grad_b;
   one.step(0.1);
   half.mutable_grad() = grad_b.clone();
   resumed.step(0.1);
   EXPECT_TRUE(at::equal(whole, half));
+}
+
+TEST(AdamW, AParameterWhoseFirstGradientComesLateIsUpdatedAsIfNew) {
+  at::Tensor early = at::ones({3}), late = at::ones({3}), fresh = at::ones({3});
+  AdamW optimizer({{"early", early}, {"late", late}}, options()), other({{"w", fresh}}, options());
+  for (int step = 0; step < 50; ++step) {
+    early.mutable_grad() = at::full({3}, 0.5);
+    optimizer.step(0.1);
+  }
+  for (int step = 0; step < 3; ++step) {
+    late.mutable_grad() = at::full({3}, 0.5);
+    fresh.mutable_grad() = at::full({3}, 0.5);
+    optimizer.step(0.1);
+    other.step(0.1);
+  }
+  EXPECT_TRUE(at::equal(late, fresh));
 }
 
 TEST(AdamW, WithoutAGradientNothingMoves) {

@@ -47,7 +47,7 @@ class Workers {
       ++done_;
       if (failure.empty() || interrupted()) continue;
       failures_[name] = failure;
-      progress_.line(name + ": " + failure);
+      progress_.line(concat(name, ": ", failure));
     }
   }
 
