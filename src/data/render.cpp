@@ -144,7 +144,7 @@ Example Renderer::render_chat(const Record& record, const std::string& file) con
   try {
     return render_turns(record);
   } catch (const Error& error) {
-    fail(error.code(), "[data] ", where, error.what());
+    fail(error.code(), "[data] ", where, "chat template: ", without_operation(error.what()));
   }
 }
 
@@ -161,9 +161,9 @@ Example Renderer::render_turns(const Record& record) const {
     const Json some(record.messages.begin(),
                     record.messages.begin() + static_cast<ptrdiff_t>(turns));
     const std::string text = chat_->render_marked(some, record.tools, prompt);
-    LMOE_CHECK_ARG(whole.starts_with(text), "the chat template does not render the first ", turns,
-                   " turns as the beginning of the whole conversation, so its turns cannot be "
-                   "masked; hint: one answer per record, or another chat_template");
+    LMOE_CHECK_ARG(whole.starts_with(text), "the first ", turns,
+                   " turns alone do not give the beginning of the whole conversation, so its turns "
+                   "cannot be masked; hint: one answer per record, or another chat_template");
     return text.size();
   };
   size_t done = 0;

@@ -30,7 +30,8 @@ spec::MixtureSpec load_spec(const fs::path& path) {
   try {
     return spec::read_mixture(root, report);
   } catch (const Error& error) {
-    fail(ErrorCode::kCorruptData, "[load_mixture] ", path.string(), ": ", error.what());
+    fail(ErrorCode::kCorruptData, "[load_mixture] ", path.string(), ": ",
+         without_operation(error.what()));
   }
 }
 
@@ -200,7 +201,8 @@ std::unique_ptr<Mixture> Mixture::load(const fs::path& folder,
       try {
         mixture = std::make_unique<Mixture>(spec, groups, /*seed=*/0, parameter_type(adapter));
       } catch (const Error& error) {
-        fail(ErrorCode::kCorruptData, "[load_mixture] ", folder.string(), ": ", error.what());
+        fail(ErrorCode::kCorruptData, "[load_mixture] ", folder.string(), ": ",
+             without_operation(error.what()));
       }
     }
     AdapterLoader(*mixture, std::move(adapter), path, static_cast<int64_t>(i)).load();

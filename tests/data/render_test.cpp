@@ -191,13 +191,13 @@ TEST(Render, TemplatesThatCannotBeMaskedAreRefused) {
   const Record record = chat(R"([{"role": "user", "content": "hi"},
       {"role": "assistant", "content": "one"}, {"role": "user", "content": "x"}])");
   const char* counts = "{{ messages|length }}{% for m in messages %}{{ m.content }}{% endfor %}";
-  expect_error(ErrorCode::kInvalidArgument, "f:17: the chat template does not render", [&] {
-    renderer({}, std::make_shared<ByteTokenizer>(), counts).render(record, "f");
-  });
+  expect_error(
+      ErrorCode::kInvalidArgument, "f:17: chat template: the first 1 turns alone do not give",
+      [&] { renderer({}, std::make_shared<ByteTokenizer>(), counts).render(record, "f"); });
   const char* refuses = "{{ raise_exception('roles must alternate') }}";
-  expect_error(ErrorCode::kInvalidArgument, "roles must alternate", [&] {
-    renderer({}, std::make_shared<ByteTokenizer>(), refuses).render(record, "f");
-  });
+  expect_error(
+      ErrorCode::kInvalidArgument, "[data] f:17: chat template: line 1: roles must alternate",
+      [&] { renderer({}, std::make_shared<ByteTokenizer>(), refuses).render(record, "f"); });
   const auto tokenizer = std::make_shared<ByteTokenizer>();
   expect_error(ErrorCode::kInvalidArgument, "need a chat template",
                [&] { Renderer(tokenizer, nullptr, {}).render(record, "f"); });
