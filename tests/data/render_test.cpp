@@ -248,6 +248,33 @@ TEST(EncodeDataset, CutsDropsOrRefusesLongExamples) {
                [&] { encode_dataset(set, renderer(options)); });
 }
 
+TEST(EncodeDataset, WarnsOfAnswersThatAreWhiteSpace) {
+  Dataset set;
+  set.file = "x.jsonl";
+  const auto warning = [&](std::vector<Record> records, DataOptions options = {}) {
+    for (size_t i = 0; i < records.size(); ++i) records[i].line = static_cast<int64_t>(i) + 1;
+    set.records = std::move(records);
+    testing::internal::CaptureStderr();
+    EXPECT_EQ(encode_dataset(set, renderer(std::move(options))).examples.size(),
+              set.records.size());
+    return testing::internal::GetCapturedStderr();
+  };
+  EXPECT_EQ(
+      warning({pair("p", "a"), pair("p", " \t"), pair("p", "\n"), pair("p", " b ")}),
+      "warning: x.jsonl: 2 of 4 records teach nothing but white space, the first in line 2\n");
+  EXPECT_EQ(warning({pair("p", "a\n"), pair("p", "b")}), "");
+  DataOptions all;
+  all.train_on_inputs = true;
+  EXPECT_EQ(warning({pair("p", "\n")}, all), "");
+  const char* turns =
+      R"([{"role": "user", "content": "hi"}, {"role": "assistant", "content": " "}])";
+  EXPECT_THAT(warning({chat(turns)}), testing::HasSubstr("1 of 1 records"));
+  EXPECT_EQ(warning({chat(turns)}, all), "");
+  Record text;
+  text.text = "  ";
+  EXPECT_THAT(warning({text}), testing::HasSubstr("1 of 1 records"));
+}
+
 TEST(EncodeDataset, Statistics) {
   std::vector<Example> examples;
   for (int length = 1; length <= 20; ++length) {
