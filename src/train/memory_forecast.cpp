@@ -164,6 +164,12 @@ std::string what_fits(recipe::Recipe recipe,
                          : "fewer experts, a smaller rank or a smaller base_model";
 }
 
+/// Numbers that the optimizer keeps.
+int64_t remembered_per_parameter(const recipe::OptimizerOptions& options) {
+  if (options.optimizer == recipe::Optimizer::kAdamW) return 2;
+  return options.sgd_momentum.value_or(0.0) > 0.0 ? 1 : 0;
+}
+
 }  // namespace
 
 int64_t MemoryForecast::total() const {
@@ -191,7 +197,8 @@ MemoryForecast forecast_memory(const recipe::Recipe& recipe,
   forecast.adapter_bytes = 2 * forecast.trained_parameters * kFloat +
                            adapters.stacked * dtype_bytes +
                            (dtype_bytes < kFloat ? forecast.trained_parameters * dtype_bytes : 0);
-  forecast.optimizer_bytes = 2 * forecast.trained_parameters * kFloat;
+  forecast.optimizer_bytes =
+      remembered_per_parameter(recipe.optimizer) * forecast.trained_parameters * kFloat;
   const int64_t by_decoder = kept_per_token(widths) + kept_by_dropout(recipe.mixture, widths);
   const int64_t kept = (layers * by_decoder + adapters.kept_per_token) * dtype_bytes +
                        adapters.kept_floats_per_token * kFloat;

@@ -58,8 +58,8 @@ inline recipe::Recipe tiny_recipe(const fs::path& output_dir, const std::string&
   return recipe;
 }
 
-/// What is trained in the loop's tests: "lora", "l-moe", "top-k", "factors"; with "/bf16" on a
-/// frozen model in bfloat16.
+/// What is trained in the loop's tests: "lora", "l-moe", "top-k", "factors", and l-moe by "sgd" or
+/// "sgd-momentum"; with "/bf16" on a frozen model in bfloat16.
 inline recipe::Recipe variant_recipe(const fs::path& output_dir, const std::string& variant) {
   const std::string kind = variant.substr(0, variant.find('/'));
   recipe::Recipe recipe = tiny_recipe(output_dir, kind == "lora" ? "lora" : "l-moe");
@@ -67,6 +67,8 @@ inline recipe::Recipe variant_recipe(const fs::path& output_dir, const std::stri
     recipe.mixture.select = {spec::SelectKind::kTopK, 2};
     recipe.mixture.normalize = spec::Normalize::kRenormalize;
   }
+  if (kind.starts_with("sgd")) recipe.optimizer.optimizer = recipe::Optimizer::kSgd;
+  if (kind == "sgd-momentum") recipe.optimizer.sgd_momentum = 0.9;
   if (kind == "factors") recipe.mixture.apply = spec::Apply::kFactors;
   if (variant != kind) recipe.batch.bf16 = recipe::Bf16::kTrue;
   return recipe;
