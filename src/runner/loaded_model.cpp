@@ -31,8 +31,9 @@ std::unique_ptr<LoadedModel> load_model(const LoadOptions& options) {
   const Json record = model->run ? read_base_record(*model->run) : Json();
   model->base = arch::open_base_model(options.base.empty() ? record["name"].get<std::string>()
                                                            : options.base);
-  if (model->run) check_same_base(record, *model->base, *model->run);
-  model->decoder = models::Decoder::load(*model->base, {choose_dtype(options.dtype)});
+  if (model->run) check_same_base(record, *model->base, *model->run, options.on_hash);
+  model->decoder =
+      models::Decoder::load(*model->base, {choose_dtype(options.dtype), options.on_read});
   if (model->run) {
     const auto& groups = model->decoder->projection_groups();
     model->mixture = mixture::Mixture::load(*model->run, groups);
