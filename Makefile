@@ -1,6 +1,6 @@
 # lmoe: `make demo` sets up, builds, trains and shows; `make test` sets up, builds and runs all tests.
 .DEFAULT_GOAL := help
-.PHONY: help setup build test demo unit-asan format check-format tidy clean
+.PHONY: help setup setup-tests build test demo unit-asan format check-format tidy clean
 
 # As many jobs as there are cores, as long as each Torch-heavy compilation has 1.5 GB of memory.
 JOBS ?= $(shell awk -v cores=$$(nproc) '/MemAvailable/ {m = int($$2 / 1572864); n = cores < m ? cores : m; print n < 1 ? 1 : n}' /proc/meminfo)
@@ -13,6 +13,9 @@ help: ## show this list
 setup: ## install what is missing: Debian packages, Python environment, plot libraries
 	@tools/setup.sh
 
+setup-tests:
+	@tools/setup.sh --tests
+
 build: setup ## build the program: build/lmoe
 	@echo "build: configuring (log: build/configure.log)" && mkdir -p build
 	@cmake --preset release >build/configure.log 2>&1 || { cat build/configure.log; exit 1; }
@@ -22,7 +25,7 @@ build: setup ## build the program: build/lmoe
 demo: build ## train an L-MoE and a LoRA on three tasks, score both and the base, write the report
 	@tools/demo.sh
 
-test: build check-format ## build and run all tests, the sanitizers over the unit tests, clang-tidy over what changed
+test: setup-tests build check-format ## build and run all tests, the sanitizers over the unit tests, clang-tidy over what changed
 	@echo "test: all tests, optimised build"
 	@ctest --preset release -j $(JOBS)
 	@$(MAKE) --no-print-directory unit-asan

@@ -2,7 +2,8 @@
 # Sets up everything lmoe needs: Debian packages, the Python environment, the plot libraries of the report.
 # Run it as often as you like: what is there already is left alone.
 #
-#   tools/setup.sh               everything
+#   tools/setup.sh               everything that building and training need
+#   tools/setup.sh --tests       and what only the tests need: Chromium, which draws the report
 #   tools/setup.sh --print-venv  only prints where the Python environment is (or will be)
 #   tools/setup.sh --web         only the plot libraries
 #
@@ -39,14 +40,15 @@ missing_packages() {
   # Node.js may come from elsewhere with npm inside, and then Debian's npm would not install.
   command -v node >/dev/null || printf 'nodejs\n'
   command -v npm >/dev/null || printf 'npm\n'
+  [[ "$1" != tests ]] || command -v chromium >/dev/null || printf 'chromium\n'
 }
 
 install_packages() {
   command -v dpkg-query >/dev/null ||
-    refuse "this is not a Debian system: install the equivalents of: ${packages[*]} nodejs npm" \
+    refuse "this is not a Debian system: install the equivalents of: ${packages[*]} nodejs npm chromium (for the tests)" \
       "then use the CMake presets directly (LMOE_VENV names the Python environment)"
   local missing
-  mapfile -t missing < <(missing_packages)
+  mapfile -t missing < <(missing_packages "$1")
   if ((${#missing[@]} == 0)); then
     say "system packages: all there"
     return
@@ -124,11 +126,11 @@ install_web() {
 case "${1:-}" in
   --print-venv) venv_path ;;
   --web) install_web ;;
-  "")
-    install_packages
+  "" | --tests)
+    install_packages "${1:+tests}"
     make_venv
     install_web
     say "ready"
     ;;
-  *) refuse "unknown argument: given $1, expected --print-venv, --web or nothing" ;;
+  *) refuse "unknown argument: given $1, expected --tests, --print-venv, --web or nothing" ;;
 esac

@@ -42,7 +42,9 @@ int64_t BaseModel::parameter_count() const {
   return count;
 }
 
-ContentHash BaseModel::content_hash() const { return {hash_weights(*source), hash_tokenizer()}; }
+ContentHash BaseModel::content_hash(const HashProgress& progress) const {
+  return {hash_weights(*source, progress), hash_tokenizer()};
+}
 
 std::string BaseModel::module_path(TensorRole role, int layer) {
   const char* projection = nullptr;

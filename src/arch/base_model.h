@@ -69,7 +69,7 @@ class BaseModel {
   /// Throws kCorruptData naming tensors nobody read.
   void check_all_read() const;
   /// Takes as long as reading the file once; nothing is kept.
-  ContentHash content_hash() const;
+  ContentHash content_hash(const HashProgress& progress = {}) const;
 
   /// The Hugging Face module path of a projection: "model.layers.3.self_attn.q_proj".
   static std::string module_path(TensorRole role, int layer);

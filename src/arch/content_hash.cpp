@@ -49,6 +49,43 @@ class Summary {
   std::string text_;
 };
 
+/// Hashes tensors piece by piece and tells how far it is.
+class HashedBytes {
+ public:
+  HashedBytes(const io::WeightSource& source,
+              const std::vector<std::string>& names,
+              const HashProgress& progress)
+      : progress_(progress) {
+    for (const std::string& name : names) total_ += source.find(name)->bytes.size();
+  }
+
+  std::string hash(const io::TensorView& view) {
+    Sha256 hash;
+    std::string_view rest(reinterpret_cast<const char*>(view.bytes.data()), view.bytes.size());
+    while (!rest.empty()) {
+      const std::string_view piece = rest.substr(0, std::min(kPiece - unsaid_, rest.size()));
+      hash.update(piece);
+      rest.remove_prefix(piece.size());
+      tell(piece.size());
+    }
+    return hash.hex();
+  }
+
+ private:
+  static constexpr size_t kPiece = 16 << 20;
+
+  void tell(size_t bytes) {
+    done_ += bytes;
+    unsaid_ += bytes;
+    if (unsaid_ < kPiece && done_ < total_) return;
+    unsaid_ = 0;
+    if (progress_) progress_(static_cast<int64_t>(done_), static_cast<int64_t>(total_));
+  }
+
+  const HashProgress& progress_;
+  size_t done_ = 0, total_ = 0, unsaid_ = 0;
+};
+
 /// Without spaces, keys sorted.
 std::string compact(const Json& json) { return nlohmann::json(json).dump(); }
 
@@ -74,18 +111,18 @@ std::string difference(const ContentHash& a, const ContentHash& b) {
   return weights ? "weights" : tokenizer ? "tokenizer" : "";
 }
 
-std::string hash_weights(const io::WeightSource& source) {
+std::string hash_weights(const io::WeightSource& source, const HashProgress& progress) {
   source.check_not_truncated();
   std::vector<std::string> names = source.names();
   std::sort(names.begin(), names.end());
+  HashedBytes hashed(source, names, progress);
   Summary summary("lmoe weights 1");
   for (const std::string& name : names) {
     const io::TensorView& view = *source.find(name);
     summary.add(std::string_view(name));
     summary.add(std::string_view(io::dtype_name(view.dtype)));
     summary.add(std::string_view(view.shape_text()));
-    summary.add(std::string_view(
-        sha256_hex({reinterpret_cast<const char*>(view.bytes.data()), view.bytes.size()})));
+    summary.add(std::string_view(hashed.hash(view)));
   }
   return summary.hash();
 }

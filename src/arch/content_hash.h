@@ -13,6 +13,8 @@
 //              `tokenizer.ggml.*`, by name: key, number of values, values ("%.17g", "true")
 #pragma once
 
+#include <cstdint>
+#include <functional>
 #include <string>
 #include <string_view>
 
@@ -30,8 +32,11 @@ struct ContentHash {
 /// "weights", "tokenizer", "weights and tokenizer", or empty.
 std::string difference(const ContentHash& a, const ContentHash& b);
 
+/// Told how many bytes of how many are hashed, at most every 16 MB; called with all of them last.
+using HashProgress = std::function<void(int64_t done, int64_t total)>;
+
 /// Reads every byte of the weights: 0.1 s for a mapped file of 90 MB.
-std::string hash_weights(const io::WeightSource& source);
+std::string hash_weights(const io::WeightSource& source, const HashProgress& progress = {});
 /// `config_json` is tokenizer_config.json, or empty.
 std::string hash_json_tokenizer(std::string_view tokenizer_json, std::string_view config_json);
 std::string hash_gguf_tokenizer(const io::GgufFile& file);

@@ -21,6 +21,12 @@ int exit_code(ErrorCode code) {
   return 70;
 }
 
+std::string_view without_operation(std::string_view message) {
+  const size_t end = message.find("] ");
+  if (message.starts_with('[') && end != std::string_view::npos) message.remove_prefix(end + 2);
+  return message;
+}
+
 void assertion_failed(const char* expression, const char* file, int line) {
   fail(ErrorCode::kInternal, "[internal] assertion failed: ", expression, " at ", file, ":", line,
        "; this is a bug of lmoe");

@@ -10,6 +10,7 @@
 #include <sstream>
 #include <stdexcept>
 #include <string>
+#include <string_view>
 #include <utility>
 
 namespace lmoe {
@@ -45,6 +46,9 @@ std::string concat(Parts&&... parts) {
   (out << ... << std::forward<Parts>(parts));
   return out.str();
 }
+
+/// A message without the "[operation] " it begins with, to be told within another.
+std::string_view without_operation(std::string_view message);
 
 template <class... Parts>
 [[noreturn]] void fail(ErrorCode code, Parts&&... parts) {

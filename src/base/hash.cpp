@@ -12,36 +12,31 @@
 #include "base/error.h"
 
 namespace lmoe {
-namespace {
 
-class Sha256 {
- public:
-  Sha256() : context_(EVP_MD_CTX_new(), EVP_MD_CTX_free) {
-    EVP_DigestInit_ex(context_.get(), EVP_sha256(), nullptr);
+Sha256::Sha256() : context_(EVP_MD_CTX_new(), EVP_MD_CTX_free) {
+  EVP_DigestInit_ex(context_.get(), EVP_sha256(), nullptr);
+}
+
+void Sha256::update(std::string_view bytes) {
+  EVP_DigestUpdate(context_.get(), bytes.data(), bytes.size());
+}
+
+std::string Sha256::hex() {
+  std::array<unsigned char, 32> digest{};
+  unsigned int size = 0;
+  EVP_DigestFinal_ex(context_.get(), digest.data(), &size);
+  std::string text;
+  constexpr char kDigits[] = "0123456789abcdef";
+  for (const unsigned char byte : digest) {
+    text += kDigits[byte >> 4];
+    text += kDigits[byte & 15];
   }
-  void update(const void* data, size_t size) { EVP_DigestUpdate(context_.get(), data, size); }
-  std::string hex() {
-    std::array<unsigned char, 32> digest{};
-    unsigned int size = 0;
-    EVP_DigestFinal_ex(context_.get(), digest.data(), &size);
-    std::string text;
-    constexpr char kDigits[] = "0123456789abcdef";
-    for (const unsigned char byte : digest) {
-      text += kDigits[byte >> 4];
-      text += kDigits[byte & 15];
-    }
-    return text;
-  }
-
- private:
-  std::unique_ptr<EVP_MD_CTX, decltype(&EVP_MD_CTX_free)> context_;
-};
-
-}  // namespace
+  return text;
+}
 
 std::string sha256_hex(std::string_view bytes) {
   Sha256 hash;
-  hash.update(bytes.data(), bytes.size());
+  hash.update(bytes);
   return hash.hex();
 }
 
@@ -53,7 +48,7 @@ std::string sha256_file(const std::filesystem::path& path) {
   Sha256 hash;
   std::vector<char> block(1 << 20);
   while (const size_t count = std::fread(block.data(), 1, block.size(), file.get()))
-    hash.update(block.data(), count);
+    hash.update({block.data(), count});
   if (std::ferror(file.get()))
     fail(ErrorCode::kIo, "[hash] cannot read ", path.string(), ": ", std::strerror(errno));
   return hash.hex();

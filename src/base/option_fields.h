@@ -35,6 +35,10 @@ struct FieldInfo {
   std::vector<FieldInfo> fields;     ///< of a nested struct, or of a list's items
 };
 
+/// A bound for people: every digit of a whole number, of a fraction as many as tell it from its
+/// neighbours; "any size" without a bound.
+std::string bound_text(double bound);
+
 template <class T>
 struct Field {
   FieldInfo info;

@@ -246,10 +246,6 @@ class OptionReader {
     }
   }
 
-  static std::string bound_text(double bound) {
-    return std::isinf(bound) ? "any size" : concat(bound);
-  }
-
   ReadReport& report_;
 };
 

@@ -25,7 +25,7 @@ void with_json(const fs::path& path, const std::function<void(const Json&)>& use
     use(content);
   } catch (const Json::exception& error) {
     fail(ErrorCode::kCorruptData, "[report] ", path.string(),
-         " is not what lmoe writes: ", error.what());
+         " is not what lmoe writes: ", without_operation(error.what()));
   }
 }
 

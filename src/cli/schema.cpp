@@ -17,10 +17,7 @@ std::string joined(const std::vector<std::string>& words) {
 
 std::string bounds(const FieldInfo& info) {
   if (std::isinf(info.minimum) && std::isinf(info.maximum)) return {};
-  const auto bound = [](double value) {
-    return std::isinf(value) ? std::string("…") : concat(value);
-  };
-  return bound(info.minimum) + " to " + bound(info.maximum);
+  return bound_text(info.minimum) + " to " + bound_text(info.maximum);
 }
 
 void print_fields(const std::vector<FieldInfo>& fields, const std::string& indent) {

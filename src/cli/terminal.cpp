@@ -52,8 +52,9 @@ std::string printable(const std::string& text) {
   return clean;
 }
 
-Progress::Progress(std::string phase)
+Progress::Progress(std::string phase, Unit unit)
     : phase_(std::move(phase)),
+      unit_(unit),
       started_(Clock::now()),
       counted_from_(started_),
       last_drawn_(started_) {
@@ -74,14 +75,19 @@ void Progress::update(int64_t done, int64_t total, const std::string& details) {
   draw(done, total, details);
 }
 
+std::string Progress::amount_text(int64_t amount) const {
+  return unit_ == Unit::kBytes ? bytes_text(static_cast<double>(amount)) : std::to_string(amount);
+}
+
 void Progress::draw(int64_t done, int64_t total, const std::string& details) {
   const double elapsed = std::chrono::duration<double>(Clock::now() - counted_from_).count();
   const double share = total > 0 ? static_cast<double>(done) / static_cast<double>(total) : 0.0;
-  std::string text =
-      phase_ + " " + std::to_string(done) + (total > 0 ? "/" + std::to_string(total) : "");
+  std::string text = phase_ + " " + amount_text(done) + (total > 0 ? "/" + amount_text(total) : "");
   if (total > 0 && done > first_done_)
     text += " eta " + duration_text(elapsed * static_cast<double>(total - done) /
                                     static_cast<double>(done - first_done_));
+  if (unit_ == Unit::kBytes && elapsed > 0)
+    text += " " + bytes_text(static_cast<double>(done - first_done_) / elapsed) + "/s";
   if (!details.empty()) text += " " + details;
   if (!stderr_is_terminal()) {
     std::fprintf(stderr, "%s\n", text.c_str());
@@ -116,7 +122,7 @@ void Progress::finish(const std::string& details) {
   erase_bar();
   const double elapsed = std::chrono::duration<double>(Clock::now() - started_).count();
   std::string text = phase_ + ": ";
-  if (last_total_ > 0) text += std::to_string(last_done_) + "/" + std::to_string(last_total_) + " ";
+  if (last_total_ > 0) text += amount_text(last_done_) + "/" + amount_text(last_total_) + " ";
   std::fprintf(stderr, "%sin %s%s%s\n", text.c_str(), duration_text(elapsed).c_str(),
                details.empty() ? "" : ", ", details.c_str());
 }

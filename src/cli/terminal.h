@@ -23,7 +23,10 @@ std::string printable(const std::string& text);
 /// 30 seconds. The time that remains is left out until something is done.
 class Progress {
  public:
-  explicit Progress(std::string phase);
+  enum class Unit { kCount, kBytes };
+
+  /// Bytes are shown with their unit and how many of them come per second.
+  explicit Progress(std::string phase, Unit unit = Unit::kCount);
   ~Progress();
   Progress(const Progress&) = delete;
   Progress& operator=(const Progress&) = delete;
@@ -40,8 +43,10 @@ class Progress {
   using Clock = std::chrono::steady_clock;
   void draw(int64_t done, int64_t total, const std::string& details);
   void erase_bar();
+  std::string amount_text(int64_t amount) const;
 
   std::string phase_;
+  Unit unit_;
   Clock::time_point started_, counted_from_, last_drawn_;
   bool bar_shown_ = false;
   bool finished_ = false;

@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "base/error.h"
+#include "base/log.h"
 #include "base/rng.h"
 
 namespace lmoe::data {
@@ -48,6 +49,16 @@ EncodedDataset hold_out(EncodedDataset& train, double val_set_size, Rng rng) {
   for (size_t i = 0; i < all.size(); ++i)
     (chosen.count(i) > 0 ? validation : train).examples.push_back(std::move(all[i]));
   return validation;
+}
+
+void warn_of_blanks(const Dataset& dataset, const Renderer& renderer) {
+  int64_t blanks = 0, first = 0;
+  for (const Record& record : dataset.records) {
+    if (renderer.is_blank(record) && ++blanks == 1) first = record.line;
+  }
+  if (blanks > 0)
+    log().warn("{}: {} of {} records teach nothing but white space, the first in line {}",
+               dataset.file, blanks, dataset.records.size(), first);
 }
 
 void refresh(EncodedDataset& set) {
@@ -118,6 +129,7 @@ EncodedDataset encode_dataset(const Dataset& dataset, const Renderer& renderer, 
                  options.sequence_len,
                  " tokens; hint: raise sequence_len, or "
                  "excess_length_strategy=truncate");
+  warn_of_blanks(dataset, renderer);
   refresh(encoded);
   return encoded;
 }

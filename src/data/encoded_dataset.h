@@ -21,8 +21,8 @@ struct EncodedDataset {
   DatasetStatistics statistics;
 };
 
-/// Renders every record and applies sequence_len. Throws as Renderer::render, and when a cut leaves
-/// no label.
+/// Renders every record and applies sequence_len. Logs how many answers are white space. Throws as
+/// Renderer::render, and when a cut leaves no label.
 EncodedDataset encode_dataset(const Dataset& dataset,
                               const Renderer& renderer,
                               double weight = 1.0);

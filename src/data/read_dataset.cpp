@@ -53,9 +53,7 @@ class DatasetReader {
     try {
       found = detect_type(object, purpose_);
     } catch (const Error& error) {
-      const std::string_view what = error.what();
-      fail(error.code(), "[data] ", set_.file, ":", line, ": ",
-           what.substr(std::min(what.size(), std::string_view("[data] ").size())));
+      fail(error.code(), "[data] ", set_.file, ":", line, ": ", without_operation(error.what()));
     }
     if (found != RecordType::kAuto) return found;
     std::string keys;

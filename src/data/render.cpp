@@ -18,16 +18,6 @@ void append(Example& example, const std::vector<TokenId>& ids, bool labelled) {
   }
 }
 
-/// Whether a turn holds more than its role.
-bool says(const Json& message) {
-  for (const auto& [key, value] : message.items()) {
-    const bool is_empty = value.is_null() || (value.is_string() && value == "") ||
-                          (value.is_structured() && value.empty());
-    if (key != "role" && !is_empty) return true;
-  }
-  return false;
-}
-
 }  // namespace
 
 int64_t Example::labelled() const {
@@ -47,18 +37,37 @@ Renderer::Renderer(std::shared_ptr<const text::Tokenizer> tokenizer,
   if (end_tokens_.empty() && eos) end_tokens_ = {*eos};
 }
 
+Renderer::Content Renderer::text_content(std::string_view text) {
+  if (text.empty()) return Content::kNothing;
+  return std::all_of(text.begin(), text.end(), is_space) ? Content::kSpace : Content::kText;
+}
+
+/// Of a turn, besides its role.
+Renderer::Content Renderer::turn_content(const Json& message) {
+  Content most = Content::kNothing;
+  for (const auto& [key, value] : message.items()) {
+    if (key == "role" || value.is_null() || (value.is_structured() && value.empty())) continue;
+    most = std::max(most, value.is_string() ? text_content(value.get_ref<const std::string&>())
+                                            : Content::kText);
+  }
+  return most;
+}
+
+Renderer::Content Renderer::learned(const Record& record) const {
+  Content most = std::max(text_content(record.response), text_content(record.text));
+  if (options_.train_on_inputs) most = std::max(most, text_content(record.prompt));
+  if (!record.is_chat()) return most;
+  for (const Json& message : record.messages)
+    if (options_.train_on_inputs || is_trained(message))
+      most = std::max(most, turn_content(message));
+  return most;
+}
+
+bool Renderer::is_blank(const Record& record) const { return learned(record) == Content::kSpace; }
+
 /// Without this a record would teach to end at once.
 void Renderer::check_answered(const Record& record, const std::string& file) const {
-  bool has_answer = false;
-  if (record.is_chat()) {
-    for (const Json& message : record.messages)
-      has_answer =
-          has_answer || ((options_.train_on_inputs || is_trained(message)) && says(message));
-  } else {
-    has_answer = !record.response.empty() || !record.text.empty() ||
-                 (options_.train_on_inputs && !record.prompt.empty());
-  }
-  LMOE_CHECK_ARG(has_answer, "[data] ", file, ":", record.line,
+  LMOE_CHECK_ARG(learned(record) != Content::kNothing, "[data] ", file, ":", record.line,
                  ": the record has no token to learn: given ",
                  record.is_chat() ? "no text in a turn" : "an empty text",
                  ", expected an answer, or a turn of ",
@@ -144,7 +153,7 @@ Example Renderer::render_chat(const Record& record, const std::string& file) con
   try {
     return render_turns(record);
   } catch (const Error& error) {
-    fail(error.code(), "[data] ", where, error.what());
+    fail(error.code(), "[data] ", where, "chat template: ", without_operation(error.what()));
   }
 }
 
@@ -161,9 +170,9 @@ Example Renderer::render_turns(const Record& record) const {
     const Json some(record.messages.begin(),
                     record.messages.begin() + static_cast<ptrdiff_t>(turns));
     const std::string text = chat_->render_marked(some, record.tools, prompt);
-    LMOE_CHECK_ARG(whole.starts_with(text), "the chat template does not render the first ", turns,
-                   " turns as the beginning of the whole conversation, so its turns cannot be "
-                   "masked; hint: one answer per record, or another chat_template");
+    LMOE_CHECK_ARG(whole.starts_with(text), "the first ", turns,
+                   " turns alone do not give the beginning of the whole conversation, so its turns "
+                   "cannot be masked; hint: one answer per record, or another chat_template");
     return text.size();
   };
   size_t done = 0;

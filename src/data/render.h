@@ -55,11 +55,18 @@ class Renderer {
   /// Ids of an answer that follows the record's prompt, separator included, no EOS.
   std::vector<TokenId> answer(const Record& record, std::string_view answer) const;
 
+  /// Whether nothing but white space is to be learned: legal, and mostly a mistake of the data.
+  bool is_blank(const Record& record) const;
+
   const text::Tokenizer& tokenizer() const { return *tokenizer_; }
   const DataOptions& options() const { return options_; }
   const std::vector<TokenId>& end_tokens() const { return end_tokens_; }
 
  private:
+  enum class Content { kNothing, kSpace, kText };
+  static Content text_content(std::string_view text);
+  static Content turn_content(const Json& message);
+  Content learned(const Record& record) const;
   void check_answered(const Record& record, const std::string& file) const;
   Example render_pair(const Record& record) const;
   Example render_text(const Record& record) const;

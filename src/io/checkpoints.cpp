@@ -15,15 +15,13 @@ namespace {
 
 constexpr const char* kPrefix = "step-";
 
-/// -1 when the name is not one of a checkpoint.
+/// -1 when the name is not one that `checkpoint_name` gives: "step-5" is somebody else's.
 int64_t step_of(const fs::path& folder) {
   const std::string name = folder.filename().string();
-  if (name.rfind(kPrefix, 0) != 0) return -1;
+  if (!name.starts_with(kPrefix)) return -1;
   int64_t step = -1;
-  const char* begin = name.data() + std::string_view(kPrefix).size();
-  const char* end = name.data() + name.size();
-  const auto read = std::from_chars(begin, end, step);
-  return read.ec == std::errc{} && read.ptr == end ? step : -1;
+  std::from_chars(name.data() + std::string_view(kPrefix).size(), name.data() + name.size(), step);
+  return step >= 0 && name == checkpoint_name(step) ? step : -1;
 }
 
 }  // namespace

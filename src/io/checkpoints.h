@@ -12,7 +12,8 @@ namespace lmoe::io {
 /// "step-000200"
 std::string checkpoint_name(int64_t step);
 
-/// Folders named like checkpoints, newest first; whether they are complete is not asked.
+/// Folders named exactly as `checkpoint_name` does, newest first; whether they are complete is not
+/// asked.
 std::vector<std::filesystem::path> list_checkpoints(const std::filesystem::path& folder);
 
 /// The newest one whose manifest holds; those that do not are logged. Empty when there is none.

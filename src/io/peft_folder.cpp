@@ -2,6 +2,8 @@
 
 #include <map>
 #include <optional>
+#include <set>
+#include <string_view>
 
 #include "base/error.h"
 #include "base/files.h"
@@ -117,14 +119,17 @@ void check_magnitude(const LoraPair& pair, bool use_dora, const std::string& whe
 void check_targets(const LoraConfig& config,
                    const std::vector<LoraPair>& pairs,
                    const std::string& where) {
+  // Backwards, a module that ends in a target begins with it.
+  const auto backwards = [](const std::string& name) {
+    return std::string(name.rbegin(), name.rend());
+  };
+  std::set<std::string> modules;
+  for (const LoraPair& pair : pairs) modules.insert(backwards(pair.module));
   for (const std::string& target : config.target_modules) {
-    bool hit = false;
-    for (const LoraPair& pair : pairs) {
-      const std::string suffix = "." + target;
-      hit = hit || pair.module == target ||
-            (pair.module.size() > suffix.size() &&
-             pair.module.compare(pair.module.size() - suffix.size(), suffix.size(), suffix) == 0);
-    }
+    const std::string whole = backwards(target), end = whole + ".";
+    const auto after = modules.upper_bound(end);
+    const bool hit =
+        modules.count(whole) != 0 || (after != modules.end() && after->starts_with(end));
     LMOE_CHECK_DATA(hit, where, "target module \"", target,
                     "\" of adapter_config.json has no tensors");
   }

@@ -53,6 +53,11 @@ class ShardedSafetensors : public WeightSource {
     for (const auto& [shard, file] : shards_) file->check_not_truncated();
   }
 
+ protected:
+  const WeightSource& file_of(const std::string& name) const override {
+    return *shards_.at(weight_map_.at(name));
+  }
+
  private:
   std::string where() const { return "[safetensors] " + (folder_ / kIndexName).string() + ": "; }
 

@@ -1,6 +1,5 @@
 #include "io/strict_json.h"
 
-#include <functional>
 #include <limits>
 #include <unordered_set>
 #include <vector>
@@ -11,49 +10,68 @@
 namespace lmoe::io {
 namespace {
 
-/// Called by the parser for every token; throws at the first thing that is not allowed.
-template <class J>
-class Guard {
+/// Reads the text without keeping it and throws at the first thing that is not allowed. The
+/// library's own callback would do, but after each object it searches all that stand before it.
+class Guard : public nlohmann::json_sax<nlohmann::json> {
  public:
   Guard(const std::string& file, const JsonLimits& limits) : file_(file), limits_(limits) {}
 
-  bool operator()(int depth, typename J::parse_event_t event, J& parsed) {
-    using Event = typename J::parse_event_t;
-    if (event == Event::object_start || event == Event::array_start) {
-      LMOE_CHECK_DATA(depth < limits_.max_depth, "[json] ", file_, " is nested deeper than ",
-                      limits_.max_depth, " levels");
-      if (event == Event::object_start) keys_.emplace_back();
-    } else if (event == Event::object_end) {
-      keys_.pop_back();
-    } else if (event == Event::key) {
-      const auto& name = parsed.template get_ref<const std::string&>();
-      LMOE_CHECK_DATA(keys_.back().insert(name).second, "[json] ", file_, ": key \"", name,
-                      "\" appears twice");
-      LMOE_CHECK_DATA(keys_.back().size() <= limits_.max_keys, "[json] ", file_,
-                      ": an object has more than ", limits_.max_keys, " keys");
-    }
+  bool start_object(size_t) override {
+    enter();
+    keys_.emplace_back();
     return true;
+  }
+  bool end_object() override {
+    keys_.pop_back();
+    return leave();
+  }
+  bool start_array(size_t) override {
+    enter();
+    return true;
+  }
+  bool end_array() override { return leave(); }
+  bool key(std::string& name) override {
+    LMOE_CHECK_DATA(keys_.back().insert(name).second, "[json] ", file_, ": key \"", name,
+                    "\" appears twice");
+    LMOE_CHECK_DATA(keys_.back().size() <= limits_.max_keys, "[json] ", file_,
+                    ": an object has more than ", limits_.max_keys, " keys");
+    return true;
+  }
+  bool null() override { return true; }
+  bool boolean(bool) override { return true; }
+  bool number_integer(int64_t) override { return true; }
+  bool number_unsigned(uint64_t) override { return true; }
+  bool number_float(double, const std::string&) override { return true; }
+  bool string(std::string&) override { return true; }
+  bool binary(nlohmann::json::binary_t&) override { return true; }
+  bool parse_error(size_t, const std::string&, const nlohmann::json::exception& error) override {
+    fail(ErrorCode::kCorruptData, "[json] ", file_,
+         " is not valid JSON: ", without_operation(error.what()));
   }
 
  private:
+  void enter() {
+    LMOE_CHECK_DATA(depth_ < limits_.max_depth, "[json] ", file_, " is nested deeper than ",
+                    limits_.max_depth, " levels");
+    ++depth_;
+  }
+  bool leave() {
+    --depth_;
+    return true;
+  }
+
   const std::string& file_;
   const JsonLimits& limits_;
+  int depth_ = 0;
   std::vector<std::unordered_set<std::string>> keys_;
 };
 
-template <class J>
-J parse_guarded(std::string_view text, const std::string& file, const JsonLimits& limits) {
+void check_json(std::string_view text, const std::string& file, const JsonLimits& limits) {
   LMOE_CHECK_DATA(text.size() <= limits.max_bytes, "[json] ", file, " is too long: given ",
                   text.size(), " bytes, expected at most ", limits.max_bytes);
   check_json_bytes(text, file);
-  try {
-    return J::parse(
-        text, std::function<bool(int, typename J::parse_event_t, J&)>(Guard<J>(file, limits)));
-  } catch (const typename J::exception& error) {
-    const std::string what = error.what();
-    fail(ErrorCode::kCorruptData, "[json] ", file,
-         " is not valid JSON: ", what.substr(what.find("] ") + 2));
-  }
+  Guard guard(file, limits);
+  nlohmann::json::sax_parse(text, &guard);
 }
 
 }  // namespace
@@ -66,13 +84,15 @@ void check_json_bytes(std::string_view text, const std::string& file) {
 }
 
 Json parse_json(std::string_view text, const std::string& file, const JsonLimits& limits) {
-  return parse_guarded<Json>(text, file, limits);
+  check_json(text, file, limits);
+  return Json::parse(text);
 }
 
 nlohmann::json parse_large_json(std::string_view text, const std::string& file) {
   JsonLimits limits;
   limits.max_keys = std::numeric_limits<size_t>::max();
-  return parse_guarded<nlohmann::json>(text, file, limits);
+  check_json(text, file, limits);
+  return nlohmann::json::parse(text);
 }
 
 Json read_json_file(const std::filesystem::path& path, const JsonLimits& limits) {

@@ -17,10 +17,12 @@ const TensorView& WeightSource::claim(const std::string& name, const std::vector
     matches = shape[i] == -1 || shape[i] == tensor->shape[i];
   LMOE_CHECK_DATA(matches, "[load] ", description(), ": tensor ", name, " has shape ",
                   tensor->shape_text(), ", expected ", shape_text(shape));
-  check_not_truncated();
+  file_of(name).check_not_truncated();
   claimed_.insert(name);
   return *tensor;
 }
+
+const WeightSource& WeightSource::file_of(const std::string&) const { return *this; }
 
 void WeightSource::check_all_claimed(const std::string& operation) const {
   constexpr size_t kShown = 8;

@@ -36,6 +36,10 @@ class WeightSource {
   /// Throws kCorruptData listing the tensors that were neither claimed nor ignored.
   void check_all_claimed(const std::string& operation) const;
 
+ protected:
+  /// The file that holds a tensor: this one, unless the source has several.
+  virtual const WeightSource& file_of(const std::string& name) const;
+
  private:
   std::set<std::string> claimed_;
 };

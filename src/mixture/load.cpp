@@ -23,7 +23,8 @@ spec::MixtureSpec load_spec(const fs::path& path) {
   try {
     return spec::read_mixture(root, report);
   } catch (const Error& error) {
-    fail(ErrorCode::kCorruptData, "[load_mixture] ", path.string(), ": ", error.what());
+    fail(ErrorCode::kCorruptData, "[load_mixture] ", path.string(), ": ",
+         without_operation(error.what()));
   }
 }
 
@@ -111,7 +112,8 @@ std::unique_ptr<Mixture> fresh_mixture(const spec::MixtureSpec& spec,
   try {
     return std::make_unique<Mixture>(spec, sockets, /*seed=*/0, dtype);
   } catch (const Error& error) {
-    fail(ErrorCode::kCorruptData, "[load_mixture] ", folder.string(), ": ", error.what());
+    fail(ErrorCode::kCorruptData, "[load_mixture] ", folder.string(), ": ",
+         without_operation(error.what()));
   }
 }
 

@@ -104,7 +104,7 @@ Decoder::Decoder(std::unique_ptr<Parts> parts) : parts_(std::move(parts)) {}
 Decoder::~Decoder() = default;
 
 std::unique_ptr<Decoder> Decoder::load(arch::BaseModel& base, const DecoderOptions& options) {
-  return build(base.config, read_decoder_weights(base, options.dtype));
+  return build(base.config, read_decoder_weights(base, options));
 }
 
 std::unique_ptr<Decoder> Decoder::build(arch::ModelConfig config, DecoderWeights weights) {

@@ -7,6 +7,8 @@
 
 #include <ATen/core/Tensor.h>
 
+#include <cstdint>
+#include <functional>
 #include <memory>
 #include <vector>
 
@@ -18,6 +20,8 @@ namespace lmoe::models {
 struct DecoderOptions {
   at::ScalarType dtype =
       at::kFloat;  ///< of frozen weights and activations; norms and softmax compute in float32
+  /// Told after each tensor how many bytes of how many are in memory, all counted in `dtype`.
+  std::function<void(int64_t done, int64_t total)> on_read = {};
 };
 
 struct DecoderWeights;

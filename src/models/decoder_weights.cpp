@@ -20,18 +20,19 @@ struct ProjectionRoles {
 
 class Reader {
  public:
-  Reader(arch::BaseModel& base, at::ScalarType dtype) : base_(base), dtype_(dtype) {}
+  Reader(arch::BaseModel& base, const DecoderOptions& options)
+      : base_(base),
+        dtype_(options.dtype),
+        on_read_(options.on_read),
+        total_(base.parameter_count() * element_bytes()) {}
 
   at::Tensor read(TensorRole role, int layer, const std::vector<int64_t>& shape) {
-    at::Tensor values = at::empty(shape, at::kFloat);
-    base_.read(role, layer, shape, {values.data_ptr<float>(), static_cast<size_t>(values.numel())});
-    return values.to(dtype_);
+    return read_floats(role, layer, shape).to(dtype_);
   }
 
   /// Norms stay in the type they compute in, with the one that Gemma adds already added.
   at::Tensor read_norm(TensorRole role, int layer, int64_t width) {
-    at::Tensor values = at::empty({width}, at::kFloat);
-    base_.read(role, layer, {width}, {values.data_ptr<float>(), static_cast<size_t>(width)});
+    at::Tensor values = read_floats(role, layer, {width});
     if (base_.config.norm_plus_one) values += 1;
     return values.to(nn::accumulate_dtype(dtype_));
   }
@@ -47,8 +48,20 @@ class Reader {
  private:
   nn::LayerNorms read_norms(int layer);
 
+  int64_t element_bytes() const { return static_cast<int64_t>(at::elementSize(dtype_)); }
+
+  at::Tensor read_floats(TensorRole role, int layer, const std::vector<int64_t>& shape) {
+    at::Tensor values = at::empty(shape, at::kFloat);
+    base_.read(role, layer, shape, {values.data_ptr<float>(), static_cast<size_t>(values.numel())});
+    done_ += values.numel() * element_bytes();
+    if (on_read_) on_read_(done_, total_);
+    return values;
+  }
+
   arch::BaseModel& base_;
   at::ScalarType dtype_;
+  const std::function<void(int64_t, int64_t)>& on_read_;
+  int64_t done_ = 0, total_;
 };
 
 nn::LayerNorms Reader::read_norms(int layer) {
@@ -93,8 +106,8 @@ LayerWeights Reader::read_layer(int layer) {
 
 }  // namespace
 
-DecoderWeights read_decoder_weights(arch::BaseModel& base, at::ScalarType dtype) {
-  Reader reader(base, dtype);
+DecoderWeights read_decoder_weights(arch::BaseModel& base, const DecoderOptions& options) {
+  Reader reader(base, options);
   const arch::ModelConfig& config = base.config;
   const std::vector<int64_t> table = {config.vocab_size, config.hidden_size};
   DecoderWeights weights;

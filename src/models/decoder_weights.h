@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "arch/base_model.h"
+#include "models/decoder.h"
 #include "nn/decoder_layer.h"
 #include "nn/projection.h"
 
@@ -24,6 +25,6 @@ struct DecoderWeights {
 };
 
 /// Reads and converts every tensor. Throws kCorruptData (missing, misshapen, left over).
-DecoderWeights read_decoder_weights(arch::BaseModel& base, at::ScalarType dtype);
+DecoderWeights read_decoder_weights(arch::BaseModel& base, const DecoderOptions& options);
 
 }  // namespace lmoe::models

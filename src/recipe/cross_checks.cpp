@@ -64,6 +64,19 @@ void settle_schedule(const ConfigNode& tree, Recipe& recipe) {
     recipe.optimizer.warmup_ratio.reset();
 }
 
+void check_optimizer(const ConfigNode& tree, const OptimizerOptions& options) {
+  const OptimizerOptions defaults;
+  const bool is_sgd = options.optimizer == Optimizer::kSgd;
+  const auto check = [&](const char* key, bool acts) {
+    LMOE_CHECK_ARG(acts, "[config] ", place_of(tree, key), ": ", key,
+                   " cannot act with optimizer: ", enum_name(options.optimizer));
+  };
+  check("sgd_momentum", is_sgd || !options.sgd_momentum);
+  check("adam_beta1", !is_sgd || options.adam_beta1 == defaults.adam_beta1);
+  check("adam_beta2", !is_sgd || options.adam_beta2 == defaults.adam_beta2);
+  check("adam_epsilon", !is_sgd || options.adam_epsilon == defaults.adam_epsilon);
+}
+
 void settle_run(const ConfigNode& tree, RunOptions& run) {
   refuse_both(tree, "save_steps", "saves_per_epoch");
   refuse_both(tree, "eval_steps", "evals_per_epoch");
@@ -108,6 +121,7 @@ void check_router_keys(const ConfigNode& tree, const Recipe& recipe) {
 void settle(const ConfigNode& tree, Recipe& recipe) {
   settle_batch(tree, recipe.batch);
   settle_schedule(tree, recipe);
+  check_optimizer(tree, recipe.optimizer);
   settle_run(tree, recipe.run);
   settle_data(tree, recipe);
   check_router_keys(tree, recipe);

@@ -9,8 +9,8 @@
 
 namespace lmoe::recipe {
 
-/// kAdamW: decoupled weight decay (Loshchilov & Hutter), torch's defaults.
-enum class Optimizer { kAdamW };
+/// Both with decoupled weight decay (Loshchilov & Hutter); torch's defaults.
+enum class Optimizer { kAdamW, kSgd };
 std::span<const EnumName<Optimizer>> enum_names(Optimizer);
 
 enum class LrScheduler { kCosine, kLinear, kConstant };
@@ -23,6 +23,7 @@ struct OptimizerOptions {
   double adam_beta1 = 0.9;
   double adam_beta2 = 0.999;
   double adam_epsilon = 1e-8;
+  std::optional<double> sgd_momentum;  ///< of sgd; empty: 0
   double weight_decay = 0.0;
   double max_grad_norm = 1.0;
   LrScheduler lr_scheduler = LrScheduler::kCosine;
@@ -32,7 +33,7 @@ struct OptimizerOptions {
   template <class Visitor>
   void for_each_field(Visitor&& visit) {
     const char* section = "optimizer";
-    visit(field("optimizer", optimizer, "adamw").section(section).alias("optim"));
+    visit(field("optimizer", optimizer, "adamw or sgd").section(section).alias("optim"));
     visit(field("learning_rate", learning_rate, "peak rate")
               .section(section)
               .range(0.0, 10.0)
@@ -50,6 +51,9 @@ struct OptimizerOptions {
     visit(field("adam_epsilon", adam_epsilon, "added to the root of the latter")
               .section(section)
               .range(1e-30, 1.0));
+    visit(field("sgd_momentum", sgd_momentum, "share of the step before that sgd adds to a step")
+              .section(section)
+              .range(0.0, 0.999999));
     visit(field("weight_decay", weight_decay, "decoupled from the gradient")
               .section(section)
               .range(0.0, 10.0));

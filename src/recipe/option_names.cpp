@@ -15,7 +15,8 @@ std::span<const EnumName<Bf16>> enum_names(Bf16) {
 std::span<const EnumName<Optimizer>> enum_names(Optimizer) {
   static constexpr EnumName<Optimizer> kNames[] = {{"adamw", Optimizer::kAdamW},
                                                    {"adamw_torch", Optimizer::kAdamW},
-                                                   {"adamw_torch_fused", Optimizer::kAdamW}};
+                                                   {"adamw_torch_fused", Optimizer::kAdamW},
+                                                   {"sgd", Optimizer::kSgd}};
   return kNames;
 }
 

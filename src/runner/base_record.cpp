@@ -28,8 +28,7 @@ Json shapes_of(const arch::ModelConfig& config) {
 
 }  // namespace
 
-Json describe_base(const arch::BaseModel& base) {
-  const arch::ContentHash hash = base.content_hash();
+Json describe_base(const arch::BaseModel& base, const arch::ContentHash& hash) {
   Json record = {{"name", base.name}, {kWeightsKey, hash.weights}, {kTokenizerKey, hash.tokenizer}};
   record.update(shapes_of(base.config));
   return record;
@@ -48,7 +47,10 @@ Json read_base_record(const fs::path& run) {
   return record;
 }
 
-void check_same_base(const Json& record, const arch::BaseModel& base, const fs::path& run) {
+void check_same_base(const Json& record,
+                     const arch::BaseModel& base,
+                     const fs::path& run,
+                     const arch::HashProgress& progress) {
   const std::string trained_on = record["name"].get<std::string>();
   const Json shapes = shapes_of(base.config);
   for (const auto& [key, value] : shapes.items())
@@ -57,7 +59,7 @@ void check_same_base(const Json& record, const arch::BaseModel& base, const fs::
                    record[key].dump(), ", that of ", base.name, " is ", value.dump());
   const std::string other =
       difference({record[kWeightsKey].get<std::string>(), record[kTokenizerKey].get<std::string>()},
-                 base.content_hash());
+                 base.content_hash(progress));
   LMOE_CHECK_ARG(other.empty(), "[load_run] ", run.string(), " was trained on another base model (",
                  trained_on, "): the SHA-256 of its ", other, " is not that of ", base.name);
 }

@@ -8,8 +8,8 @@
 
 namespace lmoe::runner {
 
-/// Name, SHA-256 of weights and tokenizer, and the sizes that adapters depend on.
-Json describe_base(const arch::BaseModel& base);
+/// Name, `hash`, which is the content of `base`, and the sizes that adapters depend on.
+Json describe_base(const arch::BaseModel& base, const arch::ContentHash& hash);
 
 /// base.json of `run`. Throws kNotFound (no such file: not a run folder), kCorruptData.
 Json read_base_record(const std::filesystem::path& run);
@@ -17,6 +17,7 @@ Json read_base_record(const std::filesystem::path& run);
 /// Throws kInvalidArgument naming the first difference between the record of `run` and `base`.
 void check_same_base(const Json& record,
                      const arch::BaseModel& base,
-                     const std::filesystem::path& run);
+                     const std::filesystem::path& run,
+                     const arch::HashProgress& progress = {});
 
 }  // namespace lmoe::runner

@@ -5,6 +5,7 @@
 #pragma once
 
 #include <filesystem>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -23,6 +24,8 @@ struct LoadOptions {
   /// A run folder, or an adapter folder of MoE-PEFT, which needs `base`.
   std::optional<std::filesystem::path> run;
   ComputeType dtype = ComputeType::kAuto;
+  arch::HashProgress on_hash = {};  ///< of the base, where a run says which one it needs
+  std::function<void(int64_t done, int64_t total)> on_read = {};  ///< as models::DecoderOptions
 };
 
 /// "auto", "float32" (or "f32"), "bfloat16" (or "bf16"). Throws kInvalidArgument.

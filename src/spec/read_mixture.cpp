@@ -19,7 +19,8 @@ const MethodInfo& method_of(const ConfigNode& section) {
   try {
     return find_method(method->scalar);
   } catch (const Error& error) {
-    throw Error(error.code(), concat("[config] ", method->where.text(), ": ", error.what()));
+    fail(error.code(), "[config] ", method->where.text(),
+         ": mixture.method: ", without_operation(error.what()));
   }
 }
 

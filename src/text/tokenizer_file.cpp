@@ -95,7 +95,7 @@ class Reader : public nlohmann::json_sax<Json> {
   }
 
   bool parse_error(size_t, const std::string&, const Json::exception& error) override {
-    fail(ErrorCode::kCorruptData, "[tokenizer] not valid JSON: ", error.what());
+    fail(ErrorCode::kCorruptData, "[tokenizer] not valid JSON: ", without_operation(error.what()));
   }
 
  private:

@@ -15,7 +15,7 @@
 namespace lmoe::train {
 namespace {
 
-void write_optimizer(const fs::path& path, const AdamW& optimizer) {
+void write_optimizer(const fs::path& path, const Optimizer& optimizer) {
   std::vector<io::TensorView> views;
   for (const nn::NamedTensor& tensor : optimizer.state())
     views.push_back(nn::view_of(tensor.name, tensor.tensor));
@@ -24,7 +24,7 @@ void write_optimizer(const fs::path& path, const AdamW& optimizer) {
 
 using Copies = std::vector<std::pair<io::TensorView, at::Tensor>>;
 
-Copies match_optimizer(io::WeightSource& file, const AdamW& optimizer) {
+Copies match_optimizer(io::WeightSource& file, const Optimizer& optimizer) {
   Copies copies;
   for (const nn::NamedTensor& tensor : optimizer.state())
     copies.emplace_back(file.claim(tensor.name, tensor.tensor.sizes().vec()), tensor.tensor);
@@ -33,7 +33,7 @@ Copies match_optimizer(io::WeightSource& file, const AdamW& optimizer) {
 }
 
 /// `loaded` keeps the bytes alive.
-Copies match_parameters(const std::vector<nn::NamedTensor>& loaded, const AdamW& optimizer) {
+Copies match_parameters(const std::vector<nn::NamedTensor>& loaded, const Optimizer& optimizer) {
   const std::vector<nn::NamedTensor>& wanted = optimizer.parameters();
   LMOE_CHECK_DATA(loaded.size() == wanted.size(), "[resume] the checkpoint has ", loaded.size(),
                   " trained tensors, the run ", wanted.size());
@@ -95,7 +95,7 @@ bool is_finished(const fs::path& run) {
 void write_checkpoint(const fs::path& target,
                       const TrainerState& state,
                       const mixture::Mixture& mixture,
-                      const AdamW& optimizer,
+                      const Optimizer& optimizer,
                       const std::map<std::string, std::string>& side_files) {
   FolderWriter writer(target, /*replace=*/true);
   write_mixture_files(writer.path(), mixture, state.base_name, side_files);
@@ -109,7 +109,7 @@ void write_checkpoint(const fs::path& target,
 void restore_tensors(const fs::path& checkpoint,
                      const nn::Sockets& sockets,
                      const mixture::Mixture& mixture,
-                     AdamW& optimizer) {
+                     Optimizer& optimizer) {
   const auto file = io::SafetensorsFile::open(checkpoint / "optimizer.safetensors");
   const auto loaded = mixture::Mixture::load(checkpoint, sockets);
   const std::vector<nn::NamedTensor> parameters = loaded->parameters();

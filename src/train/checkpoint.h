@@ -11,7 +11,7 @@
 #include <vector>
 
 #include "mixture/mixture.h"
-#include "train/adamw.h"
+#include "train/optimizer.h"
 #include "train/trainer_state.h"
 
 namespace lmoe::train {
@@ -39,7 +39,7 @@ bool is_finished(const std::filesystem::path& run);
 void write_checkpoint(const std::filesystem::path& target,
                       const TrainerState& state,
                       const mixture::Mixture& mixture,
-                      const AdamW& optimizer,
+                      const Optimizer& optimizer,
                       const std::map<std::string, std::string>& side_files);
 
 /// Fills the tensors of `mixture`, whose parameters `optimizer` holds, and those of the optimizer.
@@ -48,7 +48,7 @@ void write_checkpoint(const std::filesystem::path& target,
 void restore_tensors(const std::filesystem::path& checkpoint,
                      const nn::Sockets& sockets,
                      const mixture::Mixture& mixture,
-                     AdamW& optimizer);
+                     Optimizer& optimizer);
 
 /// Removes all but the newest `keep`.
 void prune_checkpoints(const std::filesystem::path& folder, int64_t keep);

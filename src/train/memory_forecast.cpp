@@ -175,6 +175,12 @@ std::string what_fits(recipe::Recipe recipe,
                          : "fewer experts, a smaller rank or a smaller base_model";
 }
 
+/// Numbers that the optimizer keeps.
+int64_t remembered_per_parameter(const recipe::OptimizerOptions& options) {
+  if (options.optimizer == recipe::Optimizer::kAdamW) return 2;
+  return options.sgd_momentum.value_or(0.0) > 0.0 ? 1 : 0;
+}
+
 }  // namespace
 
 int64_t MemoryForecast::total() const {
@@ -202,7 +208,8 @@ MemoryForecast forecast_memory(const recipe::Recipe& recipe,
   forecast.adapter_bytes = 2 * forecast.trained_parameters * kFloat +
                            adapters.stacked * dtype_bytes +
                            (dtype_bytes < kFloat ? forecast.trained_parameters * dtype_bytes : 0);
-  forecast.optimizer_bytes = 2 * forecast.trained_parameters * kFloat;
+  forecast.optimizer_bytes =
+      remembered_per_parameter(recipe.optimizer) * forecast.trained_parameters * kFloat;
   const int64_t kept_by_layers = shape.layers * (kept_per_token(recipe.mixture, shape) +
                                                  kept_by_dropout(recipe.mixture, shape));
   const int64_t kept = (kept_by_layers + adapters.kept_per_token) * dtype_bytes +

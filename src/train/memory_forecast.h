@@ -16,7 +16,7 @@ namespace lmoe::train {
 struct MemoryForecast {
   int64_t base_bytes = 0;        ///< frozen weights
   int64_t adapter_bytes = 0;     ///< experts and gates with their gradients
-  int64_t optimizer_bytes = 0;   ///< two moments
+  int64_t optimizer_bytes = 0;   ///< two moments; of sgd one or none
   int64_t activation_bytes = 0;  ///< kept for backward, at the full micro-batch
   int64_t loss_bytes = 0;        ///< logits of a chunk
   int64_t first_pass_bytes = 0;  ///< last hidden states that are kept by document, at most

@@ -25,6 +25,9 @@ constexpr std::array<std::string_view, 2> kAdapterFiles = {"adapter_config.json"
                                                            "adapter_model.safetensors"};
 constexpr std::string_view kLock = ".lock";
 
+/// io::checkpoint_name: six digits, or more without a zero before them.
+constexpr const char* kCheckpoint = R"(step-(?:\d{6}|[1-9]\d{6,}))";
+
 bool is_one_of(const auto& names, const std::string& name) {
   return std::find(names.begin(), names.end(), name) != names.end();
 }
@@ -39,19 +42,19 @@ std::string name_of_partial(const fs::path& path) {
 
 /// "step-000200" of "step-000200.old-77"; empty when the name has no such form.
 std::string name_of_replaced(const fs::path& path) {
-  static const std::regex kForm(R"((step-\d{6,})\.old-\d+)");
+  static const std::regex kForm(concat("(", kCheckpoint, R"()\.old-\d+)"));
   std::smatch match;
   const std::string name = path.filename().string();
   return std::regex_match(name, match, kForm) ? match[1].str() : std::string();
 }
 
 bool is_checkpoint(const fs::path& path) {
-  static const std::regex kForm(R"(step-\d{6,})");
+  static const std::regex kForm(kCheckpoint);
   return std::regex_match(path.filename().string(), kForm);
 }
 
 bool is_left_of_checkpoint(const fs::path& path) {
-  static const std::regex kForm(R"(step-\d{6,}(\.partial-\d+|\.old|\.old-\d+))");
+  static const std::regex kForm(concat(kCheckpoint, R"((\.partial-\d+|\.old|\.old-\d+))"));
   return std::regex_match(path.filename().string(), kForm);
 }
 

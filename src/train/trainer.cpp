@@ -4,13 +4,13 @@
 #include <ATen/Parallel.h>
 
 #include <chrono>
+#include <memory>
 #include <vector>
 
 #include "base/error.h"
 #include "base/files.h"
 #include "io/checkpoints.h"
 #include "nn/first_pass.h"
-#include "train/adamw.h"
 #include "train/cadence.h"
 #include "train/checkpoint.h"
 #include "train/frozen_parts.h"
@@ -18,6 +18,7 @@
 #include "train/gradients.h"
 #include "train/loss_guard.h"
 #include "train/lr_schedule.h"
+#include "train/optimizer.h"
 #include "train/run_log.h"
 
 namespace lmoe::train {
@@ -37,7 +38,7 @@ class Trainer {
         callbacks_(callbacks),
         cadence_(plan_cadence(job.recipe, job.rows)),
         schedule_(job.recipe.optimizer, cadence_.total_steps),
-        optimizer_(job.mixture.parameters(), job.recipe.optimizer),
+        optimizer_(make_optimizer(job.mixture.parameters(), job.recipe.optimizer)),
         guard_(job.recipe.run),
         dropout_rng_(static_cast<uint64_t>(job.recipe.batch.seed), kDropoutStream) {
     LMOE_CHECK_ARG(callbacks.validate || !job.recipe.run.eval_steps,
@@ -94,9 +95,9 @@ class Trainer {
   void resume(const std::filesystem::path& checkpoint) {
     const TrainerState saved = read_trainer_state(checkpoint);
     check_same_run(saved, state_);
-    restore_tensors(checkpoint, job_.decoder.sockets(), job_.mixture, optimizer_);
+    restore_tensors(checkpoint, job_.decoder.sockets(), job_.mixture, *optimizer_);
     job_.rows.restore(saved.data);
-    optimizer_.set_steps(saved.step);
+    optimizer_->set_steps(saved.step);
     dropout_rng_.set_state(saved.dropout_rng);
     guard_.set_count(saved.watchdog_count);
     const int64_t threads = state_.threads;
@@ -124,7 +125,7 @@ class Trainer {
   bool advance() {
     const int64_t number = state_.step + 1;
     const std::vector<data::PackedRow> rows = draw_rows();
-    clear_gradients(optimizer_.parameters());
+    clear_gradients(optimizer_->parameters());
     const double progress =
         static_cast<double>(state_.step) / static_cast<double>(cadence_.total_steps);
     job_.mixture.advance_to(progress);
@@ -134,14 +135,14 @@ class Trainer {
                           progress, first_pass_cache_ ? &*first_pass_cache_ : nullptr});
     if (gradients.interrupted) return false;
     frozen_->clear_gradients();
-    const double norm = gradient_norm(optimizer_.parameters());
+    const double norm = gradient_norm(optimizer_->parameters());
     LossGuard::check_finite("gradient norm", norm, number, concat(rows.size(), " rows"));
-    clip_gradients(optimizer_.parameters(), norm, job_.recipe.optimizer.max_grad_norm);
+    clip_gradients(optimizer_->parameters(), norm, job_.recipe.optimizer.max_grad_norm);
     const double rate = schedule_.at(state_.step);
-    optimizer_.step(rate);
+    optimizer_->step(rate);
     frozen_->restore();
     job_.mixture.update_biases(gradients.selections, progress);
-    clear_gradients(optimizer_.parameters());
+    clear_gradients(optimizer_->parameters());
 
     state_.step = number;
     state_.total_tokens += gradients.tokens;
@@ -235,7 +236,7 @@ class Trainer {
     state.elapsed_seconds += seconds_since(started_);
     std::map<std::string, std::string> side_files = job_.side_files;
     side_files["config_effective.json"] = config_text();
-    write_checkpoint(target, state, job_.mixture, optimizer_, side_files);
+    write_checkpoint(target, state, job_.mixture, *optimizer_, side_files);
     saved_step_ = state_.step;
     result_.last_checkpoint = target;
     prune_checkpoints(job_.folder.checkpoints(), job_.recipe.run.save_total_limit);
@@ -263,7 +264,7 @@ class Trainer {
   const TrainCallbacks& callbacks_;
   Cadence cadence_;
   LrSchedule schedule_;
-  AdamW optimizer_;
+  std::unique_ptr<Optimizer> optimizer_;
   std::optional<FrozenParts> frozen_;
   std::optional<nn::FirstPassCache> first_pass_cache_;
   LossGuard guard_;

@@ -134,7 +134,8 @@ TrainerState read_trainer_state(const std::filesystem::path& checkpoint) {
     LMOE_CHECK_DATA(state.step >= 0 && state.step <= state.total_steps, "step: given ", state.step,
                     ", expected 0 to ", state.total_steps);
   } catch (const Json::exception& error) {
-    fail(ErrorCode::kCorruptData, "[resume] ", path.string(), ": ", error.what());
+    fail(ErrorCode::kCorruptData, "[resume] ", path.string(), ": ",
+         without_operation(error.what()));
   } catch (const Error& error) {
     fail(ErrorCode::kCorruptData, "[resume] ", path.string(), ": ", error.what());
   }

@@ -103,6 +103,23 @@ TEST(ContentHash, IsWhatTheWrittenFormSays) {
   }
 }
 
+TEST(ContentHash, TellsHowFarItIs) {
+  const test::TempFolder folder;
+  const std::vector<std::byte> large(40 << 20), small(3 << 20);
+  const auto view = [](const char* name, const std::vector<std::byte>& bytes) {
+    return io::TensorView{name, io::DType::kI8, {static_cast<int64_t>(bytes.size())}, bytes};
+  };
+  io::write_safetensors(folder.path() / "a", {view("a", small), view("b", large), view("c", {})});
+  const auto file = io::SafetensorsFile::open(folder.path() / "a");
+  std::vector<int64_t> seen;
+  const std::string hash = hash_weights(*file, [&](int64_t done, int64_t total) {
+    EXPECT_EQ(total, 43 << 20);
+    seen.push_back(done >> 20);
+  });
+  EXPECT_EQ(seen, (std::vector<int64_t>{16, 32, 43}));
+  EXPECT_EQ(hash, hash_weights(*file));
+}
+
 INSTANTIATE_TEST_SUITE_P(Families,
                          BothFormats,
                          ::testing::Values("llama", "qwen2", "qwen3", "gemma2"));

@@ -16,10 +16,13 @@ std::span<const EnumName<Color>> enum_names(Color) {
 }
 
 struct Inner {
-  int64_t k = 2;
+  int64_t k = 2, limit = 1;
+  double decay = 0;
   template <class Visitor>
   void for_each_field(Visitor&& visit) {
     visit(field("k", k, "how many").range(1, 8));
+    visit(field("limit", limit, "a large one").range(1, 1 << 24));
+    visit(field("decay", decay, "close to one").range(0, 0.99999999));
   }
 };
 
@@ -90,6 +93,9 @@ TEST(Options, RefusesWrongTypesAndRanges) {
   EXPECT_THAT(message_of("inner: {k: 2.5}\n"),
               HasSubstr("inner.k: given \"2.5\", expected a whole number"));
   EXPECT_THAT(message_of("inner: {k: 9}\n"), HasSubstr("from 1 to 8"));
+  EXPECT_THAT(message_of("inner: {limit: 99999999}\n"), HasSubstr("from 1 to 16777216"));
+  EXPECT_THAT(message_of("inner: {decay: 1}\n"), HasSubstr("from 0 to 0.99999999"));
+  EXPECT_THAT(message_of("max_steps: 0\n"), HasSubstr("from 1 to any size"));
   EXPECT_THAT(message_of("sample_packing: 1\n"), HasSubstr("true or false"));
   EXPECT_THAT(message_of("color: green\n"), HasSubstr("one of red, blue"));
   EXPECT_THAT(message_of("targets: {a: 1}\n"), HasSubstr("expected a list"));

@@ -191,13 +191,13 @@ TEST(Render, TemplatesThatCannotBeMaskedAreRefused) {
   const Record record = chat(R"([{"role": "user", "content": "hi"},
       {"role": "assistant", "content": "one"}, {"role": "user", "content": "x"}])");
   const char* counts = "{{ messages|length }}{% for m in messages %}{{ m.content }}{% endfor %}";
-  expect_error(ErrorCode::kInvalidArgument, "f:17: the chat template does not render", [&] {
-    renderer({}, std::make_shared<ByteTokenizer>(), counts).render(record, "f");
-  });
+  expect_error(
+      ErrorCode::kInvalidArgument, "f:17: chat template: the first 1 turns alone do not give",
+      [&] { renderer({}, std::make_shared<ByteTokenizer>(), counts).render(record, "f"); });
   const char* refuses = "{{ raise_exception('roles must alternate') }}";
-  expect_error(ErrorCode::kInvalidArgument, "roles must alternate", [&] {
-    renderer({}, std::make_shared<ByteTokenizer>(), refuses).render(record, "f");
-  });
+  expect_error(
+      ErrorCode::kInvalidArgument, "[data] f:17: chat template: line 1: roles must alternate",
+      [&] { renderer({}, std::make_shared<ByteTokenizer>(), refuses).render(record, "f"); });
   const auto tokenizer = std::make_shared<ByteTokenizer>();
   expect_error(ErrorCode::kInvalidArgument, "need a chat template",
                [&] { Renderer(tokenizer, nullptr, {}).render(record, "f"); });
@@ -246,6 +246,33 @@ TEST(EncodeDataset, CutsDropsOrRefusesLongExamples) {
   options.excess_length_strategy = ExcessLength::kDrop;
   expect_error(ErrorCode::kInvalidArgument, "given 1 records that are all too long",
                [&] { encode_dataset(set, renderer(options)); });
+}
+
+TEST(EncodeDataset, WarnsOfAnswersThatAreWhiteSpace) {
+  Dataset set;
+  set.file = "x.jsonl";
+  const auto warning = [&](std::vector<Record> records, DataOptions options = {}) {
+    for (size_t i = 0; i < records.size(); ++i) records[i].line = static_cast<int64_t>(i) + 1;
+    set.records = std::move(records);
+    testing::internal::CaptureStderr();
+    EXPECT_EQ(encode_dataset(set, renderer(std::move(options))).examples.size(),
+              set.records.size());
+    return testing::internal::GetCapturedStderr();
+  };
+  EXPECT_EQ(
+      warning({pair("p", "a"), pair("p", " \t"), pair("p", "\n"), pair("p", " b ")}),
+      "warning: x.jsonl: 2 of 4 records teach nothing but white space, the first in line 2\n");
+  EXPECT_EQ(warning({pair("p", "a\n"), pair("p", "b")}), "");
+  DataOptions all;
+  all.train_on_inputs = true;
+  EXPECT_EQ(warning({pair("p", "\n")}, all), "");
+  const char* turns =
+      R"([{"role": "user", "content": "hi"}, {"role": "assistant", "content": " "}])";
+  EXPECT_THAT(warning({chat(turns)}), testing::HasSubstr("1 of 1 records"));
+  EXPECT_EQ(warning({chat(turns)}, all), "");
+  Record text;
+  text.text = "  ";
+  EXPECT_THAT(warning({text}), testing::HasSubstr("1 of 1 records"));
 }
 
 TEST(EncodeDataset, Statistics) {

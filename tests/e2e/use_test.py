@@ -15,6 +15,7 @@ class Use(ProgramTest):
         done = lmoe("train", cls.recipe("run"))
         if done.returncode != 0:
             raise AssertionError(done.stderr)
+        cls.said = done.stderr
         cls.run_folder = cls.folder / "run"
 
     def test_training_leaves_the_files_of_a_run_and_a_lower_loss(self):
@@ -31,6 +32,13 @@ class Use(ProgramTest):
         losses = [line["loss"] for line in log_lines(self.run_folder) if "loss" in line]
         self.assertEqual(len(losses), 30)
         self.assertLess(losses[-1], 0.7 * losses[0])
+
+    def test_hashing_and_reading_a_base_are_shown(self):
+        for phase in ("hashing", "reading"):
+            self.assertRegex(self.said, rf"(?m)^{phase} {self.base}: ([\d.]+kB)/\1 in ")
+        said = lmoe("score", self.run_folder, "--text", "-", stdin="big is not small").stderr
+        for phase in ("checking", "reading"):
+            self.assertRegex(said, rf"(?m)^{phase} {self.run_folder}: ([\d.]+kB)/\1 in ")
 
     def test_eval_as_json_has_one_entry_per_task(self):
         result = json.loads(self.run_well("eval", self.run_folder, "--json"))

@@ -41,6 +41,14 @@ TEST_F(Checkpoints, AreListedNewestFirst) {
   EXPECT_THAT(list_checkpoints(run_ / "checkpoints"), ::testing::ElementsAre(ten, two));
 }
 
+TEST_F(Checkpoints, OnlyTheWritersSpellingCounts) {
+  const fs::path folder = run_ / "checkpoints", million = make_checkpoint(1'000'000);
+  for (const char* name : {"step-5", "step-0000005", "step--00005", "step-+00005", "step-00000x",
+                           "step-", "step-99999999999999999999"})
+    make(folder / name);
+  EXPECT_THAT(list_checkpoints(folder), ::testing::ElementsAre(million));
+}
+
 TEST_F(Checkpoints, AFinishedRunIsUsedItself) {
   make_checkpoint(2);
   make(run_);

@@ -142,6 +142,14 @@ TEST_F(ShardedFolder, TensorInTwoShardsIsAnError) {
   EXPECT_THROW(open(R"({"weight_map":{"x":"1.safetensors","y":"2.safetensors"}})"), Error);
 }
 
+TEST_F(ShardedFolder, ATruncatedShardIsNoticedByItsOwnTensorsOnly) {
+  const auto source = open(R"({"weight_map":{"x":"1.safetensors","y":"2.safetensors"}})");
+  fs::resize_file(folder_.path() / "2.safetensors", 10);
+  EXPECT_NO_THROW(source->claim("x", {1})) << "asking every shard at every tensor is quadratic";
+  EXPECT_THROW(source->claim("y", {1}), Error);
+  EXPECT_THROW(source->check_not_truncated(), Error);
+}
+
 TEST(SafetensorsFolder, PicklesAreRefused) {
   const TempFolder folder;
   EXPECT_THROW(open_safetensors_folder(folder.path()), Error);

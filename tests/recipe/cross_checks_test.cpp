@@ -70,6 +70,12 @@ TEST(CrossChecks, KeysThatCannotActAreErrors) {
               HasSubstr("r.yaml:2: roles_to_train cannot act"));
   EXPECT_THAT(message_of("adapter: lora\nrouter_lr_multiplier: 2\n"),
               HasSubstr("method lora has no router"));
+  EXPECT_THAT(message_of("lr: 1\nsgd_momentum: 0.9\n"),
+              HasSubstr("r.yaml:2: sgd_momentum cannot act with optimizer: adamw"));
+  EXPECT_EQ(message_of("optimizer: sgd\nsgd_momentum: 0.9\n"), "no error");
+  for (const char* key : {"adam_beta1", "adam_beta2", "adam_epsilon"})
+    EXPECT_THAT(message_of(concat("optimizer: sgd\n", key, ": 0.5\n")),
+                HasSubstr(concat("r.yaml:2: ", key, " cannot act with optimizer: sgd")));
   EXPECT_THAT(message_of("mixture: {select: {k: 2, kind: all}}\n"), HasSubstr("cannot act"));
 }
 

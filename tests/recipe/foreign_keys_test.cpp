@@ -39,8 +39,11 @@ TEST(ForeignKeys, MaskPromptIsTheInverse) {
   EXPECT_TRUE(read_text("mask_prompt: true\n", {"train_on_inputs=true"}).data.train_on_inputs);
 }
 
-TEST(ForeignKeys, OnlyAdamW) {
-  EXPECT_THAT(message_of("optimizer: sgd\n"), HasSubstr("given \"sgd\", expected one of adamw"));
+TEST(ForeignKeys, NamesOfOptimizers) {
+  EXPECT_THAT(message_of("optimizer: adafactor\n"),
+              HasSubstr("given \"adafactor\", expected one of adamw, adamw_torch, "
+                        "adamw_torch_fused, sgd"));
+  EXPECT_EQ(message_of("optim: sgd\n"), "no error");
   EXPECT_EQ(message_of("optim: adamw_torch\n"), "no error");
   EXPECT_THAT(message_of("optimizer: {lr: 1e-3}\n"), HasSubstr("learning_rate"));
   EXPECT_THAT(message_of("optimizer.lr: 1e-3\n"), HasSubstr("optimizer.lr"));

@@ -33,7 +33,8 @@ std::vector<float> make_run(const fs::path& folder, const std::string& name) {
       at::Tensor(parameter.tensor).add_(0.3 * at::randn(parameter.tensor.sizes()));
   }
   mixture.save(folder, model->base->name);
-  write_file_atomically(folder / "base.json", describe_base(*model->base).dump());
+  write_file_atomically(folder / "base.json",
+                        describe_base(*model->base, model->base->content_hash()).dump());
   io::write_manifest(folder);
   mixture.plug(model->decoder->projection_groups());
   return model->steps->score(std::vector<std::vector<int32_t>>{{5, 9, 20, 3, 7}})[0].logprobs;
@@ -60,6 +61,25 @@ TEST(LoadModel, a_run_gives_the_same_scores_again_with_or_without_naming_its_bas
   const auto plain = load_model({.base = fixture("llama3"), .dtype = ComputeType::kF32});
   EXPECT_EQ(plain->mixture, nullptr);
   EXPECT_NE(plain->steps->score(text)[0].logprobs, expected);
+}
+
+TEST(LoadModel, tells_how_far_it_is) {
+  const test::TempFolder folder;
+  make_run(folder.path(), "llama3");
+  std::vector<std::string> seen;
+  const auto note = [&](const std::string& what) {
+    return [&seen, what](int64_t done, int64_t total) {
+      EXPECT_LE(done, total);
+      if (done == total) seen.push_back(what + " " + std::to_string(total));
+    };
+  };
+  const auto model = load_model({.run = folder.path(),
+                                 .dtype = ComputeType::kBf16,
+                                 .on_hash = note("hash"),
+                                 .on_read = note("read")});
+  const int64_t parameters = model->base->parameter_count();
+  EXPECT_THAT(seen, testing::ElementsAre("hash " + std::to_string(4 * parameters),
+                                         "read " + std::to_string(2 * parameters)));
 }
 
 TEST(LoadModel, a_run_of_another_base_is_refused_with_the_difference) {

@@ -149,7 +149,7 @@ TEST(ReadMixture, UnknownKeysGetTheNearest) {
                         "\"mixture.num_experts\""));
   EXPECT_THAT(refusal("gate: {temprature: 1}"),
               HasSubstr("nearest is \"mixture.gate.temperature\""));
-  EXPECT_THAT(refusal("method: mixlra"), HasSubstr("unknown method"));
+  EXPECT_THAT(refusal("method: mixlra"), HasSubstr("mixture.method: unknown method: given"));
   EXPECT_THAT(refusal("method: [a]"), HasSubstr("expected a name"));
   EXPECT_THAT(refusal("apply: both"), HasSubstr("one of deltas, factors"));
   EXPECT_THAT(refusal("experts: {rank: 0}"), HasSubstr("mixture.experts.rank: given \"0\""));

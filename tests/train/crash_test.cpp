@@ -83,7 +83,7 @@ class CrashTest : public ::testing::Test {
   CrashTest() : run_(tiny_recipe(folder_.path() / "run")) {
     // TinyRun works with one thread: a forked child has no thread pool.
     run_.recipe.run.auto_resume_from_checkpoints = true;
-    optimizer_ = std::make_unique<AdamW>(run_.mixture->parameters(), run_.recipe.optimizer);
+    optimizer_ = make_optimizer(run_.mixture->parameters(), run_.recipe.optimizer);
     fs::create_directories(checkpoints());
     save(1);
   }
@@ -101,7 +101,7 @@ class CrashTest : public ::testing::Test {
 
   test::TempFolder folder_;
   TinyRun run_;
-  std::unique_ptr<AdamW> optimizer_;
+  std::unique_ptr<Optimizer> optimizer_;
 };
 
 TEST_F(CrashTest, KilledAtAnyCallACompleteCheckpointIsFound) {

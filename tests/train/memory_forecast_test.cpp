@@ -64,6 +64,18 @@ TEST(MemoryForecast, GrowsWithRowsAndTokens) {
               2.0 * static_cast<double>(small.activation_bytes), 2.0);
 }
 
+TEST(MemoryForecast, CountsWhatTheOptimizerKeeps) {
+  recipe::Recipe recipe = tiny_recipe("unused");
+  const arch::ModelConfig config = test::tiny_config();
+  const auto optimizer_bytes = [&] { return forecast_memory(recipe, config, 4).optimizer_bytes; };
+  const int64_t bytes = 4 * forecast_memory(recipe, config, 4).trained_parameters;
+  EXPECT_EQ(optimizer_bytes(), 2 * bytes);
+  recipe.optimizer.optimizer = recipe::Optimizer::kSgd;
+  EXPECT_EQ(optimizer_bytes(), 0);
+  recipe.optimizer.sgd_momentum = 0.9;
+  EXPECT_EQ(optimizer_bytes(), bytes);
+}
+
 struct Measured {
   const char* method;
   int64_t dtype_bytes, rows, length;

@@ -41,6 +41,10 @@ class ResumeVariants : public ResumeTest {
 };
 
 INSTANTIATE_TEST_SUITE_P(All, ResumeVariants, all_variants(), variant_name);
+INSTANTIATE_TEST_SUITE_P(Optimizers,
+                         ResumeVariants,
+                         ::testing::Values("sgd", "sgd-momentum"),
+                         variant_name);
 
 TEST_P(ResumeVariants, HalfAndHalfEqualsTheWholeBitForBit) {
   TinyRun whole(recipe("whole"));
@@ -131,10 +135,10 @@ TEST_F(ResumeTest, DamagedTensorsAreRefusedAndNothingChanges) {
   const fs::path checkpoint = folder_.path() / "run" / "checkpoints" / "step-000002";
   TinyRun run(resuming("run"));
   const std::vector<at::Tensor> before = run.values();
-  AdamW optimizer(run.mixture->parameters(), run.recipe.optimizer);
+  const auto optimizer = make_optimizer(run.mixture->parameters(), run.recipe.optimizer);
   fs::remove(checkpoint / "optimizer.safetensors");
   EXPECT_THROW(
-      restore_tensors(checkpoint, run.decoder->projection_groups(), *run.mixture, optimizer),
+      restore_tensors(checkpoint, run.decoder->projection_groups(), *run.mixture, *optimizer),
       Error);
   EXPECT_TRUE(same_bits(run.values(), before));
 }

@@ -136,8 +136,8 @@ TEST_F(RunFolderTest, WhatNeverBeginsLeavesNoFolder) {
 TEST_F(RunFolderTest, OverwritingRefusesFilesOfOthersAmongAdaptersAndCheckpoints) {
   make_checkpoint(1);
   options_.overwrite_output_dir = true;
-  for (const char* name : {"checkpoints/model.pt", "checkpoints/step-1", "experts/mine.pt",
-                           "experts/expert0/notes.txt"}) {
+  for (const char* name : {"checkpoints/model.pt", "checkpoints/step-1", "checkpoints/step-0000005",
+                           "experts/mine.pt", "experts/expert0/notes.txt"}) {
     fs::create_directories((run() / name).parent_path());
     write_file_atomically(run() / name, "mine");
     EXPECT_THAT(error_text(), HasSubstr(concat(name, ", which is not of a run")));

@@ -59,7 +59,8 @@ inline recipe::Recipe tiny_recipe(const fs::path& output_dir, const std::string&
 }
 
 /// What is trained in the loop's tests: "lora", "dora", "l-moe", "top-k", "factors", "remix",
-/// "mixlora-switch", "x-lora"; with "/bf16" on a frozen model in bfloat16.
+/// "mixlora-switch", "x-lora", and l-moe by "sgd" or "sgd-momentum"; with "/bf16" on a frozen model
+/// in bfloat16.
 inline recipe::Recipe variant_recipe(const fs::path& output_dir, const std::string& variant) {
   const std::string kind = variant.substr(0, variant.find('/'));
   const bool is_method = kind == "lora" || kind == "dora" || kind == "remix" || kind == "x-lora";
@@ -76,6 +77,8 @@ inline recipe::Recipe variant_recipe(const fs::path& output_dir, const std::stri
     recipe.mixture.experts.rank = recipe.mixture.plain.rank = 2;
     recipe.mixture.select.capacity = 6;
   }
+  if (kind.starts_with("sgd")) recipe.optimizer.optimizer = recipe::Optimizer::kSgd;
+  if (kind == "sgd-momentum") recipe.optimizer.sgd_momentum = 0.9;
   if (kind == "factors") recipe.mixture.apply = spec::Apply::kFactors;
   if (variant != kind) recipe.batch.bf16 = recipe::Bf16::kTrue;
   return recipe;

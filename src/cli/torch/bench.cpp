@@ -15,9 +15,9 @@
 #include "recipe/recipe.h"
 #include "runner/loaded_model.h"
 #include "spec/fit_parameters.h"
-#include "train/adamw.h"
 #include "train/gradient_step.h"
 #include "train/gradients.h"
+#include "train/optimizer.h"
 #include "train/step_report.h"
 
 namespace lmoe::cli {
@@ -56,15 +56,15 @@ std::vector<double> time_steps(const BenchOptions& options,
                                const mixture::Mixture& mixture,
                                const recipe::Recipe& recipe) {
   const std::vector<data::PackedRow> rows = random_rows(options, decoder.config().vocab_size);
-  train::AdamW optimizer(mixture.parameters(), recipe.optimizer);
+  const auto optimizer = train::make_optimizer(mixture.parameters(), recipe.optimizer);
   Progress progress("bench train");
   std::vector<double> seconds;
   for (int64_t step = 0; step <= options.steps; ++step) {
     const auto begin = std::chrono::steady_clock::now();
     train::gather_gradients(
         {.decoder = decoder, .mixture = mixture, .rows = rows, .micro_batch_size = options.rows});
-    optimizer.step(1e-4);
-    train::clear_gradients(optimizer.parameters());
+    optimizer->step(1e-4);
+    train::clear_gradients(optimizer->parameters());
     if (step > 0)
       seconds.push_back(
           std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count());

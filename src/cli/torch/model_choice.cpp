@@ -1,6 +1,7 @@
 #include "cli/torch/model_choice.h"
 
 #include <CLI/CLI.hpp>
+#include <optional>
 
 #include "base/error.h"
 #include "base/files.h"
@@ -75,13 +76,25 @@ ChosenModel open_model(const ModelChoice& choice) {
     options.run = model.run;
   }
   model.name = model.run.empty() ? choice.base : model.run.lexically_normal().string();
-  Progress progress("reading " + model.name);
+  // The base of a run is checked before it is read.
+  bool is_reading = model.run.empty();
+  std::optional<Progress> phase;
+  phase.emplace((is_reading ? "reading " : "checking ") + model.name, Progress::Unit::kBytes);
+  options.on_hash = [&](int64_t done, int64_t total) { phase->update(done, total); };
+  options.on_read = [&](int64_t done, int64_t total) {
+    if (!is_reading) {
+      phase->finish();
+      phase.emplace("reading " + model.name, Progress::Unit::kBytes);
+      is_reading = true;
+    }
+    phase->update(done, total);
+  };
   model.loaded = runner::load_model(options);
   const arch::BaseModel& base = *model.loaded->base;
   model.chat = make_chat(base, model.loaded->run.value_or(fs::path()));
   model.renderer = std::make_unique<data::Renderer>(base.tokenizer, model.chat, model.recipe.data,
                                                     base.end_tokens());
-  progress.finish();
+  phase->finish();
   return model;
 }
 

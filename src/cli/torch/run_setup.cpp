@@ -112,8 +112,10 @@ ModelSetup prepare_model(const recipe::Recipe& recipe, const DataSetup& data) {
   arch::BaseModel& base = *data.base;
   const spec::MixtureSpec spec = spec::with_tasks(recipe.mixture, data.training.task_count());
   ModelSetup setup;
-  Progress progress("reading " + base.name);
-  setup.decoder = models::Decoder::load(base, {.dtype = dtype_of(recipe)});
+  Progress progress("reading " + base.name, Progress::Unit::kBytes);
+  setup.decoder = models::Decoder::load(
+      base, {.dtype = dtype_of(recipe),
+             .on_read = [&](int64_t done, int64_t total) { progress.update(done, total); }});
   setup.mixture = std::make_unique<mixture::Mixture>(spec, setup.decoder->sockets(),
                                                      static_cast<uint64_t>(recipe.batch.seed));
   setup.mixture->plug(setup.decoder->sockets());
@@ -138,13 +140,22 @@ void start_from_finished(const recipe::Recipe& recipe,
   log().info("experts and gates begin with those of {}", run.string());
 }
 
+arch::ContentHash hash_base(const arch::BaseModel& base) {
+  Progress progress("hashing " + base.name, Progress::Unit::kBytes);
+  arch::ContentHash hash =
+      base.content_hash([&](int64_t done, int64_t total) { progress.update(done, total); });
+  progress.finish();
+  return hash;
+}
+
 std::map<std::string, std::string> side_files(const recipe::Recipe& recipe,
-                                              const arch::BaseModel& base) {
+                                              const arch::BaseModel& base,
+                                              const arch::ContentHash& hash) {
   std::map<std::string, std::string> files;
   files["tokenizer.json"] = text::tokenizer_to_json(*base.tokenizer);
   if (const std::string source = chat_template_source(recipe, base); !source.empty())
     files["chat_template.jinja"] = source;
-  files["base.json"] = runner::describe_base(base).dump(2) + "\n";
+  files["base.json"] = runner::describe_base(base, hash).dump(2) + "\n";
   return files;
 }
 

@@ -52,9 +52,14 @@ void start_from_finished(const recipe::Recipe& recipe,
 /// machine.
 int64_t element_bytes(const recipe::Recipe& recipe);
 
-/// tokenizer.json, chat_template.jinja, base.json: what travels with a run.
+/// Of what `base` holds; reads all of it, and shows how far it is.
+arch::ContentHash hash_base(const arch::BaseModel& base);
+
+/// tokenizer.json, chat_template.jinja, base.json: what travels with a run. `hash` is that of
+/// `base`.
 std::map<std::string, std::string> side_files(const recipe::Recipe& recipe,
-                                              const arch::BaseModel& base);
+                                              const arch::BaseModel& base,
+                                              const arch::ContentHash& hash);
 
 /// The template a recipe renders with: its own (a file or Jinja text) or the
 /// base's; empty when there is none.

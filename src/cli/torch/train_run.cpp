@@ -66,7 +66,7 @@ int train_run(const recipe::Recipe& recipe) {
   const DataSetup data = prepare_data(recipe);
   train::check_memory(recipe, data.base->config, element_bytes(recipe),
                       train::available_memory_bytes());
-  const arch::ContentHash content_hash = data.base->content_hash();
+  const arch::ContentHash content_hash = hash_base(*data.base);
   ModelSetup model = prepare_model(recipe, data);
   if (!folder.resume_from()) start_from_finished(recipe, *data.base, model);
   log().info("training {} parameters in {} projections, {} frozen",
@@ -95,7 +95,7 @@ int train_run(const recipe::Recipe& recipe) {
                             *model.mixture,
                             *data.rows,
                             {data.base->name, content_hash},
-                            side_files(recipe, *data.base)};
+                            side_files(recipe, *data.base, content_hash)};
   const train::TrainResult result = train::train(job, callbacks);
   if (was_finished) {
     say_already_complete(folder.path());
