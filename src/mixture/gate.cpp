@@ -128,8 +128,7 @@ Routing Gate::route_logits(at::Tensor logits, nn::ForwardContext& context) const
   if (forbidden.defined()) {  // a bias may have lifted them
     const at::Tensor out = forbidden.unsqueeze(/*dim=*/1);
     scores.values = scores.values.masked_fill(out, 0.0);
-    scores.ranking =
-        scores.ranking.masked_fill(out, -std::numeric_limits<double>::infinity());
+    scores.ranking = scores.ranking.masked_fill(out, -std::numeric_limits<double>::infinity());
   }
   Draw draw;
   if (samples() && context.is_training)

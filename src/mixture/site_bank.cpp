@@ -78,11 +78,10 @@ BankInput SiteBank::down_and_route(const nn::SocketInput& input,
   }
   const at::Tensor rows = gate_->stackable_rows();
   // Detached, x is the experts' alone: the gate reads what has a gradient.
-  const bool reads_x =
-      !detach_input_ &&
-      (source_ == spec::GateSource::kInput
-          ? !stage.is_dropped
-          : source_ == spec::GateSource::kBlockInput && input.block_input.is_same(x));
+  const bool reads_x = !detach_input_ && (source_ == spec::GateSource::kInput
+                                              ? !stage.is_dropped
+                                              : source_ == spec::GateSource::kBlockInput &&
+                                                    input.block_input.is_same(x));
   if (a.defined() && rows.defined() && reads_x && rows.scalar_type() == x.scalar_type()) {
     const at::Tensor both = at::linear(x, at::cat({a, rows}));
     stage.down = both.narrow(/*dim=*/1, 0, a.size(0));

@@ -38,7 +38,8 @@ void load_foreign(LoadedModel& model, const LoadOptions& options) {
   LMOE_CHECK_ARG(!options.base.empty(), "[load_model] ", options.run->string(),
                  " does not say which base it belongs to; hint: --base");
   model.base = arch::open_base_model(options.base);
-  model.decoder = models::Decoder::load(*model.base, {choose_dtype(options.dtype), options.on_read});
+  model.decoder =
+      models::Decoder::load(*model.base, {choose_dtype(options.dtype), options.on_read});
   const nn::Sockets& sockets = model.decoder->sockets();
   model.mixture = mixture::is_x_lora_folder(*options.run)
                       ? mixture::load_x_lora_folder(*options.run, sockets)
@@ -51,7 +52,8 @@ void load_run(LoadedModel& model, const LoadOptions& options) {
   model.base = arch::open_base_model(options.base.empty() ? record["name"].get<std::string>()
                                                           : options.base);
   check_same_base(record, *model.base, run, options.on_hash);
-  model.decoder = models::Decoder::load(*model.base, {choose_dtype(options.dtype), options.on_read});
+  model.decoder =
+      models::Decoder::load(*model.base, {choose_dtype(options.dtype), options.on_read});
   model.mixture = mixture::Mixture::load(run, model.decoder->sockets());
   model.run = run;
 }
@@ -60,7 +62,8 @@ void load_base(LoadedModel& model, const LoadOptions& options) {
   LMOE_CHECK_ARG(!options.base.empty(),
                  "[load_model] no model named: expected a base model, a run folder, or both");
   model.base = arch::open_base_model(options.base);
-  model.decoder = models::Decoder::load(*model.base, {choose_dtype(options.dtype), options.on_read});
+  model.decoder =
+      models::Decoder::load(*model.base, {choose_dtype(options.dtype), options.on_read});
 }
 
 }  // namespace

@@ -117,8 +117,8 @@ void check_experts(const MixtureSpec& spec, const std::string& where) {
   LMOE_CHECK_ARG(spec.apply != Apply::kFactors || has_own_factors, where,
                  ": mixture.apply factors averages A and B of the experts: given experts.kind ",
                  enum_name(experts.kind), ", expected lora or rank_one");
-  LMOE_CHECK_ARG(spec.has_gate() || has_own_factors || experts.kind == ExpertKind::kKronecker, where,
-                 ": mixture.experts.kind ", enum_name(experts.kind),
+  LMOE_CHECK_ARG(spec.has_gate() || has_own_factors || experts.kind == ExpertKind::kKronecker,
+                 where, ": mixture.experts.kind ", enum_name(experts.kind),
                  " is what a gate mixes: given gate.source constant, expected kind lora");
   LMOE_CHECK_ARG(
       !experts.use_dora || experts.kind == ExpertKind::kLora, where,
@@ -260,10 +260,11 @@ void check_schedule(const MixtureSpec& spec, const std::string& where) {
   LMOE_CHECK_ARG(schedule.freeze_gates_from == 1.0 || !schedule.freeze_experts, where,
                  ": mixture.schedule freezes both experts and gates: nothing would learn");
   const bool samples = spec.select.kind == SelectKind::kSample;
-  LMOE_CHECK_ARG(
-      !samples || (schedule.hard_until == 0.0 && schedule.freeze_gates_from == 1.0), where,
-      ": mixture.schedule.hard_until and freeze_gates_from cannot act with select.kind sample, whose "
-      "gates learn from what they draw in every step");
+  LMOE_CHECK_ARG(!samples || (schedule.hard_until == 0.0 && schedule.freeze_gates_from == 1.0),
+                 where,
+                 ": mixture.schedule.hard_until and freeze_gates_from cannot act with select.kind "
+                 "sample, whose "
+                 "gates learn from what they draw in every step");
   LMOE_CHECK_ARG(!schedule.freeze_experts || spec.gate.net != GateNet::kSelf, where,
                  ": mixture.schedule.freeze_experts leaves nothing to train: gate.net self has no "
                  "weights");

@@ -192,7 +192,8 @@ INSTANTIATE_TEST_SUITE_P(
                 " schedule: {freeze_experts: false}}"},
         Variant{"k_shot", "{method: k-shot, experts: {rank: 2}}"},
         Variant{"cat",
-                "{method: cat, experts: {count: 3, rank: 2, alpha: 4}, schedule: {freeze_experts: false}}"},
+                "{method: cat, experts: {count: 3, rank: 2, alpha: 4}, schedule: {freeze_experts: "
+                "false}}"},
         Variant{"cat_free_numbers",
                 "{method: cat, experts: {count: 3, rank: 2, alpha: 4}, normalize: logits,"
                 " schedule: {freeze_experts: false}}"},

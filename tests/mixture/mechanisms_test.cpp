@@ -121,9 +121,8 @@ TEST(DetachedInput, LeavesTheGateItsGradient) {
 TEST(Refused, WhatNoGateMixesAndWhatDrawsCannotStop) {
   EXPECT_THAT(refusal([] { spec_of("{method: lora, experts: {kind: core}}"); }),
               HasSubstr("is what a gate mixes"));
-  EXPECT_THAT(
-      refusal([] { spec_of("{method: remix, schedule: {freeze_gates_from: 0.5}}"); }),
-      HasSubstr("cannot act with select.kind sample"));
+  EXPECT_THAT(refusal([] { spec_of("{method: remix, schedule: {freeze_gates_from: 0.5}}"); }),
+              HasSubstr("cannot act with select.kind sample"));
   EXPECT_THAT(refusal([] { spec_of("{method: ept, experts: {train_a: false}}"); }),
               HasSubstr("train_a cannot act"));
 }
