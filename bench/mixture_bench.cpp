@@ -21,8 +21,8 @@ void run(benchmark::State& state, spec::MixtureSpec spec) {
   }
   nn::ProjectionGroup group(0, "mlp", std::move(linears));
   spec.target_modules = {"gate_proj", "up_proj"};
-  mixture::Mixture mixture(spec, {&group}, /*seed=*/1);
-  mixture.plug({&group});
+  mixture::Mixture mixture(spec, std::vector{&group}, /*seed=*/1);
+  mixture.plug(std::vector{&group});
   const at::Tensor x = at::randn({tokens, hidden}).set_requires_grad(true),
                    dy = at::randn({tokens, inner});
   for (auto _ : state) {

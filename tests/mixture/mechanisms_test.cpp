@@ -118,7 +118,7 @@ TEST(DetachedInput, LeavesTheGateItsGradient) {
   EXPECT_GT(h.grad().abs().max().item<double>(), 0.0);
 }
 
-TEST(Refused, WhatNoGateMixesAndWhatDrawsCannotStop) {
+TEST(Mechanisms, RefuseWhatNoGateMixesAndADrawThatStops) {
   EXPECT_THAT(refusal([] { spec_of("{method: lora, experts: {kind: core}}"); }),
               HasSubstr("is what a gate mixes"));
   EXPECT_THAT(refusal([] { spec_of("{method: remix, schedule: {freeze_gates_from: 0.5}}"); }),
