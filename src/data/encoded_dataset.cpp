@@ -8,7 +8,6 @@
 #include <utility>
 
 #include "base/error.h"
-#include "base/log.h"
 #include "base/rng.h"
 
 namespace lmoe::data {
@@ -49,16 +48,6 @@ EncodedDataset hold_out(EncodedDataset& train, double val_set_size, Rng rng) {
   for (size_t i = 0; i < all.size(); ++i)
     (chosen.count(i) > 0 ? validation : train).examples.push_back(std::move(all[i]));
   return validation;
-}
-
-void warn_of_blanks(const Dataset& dataset, const Renderer& renderer) {
-  int64_t blanks = 0, first = 0;
-  for (const Record& record : dataset.records) {
-    if (renderer.is_blank(record) && ++blanks == 1) first = record.line;
-  }
-  if (blanks > 0)
-    log().warn("{}: {} of {} records teach nothing but white space, the first in line {}",
-               dataset.file, blanks, dataset.records.size(), first);
 }
 
 void refresh(EncodedDataset& set) {
@@ -111,6 +100,8 @@ EncodedDataset encode_dataset(const Dataset& dataset, const Renderer& renderer, 
   encoded.examples.reserve(dataset.records.size());
   for (const Record& record : dataset.records) {
     Example example = renderer.render(record, dataset.file);
+    if (renderer.is_blank(record) && ++encoded.blank_records == 1)
+      encoded.first_blank_line = record.line;
     if (example.length() > options.sequence_len) {
       if (options.excess_length_strategy == ExcessLength::kDrop) {
         ++encoded.statistics.dropped;
@@ -129,7 +120,6 @@ EncodedDataset encode_dataset(const Dataset& dataset, const Renderer& renderer, 
                  options.sequence_len,
                  " tokens; hint: raise sequence_len, or "
                  "excess_length_strategy=truncate");
-  warn_of_blanks(dataset, renderer);
   refresh(encoded);
   return encoded;
 }

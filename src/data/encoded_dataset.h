@@ -19,9 +19,11 @@ struct EncodedDataset {
   std::vector<Example> examples;
   std::vector<std::string> extra_keys;
   DatasetStatistics statistics;
+  int64_t blank_records = 0;     ///< of the file, with an answer of white space only
+  int64_t first_blank_line = 0;  ///< where the first of them stands
 };
 
-/// Renders every record and applies sequence_len. Logs how many answers are white space. Throws as
+/// Renders every record and applies sequence_len. Throws as
 /// Renderer::render, and when a cut leaves no label.
 EncodedDataset encode_dataset(const Dataset& dataset,
                               const Renderer& renderer,

@@ -248,31 +248,30 @@ TEST(EncodeDataset, CutsDropsOrRefusesLongExamples) {
                [&] { encode_dataset(set, renderer(options)); });
 }
 
-TEST(EncodeDataset, WarnsOfAnswersThatAreWhiteSpace) {
-  Dataset set;
-  set.file = "x.jsonl";
-  const auto warning = [&](std::vector<Record> records, DataOptions options = {}) {
+TEST(EncodeDataset, CountsAnswersThatAreWhiteSpace) {
+  /// How many there are, and where the first is.
+  const auto blanks = [](std::vector<Record> records, DataOptions options = {}) {
+    Dataset set;
     for (size_t i = 0; i < records.size(); ++i) records[i].line = static_cast<int64_t>(i) + 1;
     set.records = std::move(records);
-    testing::internal::CaptureStderr();
-    EXPECT_EQ(encode_dataset(set, renderer(std::move(options))).examples.size(),
-              set.records.size());
-    return testing::internal::GetCapturedStderr();
+    const EncodedDataset encoded = encode_dataset(set, renderer(std::move(options)));
+    EXPECT_EQ(encoded.examples.size(), set.records.size());
+    return std::pair(encoded.blank_records, encoded.first_blank_line);
   };
-  EXPECT_EQ(
-      warning({pair("p", "a"), pair("p", " \t"), pair("p", "\n"), pair("p", " b ")}),
-      "warning: x.jsonl: 2 of 4 records teach nothing but white space, the first in line 2\n");
-  EXPECT_EQ(warning({pair("p", "a\n"), pair("p", "b")}), "");
+  EXPECT_EQ(blanks({pair("p", "a"), pair("p", " \t"), pair("p", "\n"), pair("p", " b ")}),
+            std::pair(int64_t{2}, int64_t{2}));
+  const std::pair<int64_t, int64_t> none, first = {1, 1};
+  EXPECT_EQ(blanks({pair("p", "a\n"), pair("p", "b")}), none);
   DataOptions all;
   all.train_on_inputs = true;
-  EXPECT_EQ(warning({pair("p", "\n")}, all), "");
+  EXPECT_EQ(blanks({pair("p", "\n")}, all), none);
   const char* turns =
       R"([{"role": "user", "content": "hi"}, {"role": "assistant", "content": " "}])";
-  EXPECT_THAT(warning({chat(turns)}), testing::HasSubstr("1 of 1 records"));
-  EXPECT_EQ(warning({chat(turns)}, all), "");
+  EXPECT_EQ(blanks({chat(turns)}), first);
+  EXPECT_EQ(blanks({chat(turns)}, all), none);
   Record text;
   text.text = "  ";
-  EXPECT_THAT(warning({text}), testing::HasSubstr("1 of 1 records"));
+  EXPECT_EQ(blanks({text}), first);
 }
 
 TEST(EncodeDataset, Statistics) {

@@ -38,6 +38,9 @@ void describe(const data::TrainingData& training) {
   for (const data::EncodedDataset& set : training.train) {
     log().info("data {} ({}, {}): {}", set.name, enum_name(set.type), set.file,
                set.statistics.text());
+    if (set.blank_records > 0)
+      log().warn("{}: {} of the records teach nothing but white space, the first in line {}",
+                 set.file, set.blank_records, set.first_blank_line);
     if (!set.extra_keys.empty()) {
       std::string keys;
       for (const std::string& key : set.extra_keys) keys += (keys.empty() ? "" : ", ") + key;
