@@ -156,7 +156,7 @@ at::Tensor Decoder::forward(const at::Tensor& ids, nn::ForwardContext& context) 
 
   if (p.first_pass.is_taken() && !context.last_hidden.defined())
     context.last_hidden = p.first_hidden(ids, context);
-  const at::Tensor hidden = p.run(ids, context);
+  at::Tensor hidden = p.run(ids, context);
   if (context.kv_cache != nullptr)
     for (const nn::Segment& segment : context.segments)
       context.kv_cache->advance(segment.slot, segment.length);

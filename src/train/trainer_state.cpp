@@ -65,7 +65,7 @@ std::string first_difference(const Json& saved, const Json& now, const std::stri
   for (const auto& item : now.items()) keys.insert(item.key());
   for (const std::string& key : keys) {
     if (path.empty() && keys_that_may_differ().count(key) > 0) continue;
-    const std::string inner = path.empty() ? key : path + "." + key;
+    const std::string inner = path.empty() ? key : concat(path, ".", key);
     std::string found = first_difference(saved.value(key, Json()), now.value(key, Json()), inner);
     if (!found.empty()) return found;
   }

@@ -16,10 +16,11 @@ constexpr const char* kTemplate =
     "{% for m in messages %}<|start|>{{ m.role }}\n{{ m.content }}</s>\n{% endfor %}"
     "{% if add_generation_prompt %}<|start|>assistant\n{% endif %}";
 
-Renderer renderer(DataOptions options = {},
-                  std::shared_ptr<ByteTokenizer> tokenizer = std::make_shared<ByteTokenizer>(),
-                  const char* source = kTemplate) {
-  return Renderer(tokenizer, std::make_shared<ChatEncoder>(tokenizer, source), options);
+Renderer renderer(
+    DataOptions options = {},
+    const std::shared_ptr<ByteTokenizer>& tokenizer = std::make_shared<ByteTokenizer>(),
+    const char* source = kTemplate) {
+  return Renderer(tokenizer, std::make_shared<ChatEncoder>(tokenizer, source), std::move(options));
 }
 
 /// What an example teaches, as text, with "_" where nothing is learned.

@@ -40,7 +40,7 @@ class LargeFiles : public ::testing::Test {
   }
   /// A file that begins with these bytes; the rest is a hole that takes no disk.
   fs::path write(const std::string& name, const std::string& head, uint64_t size) {
-    const fs::path path = folder_.path() / name;
+    fs::path path = folder_.path() / name;
     std::ofstream(path, std::ios::binary) << head;
     fs::resize_file(path, size);
     return path;
