@@ -10,18 +10,13 @@
 #pragma once
 
 #include <filesystem>
-#include <map>
 #include <memory>
 #include <string>
-#include <vector>
 
+#include "mixture/gate_inputs.h"
 #include "mixture/mixture.h"
 
 namespace lmoe::mixture {
-
-/// By site of a gate: the row [D] that gives a new expert its logit. Sites without one get zeros:
-/// a logit of 0 for every token.
-using GateRows = std::map<std::string, at::Tensor>;
 
 /// Throws kUnsupported.
 void check_changeable(const spec::MixtureSpec& spec);
@@ -50,36 +45,5 @@ std::unique_ptr<Mixture> with_expert_replaced(const Mixture& mixture,
 std::unique_ptr<Mixture> with_expert_frozen(const Mixture& mixture,
                                             const nn::Sockets& sockets,
                                             const std::string& name);
-
-/// Every expert becomes `parts` experts of rank / parts: its ranks in turn, and its row of every
-/// gate for each. With top-k, k becomes k parts. The outputs stay as they are up to rounding, and
-/// training may go on with finer experts (dynamic-dino.md). Throws kInvalidArgument when parts does
-/// not divide the rank, kUnsupported where it would not preserve the outputs.
-std::unique_ptr<Mixture> with_experts_split(const Mixture& mixture,
-                                            const nn::Sockets& sockets,
-                                            int64_t parts);
-
-/// What the gates read on some samples, from which a new expert's rows follow in closed form.
-///
-/// With m the mean of a gate's inputs and l the mean over the samples of the largest logit, the row
-/// is l m / |m|^2: on these samples the new expert's logit is on average that of the expert each
-/// token would have chosen.
-class GateInputs {
- public:
-  explicit GateInputs(const Mixture& mixture);
-
-  /// Of a forward with a router log that keeps inputs.
-  void add(const nn::RouterLog& log);
-  GateRows rows() const;
-
- private:
-  struct Site {
-    at::Tensor weight;         ///< [E, D]
-    at::Tensor sum;            ///< [D], of the inputs, float64
-    double largest_sum = 0.0;  ///< of the largest logits
-    int64_t tokens = 0;
-  };
-  std::map<std::string, Site> sites_;
-};
 
 }  // namespace lmoe::mixture

@@ -24,7 +24,7 @@ class DoraBank : public ExpertBank {
       : ExpertBank(spec,
                    targets,
                    shape,
-                   static_cast<int64_t>(targets.size()) * shape.experts * spec.experts.rank,
+                   shape.experts * spec.experts.rank,
                    shape.experts * spec.experts.rank,
                    rng),
         rank_(spec.experts.rank) {

@@ -17,7 +17,7 @@ ExpertBank::ExpertBank(const spec::MixtureSpec& spec,
                        int64_t columns,
                        Rng& rng)
     : ExpertBank(spec, std::move(targets), shape) {
-  a_ = zero_parameter({rows, shape.in}, shape.dtype);
+  a_ = zero_parameter({projections() * rows, shape.in}, shape.dtype);
   if (spec.experts.a_density)
     fill_sparse(a_.detach(), *spec.experts.a_density, 1.0 / static_cast<double>(shape.experts),
                 rng);

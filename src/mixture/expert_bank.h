@@ -75,7 +75,8 @@ class ExpertBank {
   std::vector<nn::NamedTensor> fixed_tensors() const;
 
  protected:
-  /// A [rows, in] uniform in ±1/sqrt(in), PEFT's default, or sparse; each B [out, columns] zero.
+  /// `rows` of A for each target: A [targets * rows, in] uniform in ±1/sqrt(in), PEFT's default, or
+  /// sparse; each B [out, columns] zero.
   ExpertBank(const spec::MixtureSpec& spec,
              std::vector<BankTarget> targets,
              const BankShape& shape,

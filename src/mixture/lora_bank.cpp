@@ -14,7 +14,7 @@ class LoraBank : public ExpertBank {
       : ExpertBank(spec,
                    targets,
                    shape,
-                   static_cast<int64_t>(targets.size()) * shape.experts * spec.experts.rank,
+                   shape.experts * spec.experts.rank,
                    shape.experts * spec.experts.rank,
                    rng),
         apply_(spec.apply),

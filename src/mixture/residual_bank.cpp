@@ -22,12 +22,7 @@ class ResidualBank : public ExpertBank {
                std::vector<BankTarget> given,
                const BankShape& shape,
                Rng& rng)
-      : ExpertBank(spec,
-                   given,
-                   shape,
-                   static_cast<int64_t>(given.size()) * width_of(spec, shape),
-                   width_of(spec, shape),
-                   rng),
+      : ExpertBank(spec, given, shape, width_of(spec, shape), width_of(spec, shape), rng),
         rank_(spec.experts.rank),
         activation_(spec.experts.activation) {
     const int64_t step = experts() * rank_;

@@ -11,10 +11,9 @@ bool counts_selected(BalanceLoss kind) {
 
 void check_task_loss(const MixtureSpec& spec, const LossSpec& loss, const std::string& name) {
   const LossSpec defaults;
-  const bool is_localized =
-      loss.kind == BalanceLoss::kLocalized || loss.kind == BalanceLoss::kLocalizedPaper;
-  LMOE_CHECK_ARG(is_localized || (!loss.tasks && loss.delta == defaults.delta && !loss.per_token),
-                 name, "tasks, delta and per_token cannot act, expected kind localized");
+  LMOE_CHECK_ARG(
+      is_localized(loss.kind) || (!loss.tasks && loss.delta == defaults.delta && !loss.per_token),
+      name, "tasks, delta and per_token cannot act, expected kind localized");
   if (!needs_tasks(loss.kind)) return;
   LMOE_CHECK_ARG(loss.over == LossOver::kGatesMean || loss.over == LossOver::kGatesSum, name,
                  "looks at the documents of one forward: given over ", enum_name(loss.over),

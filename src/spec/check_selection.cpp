@@ -41,9 +41,8 @@ void check_k(const MixtureSpec& spec, const std::string& where) {
                    " with kind all, expected kind top_k; hint: set mixture.select.kind to top_k");
     return;
   }
-  const bool needs_k = select.kind == SelectKind::kTopK || select.kind == SelectKind::kSample;
-  LMOE_CHECK_ARG(select.k || !needs_k, where, ": mixture.select.kind ", enum_name(select.kind),
-                 " needs mixture.select.k");
+  LMOE_CHECK_ARG(select.k || !select.takes_k(), where, ": mixture.select.kind ",
+                 enum_name(select.kind), " needs mixture.select.k");
   if (!select.k) return;
   const std::vector<int64_t>& by_layer = spec.experts.count_by_layer;
   const int64_t fewest =

@@ -29,10 +29,13 @@ enum class BalanceLoss {
   kTaskCrossEntropy,
 };
 
+inline bool is_localized(BalanceLoss kind) {
+  return kind == BalanceLoss::kLocalized || kind == BalanceLoss::kLocalizedPaper;
+}
+
 /// True for losses that need to know which task each document belongs to.
 inline bool needs_tasks(BalanceLoss kind) {
-  return kind == BalanceLoss::kLocalized || kind == BalanceLoss::kLocalizedPaper ||
-         kind == BalanceLoss::kTaskCrossEntropy;
+  return is_localized(kind) || kind == BalanceLoss::kTaskCrossEntropy;
 }
 
 /// From the gates of a model to one number. kGatesMean, kGatesSum: mean or sum of each gate's

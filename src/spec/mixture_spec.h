@@ -247,6 +247,9 @@ struct SelectSpec {
   /// input stands in for its output. Default: no limit. mixlora.md has 32 for mixlora-switch.
   std::optional<int64_t> capacity;
 
+  /// Whether exactly k experts take part.
+  bool takes_k() const { return kind == SelectKind::kTopK || kind == SelectKind::kSample; }
+
   template <class Visitor>
   void for_each_field(Visitor&& visit) {
     visit(field("kind", kind, "how many experts take part"));
@@ -345,10 +348,7 @@ struct MixtureSpec {
   /// Experts that belong to a task: the first ones.
   int64_t private_total() const { return select.private_experts * select.groups.value_or(0); }
   /// Experts that take part in a token: k with top_k and sample, else at most all.
-  int64_t active_experts() const {
-    const bool takes_k = select.kind == SelectKind::kTopK || select.kind == SelectKind::kSample;
-    return takes_k ? *select.k : experts.count;
-  }
+  int64_t active_experts() const { return select.takes_k() ? *select.k : experts.count; }
   /// What lies under `experts/`, each a PEFT LoRA: one folder per expert, or, where experts are not
   /// LoRAs of their own, one for all: "ranks" (rank_one), "shared" (core); none for kronecker
   /// and residual.

@@ -219,10 +219,10 @@ void check_can_hold(const MixtureSpec& spec, const std::string& strategy) {
       if (target.find('.') != std::string::npos) cannot_hold("a target by its path, " + target);
   for (const std::string& target : spec.target_modules)
     if (strategy != "mola" && !is_ffn_projection(target))
-      cannot_hold("experts on " + target + " with routing_strategy " + strategy);
+      cannot_hold(concat("experts on ", target, " with routing_strategy ", strategy));
   for (const std::string& target : spec.plain.target_modules)
     if (strategy == "mola" || is_ffn_projection(target))
-      cannot_hold("a plain LoRA on " + target + " with routing_strategy " + strategy);
+      cannot_hold(concat("a plain LoRA on ", target, " with routing_strategy ", strategy));
 }
 
 }  // namespace

@@ -13,10 +13,6 @@ bool needs_tasks(const MixtureSpec& spec) {
                      [](const LossSpec& loss) { return needs_tasks(loss.kind); });
 }
 
-bool is_localized(const LossSpec& loss) {
-  return loss.kind == BalanceLoss::kLocalized || loss.kind == BalanceLoss::kLocalizedPaper;
-}
-
 }  // namespace
 
 MixtureSpec with_tasks(MixtureSpec spec, int64_t tasks) {
@@ -36,7 +32,7 @@ MixtureSpec with_tasks(MixtureSpec spec, int64_t tasks) {
       " experts; hint: experts.count, or `task:` in the entries of `datasets`, which may "
       "share one");
   for (LossSpec& loss : spec.losses) {
-    if (!is_localized(loss)) continue;
+    if (!is_localized(loss.kind)) continue;
     LMOE_CHECK_ARG(loss.tasks.value_or(tasks) == tasks, "[mixture] mixture.losses, ",
                    enum_name(loss.kind), ": given tasks ", loss.tasks.value_or(0),
                    ", but the data have ", tasks,

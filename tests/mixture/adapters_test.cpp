@@ -9,6 +9,7 @@
 #include "mixture/normalize.h"
 #include "mixture/select.h"
 #include "mixture/site_bank.h"
+#include "sections.h"
 #include "support/temp_folder.h"
 #include "tiny_model.h"
 
@@ -19,11 +20,6 @@ using ::testing::HasSubstr;
 
 constexpr int64_t kTokens = 5;
 
-spec::MixtureSpec spec_of(const std::string& section) {
-  ReadReport report;
-  return spec::read_mixture(parse_config(section, "test"), report);
-}
-
 /// Two LoRAs of rank 2 and 3 with scalings of their own, and what each does alone.
 class Adapters : public ::testing::Test {
  protected:
@@ -31,8 +27,8 @@ class Adapters : public ::testing::Test {
     for (int i = 0; i < 2; ++i) {
       const int rank = 2 + i;
       mixture::Mixture lora(
-          spec_of(concat("{method: lora, experts: {rank: ", rank, ", alpha: ", 5 - 3 * i,
-                         ", names: [only]}, target_modules: [q_proj, o_proj, up_proj]}")),
+          read_section(concat("{method: lora, experts: {rank: ", rank, ", alpha: ", 5 - 3 * i,
+                              ", names: [only]}, target_modules: [q_proj, o_proj, up_proj]}")),
           model_.sockets(), 3, at::kDouble);
       randomize(lora, 5 + static_cast<uint64_t>(i));
       const fs::path run = folder_.path() / std::to_string(i);
@@ -49,8 +45,8 @@ class Adapters : public ::testing::Test {
 
   spec::MixtureSpec over(const std::string& method, const std::string& rest = "") const {
     return mixture::with_adapters(
-        spec_of(concat("{method: ", method, ", adapters: {math: ", paths_[0], ", code: ", paths_[1],
-                       "}", rest, "}")));
+        read_section(concat("{method: ", method, ", adapters: {math: ", paths_[0],
+                            ", code: ", paths_[1], "}", rest, "}")));
   }
 
   std::unique_ptr<mixture::Mixture> begin(const spec::MixtureSpec& spec) const {
@@ -123,26 +119,24 @@ TEST_F(Adapters, ZerosThatFillUpASmallerRankStayZeros) {
 }
 
 TEST_F(Adapters, OfOtherProjectionsOrNowhereAreRefused) {
-  mixture::Mixture other(spec_of("{method: lora, experts: {rank: 2}, target_modules: [v_proj]}"),
-                         model_.sockets(), 3);
+  mixture::Mixture other(
+      read_section("{method: lora, experts: {rank: 2}, target_modules: [v_proj]}"),
+      model_.sockets(), 3);
   fs::create_directories(folder_.path() / "other");
   other.save(folder_.path() / "other", "tiny");
-  const auto refusal = [&](const std::string& path) -> std::string {
-    try {
+  const auto refusal_with = [&](const std::string& path) {
+    return refusal([&] {
       mixture::with_adapters(
-          spec_of(concat("{method: x-lora, adapters: {a: ", paths_[0], ", b: ", path, "}}")));
-    } catch (const Error& error) {
-      return error.what();
-    }
-    return "accepted";
+          read_section(concat("{method: x-lora, adapters: {a: ", paths_[0], ", b: ", path, "}}")));
+    });
   };
-  EXPECT_THAT(refusal((folder_.path() / "other" / "experts" / "expert0").string()),
+  EXPECT_THAT(refusal_with((folder_.path() / "other" / "experts" / "expert0").string()),
               HasSubstr("adapts other projections than"));
-  EXPECT_THAT(refusal("nowhere"), HasSubstr("no such adapter: given nowhere"));
+  EXPECT_THAT(refusal_with("nowhere"), HasSubstr("no such adapter: given nowhere"));
 }
 
 TEST(XLoraWeights, MaskAndSoftenAsTheCardSays) {
-  spec::MixtureSpec spec = spec_of("{method: x-lora, experts: {count: 3}}");
+  spec::MixtureSpec spec = read_section("{method: x-lora, experts: {count: 3}}");
   const at::Tensor logits = at::tensor({1., 2., 0.}, at::kDouble);
   const auto weights = [&](std::optional<int64_t> k, spec::Normalize normalize) {
     spec::SelectSpec select;
@@ -160,7 +154,7 @@ TEST(XLoraWeights, MaskAndSoftenAsTheCardSays) {
 }
 
 TEST(XLoraWeights, TopKOnlyMasksUnlessTheRecipeSaysMore) {
-  EXPECT_EQ(spec_of("{method: x-lora, top_k_lora: 2}").normalize, spec::Normalize::kSoftmax);
+  EXPECT_EQ(read_section("{method: x-lora, top_k_lora: 2}").normalize, spec::Normalize::kSoftmax);
 }
 
 }  // namespace

@@ -3,6 +3,7 @@
 
 #include "mixture/gate.h"
 #include "mixture/site_bank.h"
+#include "sections.h"
 #include "support/temp_folder.h"
 #include "tiny_model.h"
 
@@ -12,12 +13,9 @@ namespace {
 constexpr double kRate = 0.25;
 
 spec::MixtureSpec small_smora() {
-  ReadReport report;
-  return spec::read_mixture(
-      parse_config("{method: smora, experts: {count: 4, alpha: 2}, select: {k: 2},"
-                   " bias: {rate: 0.25}, target_modules: [q_proj, v_proj]}",
-                   "test"),
-      report);
+  return read_section(
+      "{method: smora, experts: {count: 4, alpha: 2}, select: {k: 2},"
+      " bias: {rate: 0.25}, target_modules: [q_proj, v_proj]}");
 }
 
 nn::RouterLog chosen(const std::string& site, std::vector<int64_t> columns) {

@@ -7,6 +7,7 @@
 #include "base/error.h"
 #include "base/files.h"
 #include "mixture/site_bank.h"
+#include "sections.h"
 #include "spec/method_info.h"
 #include "support/temp_folder.h"
 #include "tiny_model.h"
@@ -22,10 +23,7 @@ constexpr int64_t kTokens = 9;
 constexpr double kTolerance = 1e-12;
 
 spec::MixtureSpec spec_of(const std::string& section) {
-  ReadReport report;
-  return spec::read_mixture(
-      parse_config("experts: {count: 3, rank: 2, names: [math, code, prose]}\n" + section, "test"),
-      report);
+  return read_section("experts: {count: 3, rank: 2, names: [math, code, prose]}\n" + section);
 }
 
 class ChangeExperts : public ::testing::TestWithParam<const char*> {
@@ -142,9 +140,7 @@ TEST_P(ChangeExperts, AnotherScalingGoesIntoB) {
   const std::string section =
       "experts: {count: 3, rank: 2, names: [math, code, prose], alpha: 12}\n" +
       std::string(GetParam());
-  ReadReport report;
-  Mixture other(spec::read_mixture(parse_config(section, "test"), report), model_.groups(), 17,
-                at::kDouble);
+  Mixture other(read_section(section), model_.groups(), 17, at::kDouble);
   randomize(other, 23);
   other.save(folder_.path(), "tiny");
   const auto changed =
@@ -208,9 +204,7 @@ TEST_F(Refused, MixturesWhoseExpertsAreNoUnits) {
            {"method: hydra", "shared_a"},
            {"method: mola", "different numbers"},
            {"gate: {net: mlp}", "mlp"}}) {
-    ReadReport report;
-    const Mixture mixture(spec::read_mixture(parse_config(section, "test"), report),
-                          model_.groups(), 3);
+    const Mixture mixture(read_section(section), model_.groups(), 3);
     const Error error = error_of([&] { with_expert_removed(mixture, model_.groups(), "expert0"); });
     EXPECT_EQ(error.code(), ErrorCode::kUnsupported) << section;
     EXPECT_THAT(error.what(), HasSubstr(why));
@@ -229,9 +223,8 @@ TEST_F(Refused, NamesThatAreTakenOrUnknownAndTooFewExperts) {
 }
 
 TEST_F(Refused, AdaptersThatDoNotFit) {
-  ReadReport report;
   const auto save = [&](const std::string& name, const std::string& section) {
-    Mixture other(spec::read_mixture(parse_config(section, "test"), report), model_.groups(), 3);
+    Mixture other(read_section(section), model_.groups(), 3);
     fs::create_directories(folder_.path() / name);
     other.save(folder_.path() / name, "tiny");
     return folder_.path() / name / "experts" / "expert0";

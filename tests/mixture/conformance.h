@@ -11,6 +11,7 @@
 #include "base/error.h"
 #include "reference.h"
 #include "reference_ffn.h"
+#include "sections.h"
 #include "spec/method_info.h"
 #include "support/gradient_check.h"
 #include "support/temp_folder.h"
@@ -37,12 +38,8 @@ inline std::string variant_name(const ::testing::TestParamInfo<Variant>& info) {
 
 class Conformance : public ::testing::TestWithParam<Variant> {
  protected:
-  Conformance() : spec_(read(GetParam().section)) {}
+  Conformance() : spec_(read_section(GetParam().section)) {}
 
-  static spec::MixtureSpec read(const std::string& section) {
-    ReadReport report;
-    return spec::read_mixture(parse_config(section, GetParam().name), report);
-  }
   static constexpr int64_t kTokens = 7;
   static constexpr int kLayers = 2;
 
@@ -260,7 +257,7 @@ TEST_P(Conformance, SaveThenLoadGivesIdenticalOutputs) {
 
 TEST_P(Conformance, TheSpecIsReadBackFromWhatIsWritten) {
   const Json json = spec::write_mixture(spec_);
-  EXPECT_EQ(spec::write_mixture(read(yaml_from_json(json))), json);
+  EXPECT_EQ(spec::write_mixture(read_section(yaml_from_json(json))), json);
 }
 
 TEST_P(Conformance, SeedsDecideTheFirstValues) {

@@ -7,21 +7,17 @@
 #include "base/files.h"
 #include "io/peft_folder.h"
 #include "mixture/site_bank.h"
+#include "sections.h"
 #include "support/temp_folder.h"
 #include "tiny_model.h"
 
 namespace lmoe::test {
 namespace {
 
-spec::MixtureSpec spec_of(const std::string& section) {
-  ReadReport report;
-  return spec::read_mixture(parse_config(section, "test"), report);
-}
-
 TEST(Dora, MagnitudesBeginAsTheLengthsOfTheFrozenRows) {
   const TinyModel model(1);
-  const mixture::Mixture mixture(spec_of("{method: dora, experts: {rank: 2}}"), model.groups(), 3,
-                                 at::kDouble);
+  const mixture::Mixture mixture(read_section("{method: dora, experts: {rank: 2}}"), model.groups(),
+                                 3, at::kDouble);
   for (const auto& site : mixture.banks()) {
     for (size_t t = 0; t < site->bank().targets().size(); ++t) {
       const mixture::BankTarget& target = site->bank().targets()[t];
@@ -34,7 +30,7 @@ TEST(Dora, MagnitudesBeginAsTheLengthsOfTheFrozenRows) {
 TEST(Dora, RowsOfZerosStayZeroAndFinite) {
   const TinyModel model(1);
   model.groups()[0]->linears()[1].weight[2].zero_();
-  mixture::Mixture mixture(spec_of("{method: dora, experts: {rank: 2}}"), model.groups(), 3,
+  mixture::Mixture mixture(read_section("{method: dora, experts: {rank: 2}}"), model.groups(), 3,
                            at::kDouble);
   mixture.plug(model.groups());
   const at::Tensor out = model.forward(numbers({4, kHidden}, 1, at::kDouble));
@@ -45,7 +41,7 @@ TEST(Dora, RowsOfZerosStayZeroAndFinite) {
 TEST(Dora, DropoutReachesTheFrozenPart) {
   const TinyModel model(1);
   mixture::Mixture mixture(
-      spec_of("{method: dora, experts: {rank: 2, dropout: 0.5}, target_modules: [o_proj]}"),
+      read_section("{method: dora, experts: {rank: 2, dropout: 0.5}, target_modules: [o_proj]}"),
       model.groups(), 3, at::kDouble);
   mixture.plug(model.groups());
   const nn::ProjectionGroup& group = *model.groups()[1];
@@ -74,11 +70,11 @@ TEST(Dora, FoldersOfTheOtherKindAreRefused) {
     const TempFolder run;
     const std::string other = wanted == std::string("true") ? "false" : "true";
     const std::string rest = "}, target_modules: [q_proj]}";
-    mixture::Mixture(spec_of("{method: lora, experts: {rank: 2, use_dora: " + other + rest),
+    mixture::Mixture(read_section("{method: lora, experts: {rank: 2, use_dora: " + other + rest),
                      model.groups(), 3)
         .save(run.path(), "tiny");
     const spec::MixtureSpec spec =
-        spec_of(std::string("{method: lora, experts: {rank: 2, use_dora: ") + wanted + rest);
+        read_section(std::string("{method: lora, experts: {rank: 2, use_dora: ") + wanted + rest);
     write_file_atomically(run.path() / "mixture.yaml", yaml_from_json(spec::write_mixture(spec)));
     try {
       mixture::Mixture::load(run.path(), model.groups());
@@ -93,7 +89,7 @@ TEST(Dora, FoldersOfTheOtherKindAreRefused) {
 TEST(Dora, PartsThatContradictAreRefused) {
   const auto message = [](const std::string& section) -> std::string {
     try {
-      spec_of(section);
+      read_section(section);
       return "";
     } catch (const Error& error) {
       return error.what();

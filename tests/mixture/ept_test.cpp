@@ -5,6 +5,7 @@
 
 #include "base/error.h"
 #include "mixture/site_bank.h"
+#include "sections.h"
 #include "support/gradient_check.h"
 #include "tiny_model.h"
 
@@ -13,15 +14,10 @@ namespace {
 
 constexpr int64_t kTokens = 5;
 
-spec::MixtureSpec spec_of(const std::string& section) {
-  ReadReport report;
-  return spec::read_mixture(parse_config(section, "test"), report);
-}
-
 /// One projection [out, in] with its mixture, parameters random.
 struct Site {
   Site(int64_t in, int64_t out, const std::string& section)
-      : spec(spec_of(section)),
+      : spec(read_section(section)),
         group(0,
               "mlp",
               {{"up_proj", "model.layers.0.mlp.up_proj", numbers({out, in}, 1, at::kDouble), {}}}),
@@ -127,7 +123,7 @@ TEST(Ept, SelectedWeightsAreThoseOfTheSoftmaxOverAll) {
 TEST(Ept, SizesThatDoNotFitAreRefused) {
   const auto message = [](const std::string& section) -> std::string {
     try {
-      spec_of(section);
+      read_section(section);
       return "";
     } catch (const Error& error) {
       return error.what();

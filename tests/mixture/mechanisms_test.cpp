@@ -7,6 +7,7 @@
 #include "mixture/change_experts.h"
 #include "mixture/gate.h"
 #include "mixture/site_bank.h"
+#include "sections.h"
 #include "tiny_model.h"
 
 namespace lmoe::test {
@@ -15,28 +16,13 @@ namespace {
 using mixture::Mixture;
 using ::testing::HasSubstr;
 
-spec::MixtureSpec spec_of(const std::string& section) {
-  ReadReport report;
-  return spec::read_mixture(parse_config(section, "test"), report);
-}
-
-template <class Function>
-std::string refusal(Function&& function) {
-  try {
-    function();
-  } catch (const Error& error) {
-    return error.what();
-  }
-  return "accepted";
-}
-
 at::Tensor input() { return numbers({9, kHidden}, 1, at::kDouble); }
 
 TEST(PrivateExperts, AreChosenByDocumentsOfTheirTaskAlone) {
   const TinyModel model(1);
   Mixture mixture(
-      spec::with_tasks(spec_of("{experts: {count: 4, rank: 2}, top_k: 2, losses: [],"
-                               " select: {private_experts: 1}, target_modules: [q_proj]}"),
+      spec::with_tasks(read_section("{experts: {count: 4, rank: 2}, top_k: 2, losses: [],"
+                                    " select: {private_experts: 1}, target_modules: [q_proj]}"),
                        /*tasks=*/2),
       model.sockets(), 3, at::kDouble);
   randomize(mixture, 5);
@@ -62,18 +48,18 @@ TEST(PrivateExperts, AreChosenByDocumentsOfTheirTaskAlone) {
 
 TEST(PrivateExperts, LeaveEnoughForAllOrAreRefused) {
   const spec::MixtureSpec spec =
-      spec_of("{experts: {count: 4}, losses: [], select: {private_experts: 2}}");
+      read_section("{experts: {count: 4}, losses: [], select: {private_experts: 2}}");
   EXPECT_THAT(refusal([&] { spec::with_tasks(spec, 2); }), HasSubstr("leaves 0 of 4 experts"));
   EXPECT_EQ(refusal([&] { spec::with_tasks(spec, 1); }).find("accepted"), std::string::npos);
-  EXPECT_THAT(refusal([&] { spec_of("{select: {groups: 2}}"); }), HasSubstr("groups cannot act"));
+  EXPECT_THAT(refusal_of("{select: {groups: 2}}"), HasSubstr("groups cannot act"));
 }
 
 TEST(PrivateExperts, StayPrivateWhateverTheirBiases) {
   const TinyModel model(1);
   Mixture mixture(
-      spec::with_tasks(spec_of("{experts: {count: 4, rank: 2}, losses: [], normalize: sigmoid,"
-                               " select: {kind: top_k, k: 2, private_experts: 1},"
-                               " bias: {use: score}, target_modules: [q_proj]}"),
+      spec::with_tasks(read_section("{experts: {count: 4, rank: 2}, losses: [], normalize: sigmoid,"
+                                    " select: {kind: top_k, k: 2, private_experts: 1},"
+                                    " bias: {use: score}, target_modules: [q_proj]}"),
                        /*tasks=*/2),
       model.sockets(), 3, at::kDouble);
   mixture.gates()[0]->bias().narrow(1, 0, 2).fill_(9);
@@ -90,7 +76,7 @@ TEST(PrivateExperts, StayPrivateWhateverTheirBiases) {
 TEST(FixedA, IsTakenOverWithTheRest) {
   const TinyModel model(1);
   const spec::MixtureSpec spec =
-      spec_of("{method: flylora, experts: {count: 4, a_density: 0.5}, select: {k: 2}}");
+      read_section("{method: flylora, experts: {count: 4, a_density: 0.5}, select: {k: 2}}");
   Mixture one(spec, model.sockets(), 3, at::kDouble), two(spec, model.sockets(), 4, at::kDouble);
   randomize(one, 5);
   two.copy_from(one);
@@ -103,8 +89,8 @@ TEST(FixedA, IsTakenOverWithTheRest) {
 
 TEST(DetachedInput, LeavesTheGateItsGradient) {
   const TinyModel model(1);
-  Mixture mixture(spec_of("{experts: {count: 3, rank: 2, detach_input: true},"
-                          " target_modules: [q_proj]}"),
+  Mixture mixture(read_section("{experts: {count: 3, rank: 2, detach_input: true},"
+                               " target_modules: [q_proj]}"),
                   model.sockets(), 3, at::kDouble);
   randomize(mixture, 5);
   mixture.plug(model.sockets());
@@ -119,18 +105,19 @@ TEST(DetachedInput, LeavesTheGateItsGradient) {
 }
 
 TEST(Mechanisms, RefuseWhatNoGateMixesAndADrawThatStops) {
-  EXPECT_THAT(refusal([] { spec_of("{method: lora, experts: {kind: core}}"); }),
+  EXPECT_THAT(refusal([] { read_section("{method: lora, experts: {kind: core}}"); }),
               HasSubstr("is what a gate mixes"));
-  EXPECT_THAT(refusal([] { spec_of("{method: remix, schedule: {freeze_gates_from: 0.5}}"); }),
+  EXPECT_THAT(refusal([] { read_section("{method: remix, schedule: {freeze_gates_from: 0.5}}"); }),
               HasSubstr("cannot act with select.kind sample"));
-  EXPECT_THAT(refusal([] { spec_of("{method: ept, experts: {train_a: false}}"); }),
+  EXPECT_THAT(refusal([] { read_section("{method: ept, experts: {train_a: false}}"); }),
               HasSubstr("train_a cannot act"));
 }
 
 TEST(StoppedRouter, LearnsUntilItsTimeAndThenTheExpertsAlone) {
   const TinyModel model(1);
-  Mixture mixture(spec_of("{experts: {count: 3, rank: 2}, schedule: {freeze_gates_from: 0.5}}"),
-                  model.sockets(), 3, at::kDouble);
+  Mixture mixture(
+      read_section("{experts: {count: 3, rank: 2}, schedule: {freeze_gates_from: 0.5}}"),
+      model.sockets(), 3, at::kDouble);
   mixture.plug(model.sockets());
   randomize(mixture, 5);
   for (const double progress : {0.0, 0.5}) {
@@ -146,10 +133,10 @@ TEST(StoppedRouter, LearnsUntilItsTimeAndThenTheExpertsAlone) {
 }
 
 TEST(StoppedRouter, NeedsTimeToLearnAndSomebodyWhoDoes) {
-  EXPECT_THAT(refusal([] { spec_of("{schedule: {freeze_gates_from: 0}}"); }),
+  EXPECT_THAT(refusal([] { read_section("{schedule: {freeze_gates_from: 0}}"); }),
               HasSubstr("expected more than hard_until"));
   EXPECT_THAT(
-      refusal([] { spec_of("{schedule: {freeze_gates_from: 0.5, freeze_experts: true}}"); }),
+      refusal([] { read_section("{schedule: {freeze_gates_from: 0.5, freeze_experts: true}}"); }),
       HasSubstr("nothing would learn"));
 }
 
@@ -157,7 +144,7 @@ class Split : public ::testing::TestWithParam<const char*> {};
 
 TEST_P(Split, LeavesTheOutputsAsTheyAre) {
   const TinyModel model(2);
-  Mixture mixture(spec_of(GetParam()), model.sockets(), 3, at::kDouble);
+  Mixture mixture(read_section(GetParam()), model.sockets(), 3, at::kDouble);
   randomize(mixture, 5);
   const auto forward = [&](Mixture& some) {
     some.plug(model.sockets());
@@ -190,7 +177,7 @@ INSTANTIATE_TEST_SUITE_P(
 TEST(Split, IsRefusedWhereItWouldChangeSomething) {
   const TinyModel model(1);
   const auto split = [&](const std::string& section, int64_t parts) {
-    const Mixture mixture(spec_of(section), model.sockets(), 3);
+    const Mixture mixture(read_section(section), model.sockets(), 3);
     return refusal([&] { with_experts_split(mixture, model.sockets(), parts); });
   };
   EXPECT_THAT(split("{experts: {count: 3, rank: 4}}", 3), HasSubstr("a divisor of the rank, 4"));

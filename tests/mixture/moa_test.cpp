@@ -3,17 +3,13 @@
 #include <gtest/gtest.h>
 
 #include "mixture/site_bank.h"
+#include "sections.h"
 #include "tiny_model.h"
 
 namespace lmoe::test {
 namespace {
 
 constexpr int64_t kTokens = 5;
-
-spec::MixtureSpec spec_of(const std::string& section) {
-  ReadReport report;
-  return spec::read_mixture(parse_config(section, "test"), report);
-}
 
 void copy_experts(const mixture::Mixture& from, const mixture::Mixture& to) {
   const at::NoGradGuard no_grad;
@@ -31,8 +27,8 @@ TEST(Moa, WeightsOfOneArePlainLora) {
   const std::string rest =
       ", experts: {rank: 2, alpha: 3}, target_modules: [q_proj, v_proj, down_proj]}";
   const TinyModel model(1), plain(1);
-  mixture::Mixture moa(spec_of("{method: moa" + rest), model.groups(), 3, at::kDouble);
-  mixture::Mixture lora(spec_of("{method: lora" + rest), plain.groups(), 3, at::kDouble);
+  mixture::Mixture moa(read_section("{method: moa" + rest), model.groups(), 3, at::kDouble);
+  mixture::Mixture lora(read_section("{method: lora" + rest), plain.groups(), 3, at::kDouble);
   randomize(moa, 5);
   copy_experts(moa, lora);
   moa.plug(model.groups());
@@ -53,7 +49,7 @@ TEST(Moa, WeightsOfOneArePlainLora) {
 
 TEST(Moa, WeightsOfDifferentAdaptersAreIndependent) {
   const TinyModel model(1);
-  mixture::Mixture moa(spec_of("{method: moa, experts: {rank: 2}}"), model.groups(), 3,
+  mixture::Mixture moa(read_section("{method: moa, experts: {rank: 2}}"), model.groups(), 3,
                        at::kDouble);
   moa.plug(model.groups());
   randomize(moa, 5);

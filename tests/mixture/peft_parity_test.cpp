@@ -10,6 +10,7 @@
 #include "io/safetensors.h"
 #include "mixture/site_bank.h"
 #include "nn/tensor_bytes.h"
+#include "sections.h"
 #include "support/temp_folder.h"
 
 namespace lmoe::test {
@@ -53,8 +54,7 @@ class PeftParity : public ::testing::TestWithParam<Case> {
   std::unique_ptr<mixture::Mixture> load(const fs::path& run) {
     const std::string section = std::string("{method: lora, experts: {") + GetParam().experts +
                                 "}, target_modules: [gate_proj, up_proj, down_proj]}";
-    ReadReport report;
-    const spec::MixtureSpec spec = spec::read_mixture(parse_config(section, "test"), report);
+    const spec::MixtureSpec spec = read_section(section);
     write_file_atomically(run / "mixture.yaml", yaml_from_json(spec::write_mixture(spec)));
     const fs::path expert = run / "experts" / "expert0";
     fs::create_directories(expert);

@@ -8,24 +8,20 @@
 
 #include "base/error.h"
 #include "mixture/draw_experts.h"
+#include "sections.h"
 #include "spec/method_info.h"
 #include "tiny_model.h"
 
 namespace lmoe::test {
 namespace {
 
-spec::MixtureSpec spec_of(const std::string& section) {
-  ReadReport report;
-  return spec::read_mixture(parse_config(section, "test"), report);
-}
-
 const char* const kSection = "{method: remix, experts: {count: 4, rank: 3}, select: {k: 2}}";
 
 TEST(Remix, WeightsAreTheSameConstantOnKDistinctExperts) {
-  const spec::MixtureSpec spec = spec_of(kSection);
+  const spec::MixtureSpec spec = read_section(kSection);
   EXPECT_DOUBLE_EQ(spec.scaling(), 2.0 / (2 * 3)) << "omega = 2 / (k r)";
-  EXPECT_DOUBLE_EQ(spec_of("{method: remix, experts: {count: 4, rank: 3, use_rslora: true},"
-                           " select: {k: 2}}")
+  EXPECT_DOUBLE_EQ(read_section("{method: remix, experts: {count: 4, rank: 3, use_rslora: true},"
+                                " select: {k: 2}}")
                        .scaling(),
                    2.0 / std::sqrt(2 * 3));
   const TinyModel model(1);
@@ -91,7 +87,7 @@ TEST(Remix, DrawsFollowThatLaw) {
 TEST(Remix, PartsThatContradictAreRefused) {
   const auto message = [](const std::string& section) -> std::string {
     try {
-      spec_of(section);
+      read_section(section);
       return "";
     } catch (const Error& error) {
       return error.what();

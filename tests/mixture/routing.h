@@ -1,18 +1,12 @@
 // The path from logits to weights of a method, without tensors of a model around it.
 #pragma once
 
-#include <string>
-
 #include "mixture/normalize.h"
 #include "mixture/scores.h"
 #include "mixture/select.h"
+#include "sections.h"
 
 namespace lmoe::test {
-
-inline spec::MixtureSpec read_section(const std::string& section) {
-  ReadReport report;
-  return spec::read_mixture(parse_config(section, "test"), report);
-}
 
 struct Routing {
   mixture::Scores scores;

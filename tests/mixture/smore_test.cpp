@@ -7,6 +7,7 @@
 
 #include "base/error.h"
 #include "mixture/site_bank.h"
+#include "sections.h"
 #include "spec/site_cost.h"
 #include "tiny_model.h"
 
@@ -16,13 +17,9 @@ namespace {
 constexpr int64_t kIn = 6, kOut = 7, kTokens = 5, kExperts = 3, kRank = 2;
 
 spec::MixtureSpec spec_of(const std::string& changes) {
-  ReadReport report;
-  return spec::read_mixture(
-      parse_config(
-          "{method: smore, target_modules: [up_proj], gate: {hidden_size: 4}, losses: [], " +
-              changes + "}",
-          "test"),
-      report);
+  return read_section(
+      "{method: smore, target_modules: [up_proj], gate: {hidden_size: 4}, losses: [], " + changes +
+      "}");
 }
 
 /// One projection with its mixture, parameters random.
@@ -152,21 +149,12 @@ TEST(Smore, EveryGroupOfSiblingsIsASiteOfTheRouter) {
 }
 
 TEST(Smore, PartsThatContradictAreRefused) {
-  const auto message = [](const std::string& section) -> std::string {
-    try {
-      ReadReport report;
-      spec::read_mixture(parse_config(section, "test"), report);
-      return "";
-    } catch (const Error& error) {
-      return error.what();
-    }
-  };
   using ::testing::HasSubstr;
-  EXPECT_THAT(message("{gate: {net: tree}}"), HasSubstr("need each other: given tree and lora"));
-  EXPECT_THAT(message("{method: smore, gate: {net: linear, hidden_size: 64}}"),
+  EXPECT_THAT(refusal_of("{gate: {net: tree}}"), HasSubstr("need each other: given tree and lora"));
+  EXPECT_THAT(refusal_of("{method: smore, gate: {net: linear, hidden_size: 64}}"),
               HasSubstr("need each other: given linear and residual"));
-  EXPECT_THAT(message("{experts: {levels: 2}}"), HasSubstr("cannot act: given kind lora"));
-  EXPECT_THAT(message("{method: smore, experts: {count: 16, levels: 4}}"),
+  EXPECT_THAT(refusal_of("{experts: {levels: 2}}"), HasSubstr("cannot act: given kind lora"));
+  EXPECT_THAT(refusal_of("{method: smore, experts: {count: 16, levels: 4}}"),
               HasSubstr("at most 4096 paths"));
 }
 

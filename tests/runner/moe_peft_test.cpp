@@ -7,12 +7,12 @@
 #include "arch/base_model.h"
 #include "base/error.h"
 #include "base/files.h"
-#include "io/safetensors.h"
 #include "mixture/expert_bank.h"
 #include "mixture/gate.h"
 #include "mixture/moe_peft_folder.h"
 #include "models/decoder.h"
 #include "nn/tensor_bytes.h"
+#include "support/expected_tensors.h"
 #include "support/gradient_check.h"
 #include "support/temp_folder.h"
 
@@ -22,23 +22,6 @@ namespace {
 using ::testing::HasSubstr;
 
 fs::path fixture(const std::string& name) { return fs::path(LMOE_FIXTURES) / "moe_peft" / name; }
-
-class Expected {
- public:
-  explicit Expected(const fs::path& path) : file_(io::SafetensorsFile::open(path)) {}
-
-  std::vector<std::string> names() const { return file_->names(); }
-  bool has(const std::string& name) const { return file_->find(name) != nullptr; }
-  at::Tensor get(const std::string& name) const {
-    const io::TensorView* view = file_->find(name);
-    if (view == nullptr) throw std::runtime_error("fixture has no tensor " + name);
-    const at::ScalarType dtype = view->dtype == io::DType::kI64 ? at::kLong : at::kFloat;
-    return at::from_blob(const_cast<std::byte*>(view->bytes.data()), view->shape, dtype).clone();
-  }
-
- private:
-  std::unique_ptr<io::SafetensorsFile> file_;
-};
 
 struct Model {
   explicit Model(const fs::path& folder)
@@ -86,14 +69,14 @@ at::Tensor records_in_its_order(const nn::RouterLog& log) {
 /// Those of the tensors the fixture has under `prefix`, by their names in the package's file.
 void compare_gradients(const mixture::Mixture& mixture,
                        const at::Tensor& loss,
-                       const Expected& expected,
+                       const ExpectedTensors& expected,
                        const std::string& prefix) {
   loss.backward();
   for (const nn::NamedTensor& parameter : mixture.parameters())
     if (parameter.tensor.grad().defined()) parameter.tensor.detach().copy_(parameter.tensor.grad());
   const test::TempFolder folder;
   mixture::save_moe_peft_folder(mixture, folder.path(), "llama2");
-  const Expected gradients(folder.path() / "adapter_model.safetensors");
+  const ExpectedTensors gradients(folder.path() / "adapter_model.safetensors");
   int compared = 0;
   for (const std::string& name : gradients.names()) {
     if (!expected.has(prefix + name)) continue;
@@ -107,7 +90,7 @@ class MoePeft : public ::testing::TestWithParam<const char*> {};
 
 TEST_P(MoePeft, outputs_gates_losses_and_gradients_are_those_of_the_package) {
   const Model model(fixture(GetParam()));
-  const Expected expected(fixture(GetParam()) / "expected.safetensors");
+  const ExpectedTensors expected(fixture(GetParam()) / "expected.safetensors");
   const at::Tensor ids = expected.get("ids");
   nn::RouterLog log;
   const at::Tensor logits = model.forward(ids, log);
@@ -123,7 +106,7 @@ TEST_P(MoePeft, outputs_gates_losses_and_gradients_are_those_of_the_package) {
 
 TEST_P(MoePeft, the_balance_loss_is_that_of_the_package) {
   const Model model(fixture(GetParam()));
-  const Expected expected(fixture(GetParam()) / "expected.safetensors");
+  const ExpectedTensors expected(fixture(GetParam()) / "expected.safetensors");
   nn::RouterLog log;
   model.forward(expected.get("ids"), log);
   const at::Tensor balance = model.mixture->auxiliary_loss(log);

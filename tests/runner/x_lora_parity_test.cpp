@@ -9,10 +9,10 @@
 #include "base/error.h"
 #include "base/files.h"
 #include "base/json.h"
-#include "io/safetensors.h"
 #include "mixture/gate.h"
 #include "mixture/x_lora_folder.h"
 #include "models/decoder.h"
+#include "support/expected_tensors.h"
 #include "support/gradient_check.h"
 #include "support/temp_folder.h"
 
@@ -22,21 +22,6 @@ namespace {
 using ::testing::HasSubstr;
 
 fs::path fixture(const std::string& name) { return fs::path(LMOE_FIXTURES) / "x_lora" / name; }
-
-class Expected {
- public:
-  explicit Expected(const fs::path& path) : file_(io::SafetensorsFile::open(path)) {}
-
-  at::Tensor get(const std::string& name) const {
-    const io::TensorView* view = file_->find(name);
-    if (view == nullptr) throw std::runtime_error("fixture has no tensor " + name);
-    const at::ScalarType dtype = view->dtype == io::DType::kI64 ? at::kLong : at::kFloat;
-    return at::from_blob(const_cast<std::byte*>(view->bytes.data()), view->shape, dtype).clone();
-  }
-
- private:
-  std::unique_ptr<io::SafetensorsFile> file_;
-};
 
 struct Model {
   explicit Model(const fs::path& folder)
@@ -73,7 +58,7 @@ class XLora : public ::testing::TestWithParam<const char*> {};
 
 TEST_P(XLora, outputs_scalings_loss_and_gradients_are_those_of_peft) {
   const Model model(fixture(GetParam()));
-  const Expected expected(fixture(GetParam()) / "expected.safetensors");
+  const ExpectedTensors expected(fixture(GetParam()) / "expected.safetensors");
   const at::Tensor ids = expected.get("ids");
   nn::RouterLog log;
   const at::Tensor logits = model.forward(ids, &log);
@@ -105,7 +90,7 @@ TEST_P(XLora, what_is_written_is_read_again) {
   const test::TempFolder folder;
   mixture::save_x_lora_folder(*model.mixture, folder.path() / "out", "llama2");
   const Model again(folder.path() / "out");
-  const at::Tensor ids = Expected(fixture(GetParam()) / "expected.safetensors").get("ids");
+  const at::Tensor ids = ExpectedTensors(fixture(GetParam()) / "expected.safetensors").get("ids");
   EXPECT_LT(test::relative_error(again.forward(ids), model.forward(ids)), 1e-6);
 }
 
@@ -165,8 +150,8 @@ TEST_F(XLoraFolder, needs_its_adapters) {
 /// The same model in the layout of the original repository.
 TEST_F(XLoraFolder, of_the_original_repository_gives_the_same) {
   const c10::NoGradGuard no_grad;
-  const Expected expected(fixture("layerwise") / "expected.safetensors");
-  const Expected classifier(path_ / "adapter_model.safetensors");
+  const ExpectedTensors expected(fixture("layerwise") / "expected.safetensors");
+  const ExpectedTensors classifier(path_ / "adapter_model.safetensors");
   const std::string prefix = "base_model.internal_xlora_classifier.layers.0.";
   const at::Tensor weight = classifier.get(prefix + "weight"),
                    bias = classifier.get(prefix + "bias");

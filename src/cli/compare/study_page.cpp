@@ -1,5 +1,6 @@
 #include "cli/compare/study_page.h"
 
+#include <cmath>
 #include <cstdio>
 #include <vector>
 
@@ -73,6 +74,9 @@ Row row_of(const Json& method, const Json& tasks) {
   return row;
 }
 
+/// How far a method may be from the wanted number of parameters without a remark.
+constexpr double kSizeTolerance = 0.1;
+
 std::vector<std::string> remarks(const Json& study) {
   std::vector<std::string> lines = {concat(
       "Learning rates are chosen by ", study["chosen_by"].get<std::string>(),
@@ -82,6 +86,12 @@ std::vector<std::string> remarks(const Json& study) {
             "in the recipe avoids that. Intervals (95 %) are over test records.")};
   std::vector<Json> tokens;
   for (const Json& method : study["methods"]) {
+    const double difference = method["difference"].get<double>();
+    if (std::abs(difference) > kSizeTolerance)
+      lines.push_back(concat(method["method"].get<std::string>(), " is ",
+                             formatted("%+.0f %%", 100 * difference),
+                             " off the wanted size: its rank is a whole number. Larger "
+                             "`parameters` come nearer."));
     if (!method["learning_rate"].is_number()) {
       lines.push_back(concat(method["method"].get<std::string>(),
                              " has no learning rate of which all runs are finished."));

@@ -32,6 +32,7 @@ class Workers {
     for (int64_t i = 0; i < std::min<int64_t>(plan_.jobs, std::ssize(runs)); ++i)
       threads.emplace_back([&] { take_turns(runs, command); });
     for (std::thread& thread : threads) thread.join();
+    if (!interrupted()) progress_.update(std::ssize(runs), std::ssize(runs));
     progress_.finish();
     if (interrupted())
       fail(ErrorCode::kInterrupted, "[compare] interrupted; the same command goes on");

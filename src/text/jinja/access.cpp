@@ -14,7 +14,7 @@ Value missing(const Value& value, std::string_view name) {
 }
 
 Value loop_attribute(const Value& value, std::string_view name) {
-  const auto loop = value.get<std::shared_ptr<const Loop>>();
+  const auto& loop = value.get<std::shared_ptr<const Loop>>();
   const auto& items = loop->items->items;
   const auto index = static_cast<int64_t>(loop->index);
   const auto size = static_cast<int64_t>(items.size());

@@ -37,7 +37,7 @@ class Interpreter : public Runtime {
   void run_call_block(const Statement& statement, const ScopePtr& scope, std::string& out);
   void print(const Value& value, std::string& out);
 
-  Value make_macro(const Statement& statement, std::string name, const ScopePtr& scope);
+  Value make_macro(const Statement& statement, const std::string& name, const ScopePtr& scope);
   Value call_macro(const Statement& statement,
                    const std::string& name,
                    const ScopePtr& scope,

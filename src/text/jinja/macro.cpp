@@ -4,7 +4,7 @@
 
 namespace lmoe::text::jinja {
 
-Value Interpreter::make_macro(const Statement& statement, std::string name, const ScopePtr& scope) {
+Value Interpreter::make_macro(const Statement& statement, const std::string& name, const ScopePtr& scope) {
   captured_.push_back(scope);
   const Statement* body = &statement;
   return Value::callable(name, [this, body, name, scope](Runtime&, CallArguments& arguments) {
@@ -115,7 +115,7 @@ Value Interpreter::evaluate_call(const Expr& expression,
   if (!callee.is<std::shared_ptr<const Callable>>())
     throw TemplateError("'" + callee.type_name() + "' object is not callable");
   line_ = expression.line;
-  const auto function = callee.get<std::shared_ptr<const Callable>>();
+  const auto& function = callee.get<std::shared_ptr<const Callable>>();
   return function->function(*this, arguments);
 }
 
