@@ -18,13 +18,15 @@ std::string cost_text(const spec::MixtureSpec& spec,
                       const std::string& base_name,
                       const spec::DecoderShape& shape) {
   const spec::SiteCost cost = spec::mixture_cost(spec, shape);
+  const int64_t trained = spec::trained_parameters(spec, shape);
   const int64_t frozen = spec::frozen_multiply_adds(shape);
   char share[32];
   std::snprintf(share, sizeof share, "%+.1f %%",
                 100.0 * static_cast<double>(cost.multiply_adds) / static_cast<double>(frozen));
   return concat(
       "# On ", base_name, " (", shape.layers, " layers, ", spec::adapted_sites(spec, shape).size(),
-      " projections adapted):\n", "#   trained parameters       ", cost.parameters, "\n",
+      " projections adapted):\n", "#   trained parameters       ", trained,
+      trained < cost.parameters ? concat(" of ", cost.parameters) : "", "\n",
       "#   multiply-adds per token  ", millions(cost.multiply_adds), " beside ", millions(frozen),
       " of the frozen projections (", share, "), with only the experts computed that take part\n");
 }

@@ -113,9 +113,18 @@ std::vector<nn::NamedTensor> Mixture::parameters() const {
   return all;
 }
 
-int64_t Mixture::parameter_count() const {
+std::vector<nn::NamedTensor> Mixture::trained_parameters() const {
+  std::vector<nn::NamedTensor> all = parameters();
+  if (!spec_.schedule.never_trains_experts()) return all;
+  int64_t experts = 0;
+  for (const ExpertBank* bank : expert_banks()) experts += std::ssize(bank->parameters());
+  all.erase(all.begin(), all.begin() + experts);
+  return all;
+}
+
+int64_t Mixture::trained_parameter_count() const {
   int64_t count = 0;
-  for (const nn::NamedTensor& parameter : parameters()) count += parameter.tensor.numel();
+  for (const nn::NamedTensor& parameter : trained_parameters()) count += parameter.tensor.numel();
   return count;
 }
 

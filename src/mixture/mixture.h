@@ -57,10 +57,12 @@ class Mixture {
   void plug(const nn::Sockets& sockets);
   void unplug(const nn::Sockets& sockets);
 
-  /// Everything that is trained, in a fixed order. float32 (or double in gradient checks) whatever
+  /// What gradients can change, in a fixed order. float32 (or double in gradient checks) whatever
   /// the base computes in.
   std::vector<nn::NamedTensor> parameters() const;
-  int64_t parameter_count() const;
+  /// Of these, what training changes: not experts that the schedule freezes from the start.
+  std::vector<nn::NamedTensor> trained_parameters() const;
+  int64_t trained_parameter_count() const;
   /// A and B of the experts that the spec freezes.
   std::vector<PartOfParameter> frozen_parts() const;
   /// Takes parameters and buffers of a mixture of the same experts and gates. Throws

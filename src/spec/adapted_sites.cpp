@@ -101,6 +101,14 @@ SiteCost mixture_cost(const MixtureSpec& spec, const DecoderShape& shape) {
   return total;
 }
 
+int64_t trained_parameters(const MixtureSpec& spec, const DecoderShape& shape) {
+  int64_t count = mixture_cost(spec, shape).parameters;
+  if (!spec.schedule.never_trains_experts()) return count;
+  for (const AdaptedSite& site : adapted_sites(spec, shape))
+    count -= experts_cost(spec, site.projection.in, site.projection.out, site.experts).parameters;
+  return count;
+}
+
 int64_t frozen_multiply_adds(const DecoderShape& shape) {
   int64_t layer = 0;
   for (const ProjectionShape& p : layer_projections(shape)) layer += p.in * p.out;

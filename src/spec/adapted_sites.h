@@ -1,7 +1,7 @@
 // Which projections of a decoder a mixture adapts, and what that costs, from sizes alone.
 //
 //   for (const AdaptedSite& site : adapted_sites(spec, shape)) …
-//   mixture_cost(spec, shape).parameters          what Mixture::parameter_count() will be
+//   trained_parameters(spec, shape)               what Mixture::trained_parameter_count() will be
 #pragma once
 
 #include <cstdint>
@@ -47,6 +47,9 @@ std::vector<AdaptedSite> adapted_sites(const MixtureSpec& spec, const DecoderSha
 
 /// All experts and gates, and the plain LoRAs beside them.
 SiteCost mixture_cost(const MixtureSpec& spec, const DecoderShape& shape);
+
+/// Of its parameters, those that training changes: finished experts stay as they are.
+int64_t trained_parameters(const MixtureSpec& spec, const DecoderShape& shape);
 
 /// Multiply-adds per token of the projections themselves, in all layers.
 int64_t frozen_multiply_adds(const DecoderShape& shape);

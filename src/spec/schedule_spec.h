@@ -16,6 +16,8 @@ struct ScheduleSpec {
   /// router that never settles takes their specialities away again (moe-cl-theory.md).
   double freeze_gates_from = 1.0;
 
+  bool never_trains_experts() const { return freeze_experts && hard_until == 0.0; }
+
   bool operator==(const ScheduleSpec&) const = default;
 
   template <class Visitor>

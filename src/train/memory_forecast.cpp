@@ -203,11 +203,11 @@ MemoryForecast forecast_memory(const recipe::Recipe& recipe,
   const Adapters adapters = all_adapters_of(recipe.mixture, shape, dtype_bytes);
   const int64_t tokens = recipe.batch.micro_batch_size * recipe.data.sequence_len;
   MemoryForecast forecast;
-  forecast.trained_parameters = adapters.parameters;
+  forecast.trained_parameters = spec::trained_parameters(recipe.mixture, shape);
   forecast.base_bytes = frozen_parameters(config, shape) * dtype_bytes;
-  forecast.adapter_bytes = 2 * forecast.trained_parameters * kFloat +
+  forecast.adapter_bytes = (adapters.parameters + forecast.trained_parameters) * kFloat +
                            adapters.stacked * dtype_bytes +
-                           (dtype_bytes < kFloat ? forecast.trained_parameters * dtype_bytes : 0);
+                           (dtype_bytes < kFloat ? adapters.parameters * dtype_bytes : 0);
   forecast.optimizer_bytes =
       remembered_per_parameter(recipe.optimizer) * forecast.trained_parameters * kFloat;
   const int64_t kept_by_layers = shape.layers * (kept_per_token(recipe.mixture, shape) +

@@ -38,7 +38,7 @@ class Trainer {
         callbacks_(callbacks),
         cadence_(plan_cadence(job.recipe, job.rows)),
         schedule_(job.recipe.optimizer, cadence_.total_steps),
-        optimizer_(make_optimizer(job.mixture.parameters(), job.recipe.optimizer)),
+        optimizer_(make_optimizer(job.mixture.trained_parameters(), job.recipe.optimizer)),
         guard_(job.recipe.run),
         dropout_rng_(static_cast<uint64_t>(job.recipe.batch.seed), kDropoutStream) {
     LMOE_CHECK_ARG(callbacks.validate || !job.recipe.run.eval_steps,

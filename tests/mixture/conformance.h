@@ -113,16 +113,13 @@ TEST_P(Conformance, OnlyAdaptersAreTrained) {
   mixture.plug(model.sockets());
   randomize(mixture, 5);
   model.forward(numbers({kTokens, kHidden}, 1, at::kDouble)).sum().backward();
-  int64_t count = 0;
   std::set<std::string> names;
   for (const nn::NamedTensor& parameter : mixture.parameters()) {
     EXPECT_TRUE(parameter.tensor.requires_grad() && parameter.tensor.is_leaf()) << parameter.name;
     EXPECT_NE(parameter.tensor.grad().defined(), is_gate_without_gradient(parameter.name))
         << parameter.name;
     EXPECT_TRUE(names.insert(parameter.name).second) << parameter.name;
-    count += parameter.tensor.numel();
   }
-  EXPECT_EQ(mixture.parameter_count(), count);
   for (const nn::ProjectionGroup* group : model.groups())
     for (const nn::FrozenLinear& linear : group->linears())
       EXPECT_FALSE(linear.weight.requires_grad()) << linear.name;

@@ -49,6 +49,18 @@ TEST(AdaptedSites, ABlockHasOneGateWhereGatesAreShared) {
   EXPECT_EQ(gates, 4 * 2);
 }
 
+TEST(AdaptedSites, FinishedExpertsAreNotTrained) {
+  MixtureSpec spec = find_method("l-moe").preset();
+  spec.target_modules = {"q_proj"};
+  spec.experts.rank = 2;
+  spec.experts.count = 3;
+  EXPECT_EQ(trained_parameters(spec, kShape), 4 * (3 * 2 * (6 + 4) + 3 * 6));
+  spec.schedule.freeze_experts = true;
+  EXPECT_EQ(trained_parameters(spec, kShape), 4 * 3 * 6) << "the gates alone";
+  spec.schedule.hard_until = 0.5;
+  EXPECT_EQ(trained_parameters(spec, kShape), mixture_cost(spec, kShape).parameters);
+}
+
 TEST(AdaptedSites, GatesOfCoresReadRankSpace) {
   MixtureSpec spec = find_method("comol").preset();
   spec.target_modules = {"q_proj"};

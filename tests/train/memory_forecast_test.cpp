@@ -42,7 +42,7 @@ TEST_P(ParameterCounts, AreThoseOfTheMixtureAndTheDecoder) {
     const auto decoder = test::tiny_decoder(config);
     const mixture::Mixture mixture(recipe.mixture, decoder->sockets(), 1);
     const MemoryForecast forecast = forecast_memory(recipe, config, 4);
-    EXPECT_EQ(forecast.trained_parameters, mixture.parameter_count());
+    EXPECT_EQ(forecast.trained_parameters, mixture.trained_parameter_count());
     EXPECT_EQ(forecast.base_bytes, decoder->weight_bytes());
   }
 }

@@ -101,7 +101,7 @@ TEST_F(ResumeTest, InterruptedRunsCanBeUsed) {
   run.start(stop_at_question(6));
   const auto loaded =
       mixture::Mixture::load(folder_.path() / "run", run.decoder->projection_groups());
-  EXPECT_EQ(loaded->parameter_count(), run.mixture->parameter_count());
+  EXPECT_EQ(loaded->trained_parameter_count(), run.mixture->trained_parameter_count());
 }
 
 TEST_F(ResumeTest, AnotherRunIsRefusedByName) {

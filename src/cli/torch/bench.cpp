@@ -56,7 +56,7 @@ std::vector<double> time_steps(const BenchOptions& options,
                                const mixture::Mixture& mixture,
                                const recipe::Recipe& recipe) {
   const std::vector<data::PackedRow> rows = random_rows(options, decoder.config().vocab_size);
-  const auto optimizer = train::make_optimizer(mixture.parameters(), recipe.optimizer);
+  const auto optimizer = train::make_optimizer(mixture.trained_parameters(), recipe.optimizer);
   Progress progress("bench train");
   std::vector<double> seconds;
   for (int64_t step = 0; step <= options.steps; ++step) {
@@ -136,7 +136,7 @@ int run_bench(const std::vector<std::string>& arguments) {
         {"dtype", dtype_name},
         {"experts", recipe.mixture.experts.count},
         {"rank", recipe.mixture.experts.rank},
-        {"trained_parameters", mixture.parameter_count()},
+        {"trained_parameters", mixture.trained_parameter_count()},
         {"adapter_multiply_adds", spec::mixture_cost(recipe.mixture, shape).multiply_adds},
         {"seconds_per_step", step},
         {"seconds", seconds},
@@ -149,7 +149,7 @@ int run_bench(const std::vector<std::string>& arguments) {
         "parameters, peak memory %s\n",
         recipe.mixture.method.c_str(), dtype_name.c_str(), static_cast<long long>(options.rows),
         static_cast<long long>(options.length), 100 * options.labelled, step, speed,
-        static_cast<long long>(mixture.parameter_count()),
+        static_cast<long long>(mixture.trained_parameter_count()),
         bytes_text(static_cast<double>(peak)).c_str());
   }
   return 0;

@@ -70,7 +70,7 @@ int train_run(const recipe::Recipe& recipe) {
   ModelSetup model = prepare_model(recipe, data);
   if (!folder.resume_from()) start_from_finished(recipe, *data.base, model);
   log().info("training {} parameters in {} projections, {} frozen",
-             model.mixture->parameter_count(), model.mixture->target_paths().size(),
+             model.mixture->trained_parameter_count(), model.mixture->target_paths().size(),
              model.decoder->parameter_count());
 
   TrainProgress progress;

@@ -4,7 +4,9 @@
 
 namespace lmoe::text::jinja {
 
-Value Interpreter::make_macro(const Statement& statement, const std::string& name, const ScopePtr& scope) {
+Value Interpreter::make_macro(const Statement& statement,
+                              const std::string& name,
+                              const ScopePtr& scope) {
   captured_.push_back(scope);
   const Statement* body = &statement;
   return Value::callable(name, [this, body, name, scope](Runtime&, CallArguments& arguments) {
