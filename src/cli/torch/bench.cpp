@@ -124,6 +124,7 @@ int run_bench(const std::vector<std::string>& arguments) {
   const auto decoder = models::Decoder::load(*base, {.dtype = dtype});
   mixture::Mixture mixture(spec::with_tasks(recipe.mixture, kTasks), decoder->sockets(), 42);
   mixture.plug(decoder->sockets());
+  mixture.advance_to(0.0);  // finished experts learn nothing
 
   const std::vector<double> seconds = time_steps(options, *decoder, mixture, recipe);
   const double step = median(seconds);
