@@ -1,5 +1,6 @@
 """One case in a process of its own: what it printed, its peak of memory, and what others did on the machine meanwhile."""
 
+import contextlib
 import os
 import resource
 import signal
@@ -36,16 +37,17 @@ def reason_of(code, stderr, memory_limit):
 
 
 def stop(process):
-    """Ends the group of a process: kindly, then by force."""
-    for number in (signal.SIGTERM, signal.SIGKILL):
-        try:
-            os.killpg(process.pid, number)
-            for _ in range(20):
-                if os.waitpid(process.pid, os.WNOHANG)[0]:
-                    return
-                time.sleep(0.1)
-        except (ProcessLookupError, ChildProcessError):
-            return
+    """Ends a process and all that it started: kindly, then by force."""
+    with contextlib.suppress(ProcessLookupError, ChildProcessError):
+        os.killpg(process.pid, signal.SIGTERM)
+        for _ in range(20):
+            if os.waitpid(process.pid, os.WNOHANG)[0]:
+                break
+            time.sleep(0.1)
+    with contextlib.suppress(ProcessLookupError, ChildProcessError):
+        os.killpg(process.pid, signal.SIGKILL)
+        os.waitpid(process.pid, 0)
+    process.returncode = -signal.SIGKILL
 
 
 def run(command, environment, memory_limit=0, time_limit=1800, folder=None):

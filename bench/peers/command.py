@@ -11,6 +11,7 @@ import argparse
 import json
 import os
 import signal
+import subprocess
 import sys
 import tempfile
 from dataclasses import dataclass
@@ -52,10 +53,18 @@ def positive(text):
     return int(text)
 
 
+def writable(path):
+    """Refused now rather than when everything was measured."""
+    folder = os.path.dirname(os.path.abspath(path))
+    if path != "-" and (os.path.isdir(path) or not os.access(folder, os.W_OK)):
+        raise argparse.ArgumentTypeError(f"given {path}, expected a file in a folder that can be written to")
+    return path
+
+
 def parse(arguments):
     parser = argparse.ArgumentParser(prog="compare_peers", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--train", action="store_true", required=True, help="compare training")
-    parser.add_argument("--json", nargs="?", const="-", metavar="FILE", help="figures as JSON: in FILE beside the table, or instead of it")
+    parser.add_argument("--json", nargs="?", const="-", type=writable, metavar="FILE", help="figures as JSON: in FILE beside the table, or instead of it")
     parser.add_argument("--targets", type=letters_of, default=list(targets.LETTERS), help="letters with commas; default: all")
     parser.add_argument("--quick", action="store_true", help="2 x 256 tokens instead of 4 x 512")
     parser.add_argument("--rounds", type=positive, default=2)
@@ -139,6 +148,9 @@ def main(arguments):
         except KeyboardInterrupt:
             print("compare_peers: interrupted before anything was measured", file=sys.stderr)
             return 130
+        except subprocess.CalledProcessError as error:
+            print(f"compare_peers: this did not work (exit code {error.returncode}): {' '.join(error.cmd)}", file=sys.stderr)
+            return 1
         environment, limit = environment_of(options.threads), int(0.8 * machine.memory_bytes())
         measured = measure(cases, options.rounds, lambda case: child.run(
             case.command, environment, memory_limit=limit if case.is_peer else 0, folder=scratch))

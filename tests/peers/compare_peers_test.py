@@ -8,6 +8,7 @@ import pathlib
 import subprocess
 import sys
 import tempfile
+import time
 import types
 import unittest
 
@@ -240,6 +241,20 @@ class Arguments(unittest.TestCase):
         self.assertIn('given "z", expected letters of a,b,c,d,e,f,g,h,i', done.stderr)
 
 
+    def test_a_file_that_cannot_be_written_is_refused_before_anything_runs(self):
+        for path in ("/no/such/folder/figures.json", tempfile.gettempdir()):
+            with self.assertRaises(argparse.ArgumentTypeError):
+                command.writable(path)
+        self.assertEqual(command.writable("-"), "-")
+
+
+def goes_on(pid):
+    try:
+        return ") Z " not in pathlib.Path(f"/proc/{pid}/stat").read_text()
+    except OSError:
+        return False
+
+
 class Child(unittest.TestCase):
     def run_python(self, code, **how):
         return child.run([sys.executable, "-c", code], dict(os.environ), **how)
@@ -257,6 +272,24 @@ class Child(unittest.TestCase):
 
     def test_what_takes_too_long_is_ended(self):
         self.assertEqual(self.run_python("import time; time.sleep(30)", time_limit=1).error, "over 1 s")
+
+    def test_an_interruption_ends_what_the_case_started(self):
+        with tempfile.TemporaryDirectory() as folder:
+            names = os.path.join(folder, "started")
+            code = (f"import os, subprocess, sys, time; p = subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(60)']); "
+                    f"open({names!r} + '.tmp', 'w').write(f'{{os.getpid()}} {{p.pid}}'); os.rename({names!r} + '.tmp', {names!r}); time.sleep(60)")
+            waiting = f"while [ ! -e {names} ]; do sleep 0.05; done; kill -INT {os.getpid()}"
+            killer = subprocess.Popen(["sh", "-c", waiting])
+            with self.assertRaises(KeyboardInterrupt):
+                self.run_python(code)
+            killer.wait()
+            with open(names) as file:
+                started = [int(pid) for pid in file.read().split()]
+        for _ in range(100):  # whoever adopted them may take a moment to notice
+            if not any(goes_on(pid) for pid in started):
+                return
+            time.sleep(0.1)
+        self.fail(f"of {started} something goes on")
 
 
 if __name__ == "__main__":
