@@ -151,7 +151,7 @@ def main(arguments):
         except subprocess.CalledProcessError as error:
             print(f"compare_peers: this did not work (exit code {error.returncode}): {' '.join(error.cmd)}", file=sys.stderr)
             return 1
-        environment, limit = environment_of(options.threads), int(0.8 * machine.memory_bytes())
+        environment, limit = environment_of(options.threads), machine.memory_limit()
         measured = measure(cases, options.rounds, lambda case: child.run(
             case.command, environment, memory_limit=limit if case.is_peer else 0, folder=scratch))
         write_result(result_of(measured, options, setup.material.config(), setup.material.lengths(), versions), options.json)

@@ -19,6 +19,13 @@ def memory_bytes():
     return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
 
 
+def memory_limit():
+    """For a peer that may need more than there is: so it fails alone, and not with whatever else runs."""
+    with open("/proc/meminfo") as file:
+        available = next(int(line.split()[1]) * 1024 for line in file if line.startswith("MemAvailable"))
+    return int(min(0.8 * memory_bytes(), 0.9 * available))
+
+
 def describe(threads):
     name, features = processor()
     return {"processor": name, "features": features, "threads": threads, "memory_bytes": memory_bytes()}

@@ -49,7 +49,7 @@ def prepare(cache, python, program):
         os.makedirs(aside)
         gguf = os.path.join(os.path.dirname(program), "models", "smollm2-135m.gguf")
         subprocess.run([python, os.path.join(HERE, "programs", "prepare.py"), "--gguf", gguf, "--tasks", TASKS, "--out", aside],
-                       check=True, stdout=sys.stderr)
+                       check=True, stdout=sys.stderr, env=os.environ | {"TQDM_DISABLE": "1", "TRANSFORMERS_VERBOSITY": "error"})
         os.rename(aside, folder)
     return Material(folder)
 
