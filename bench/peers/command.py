@@ -140,7 +140,8 @@ def versions_of(setup):
 
 def main(arguments):
     options = parse(arguments)
-    signal.signal(signal.SIGTERM, interrupt)
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, interrupt)
     with tempfile.TemporaryDirectory(prefix="compare-peers-") as scratch:
         try:
             setup = set_up(options, scratch)
