@@ -5,6 +5,7 @@ import io
 import json
 import os
 import pathlib
+import signal
 import subprocess
 import sys
 import tempfile
@@ -279,6 +280,7 @@ class Child(unittest.TestCase):
             code = (f"import os, subprocess, sys, time; p = subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(60)']); "
                     f"open({names!r} + '.tmp', 'w').write(f'{{os.getpid()}} {{p.pid}}'); os.rename({names!r} + '.tmp', {names!r}); time.sleep(60)")
             waiting = f"while [ ! -e {names} ]; do sleep 0.05; done; kill -INT {os.getpid()}"
+            signal.signal(signal.SIGINT, signal.default_int_handler)  # started in the background, it would be ignored
             killer = subprocess.Popen(["sh", "-c", waiting])
             with self.assertRaises(KeyboardInterrupt):
                 self.run_python(code)
