@@ -85,7 +85,9 @@ Gate::Gate(const spec::MixtureSpec& spec,
       bias_use_(spec.bias.use),
       bias_(bias_use_ == spec::BiasUse::kNone
                 ? at::Tensor()
-                : at::zeros({static_cast<int64_t>(sites_.size()), experts}, dtype)) {}
+                : at::zeros({static_cast<int64_t>(sites_.size()), experts}, dtype)),
+      active_experts_(spec.schedule.staged ? at::full({1}, static_cast<double>(experts), at::kFloat)
+                                           : at::Tensor()) {}
 
 at::Tensor Gate::weights(const at::Tensor& input, nn::ForwardContext& context) const {
   return route(input, context).weights;
@@ -114,7 +116,9 @@ Routing Gate::route_logits(at::Tensor logits, nn::ForwardContext& context) const
     logits = logits.index_fill(/*dim=*/-1, at::full({1}, context.disabled_expert, at::kLong),
                                -std::numeric_limits<double>::infinity());
   }
-  const at::Tensor forbidden = forbidden_experts(context, logits.size(0), experts_, select_);
+  at::Tensor forbidden = forbidden_experts(context, logits.size(0), experts_, select_);
+  if (const at::Tensor later = later_experts(); later.defined())
+    forbidden = forbidden.defined() ? forbidden.logical_or(later) : later;
   at::Tensor nobody;  // tokens whose only expert is disabled
   if (forbidden.defined()) {
     logits = logits.masked_fill(forbidden.unsqueeze(/*dim=*/1),
@@ -154,6 +158,13 @@ Routing Gate::route_logits(at::Tensor logits, nn::ForwardContext& context) const
     write_log(*context.router_log, scores, routing.weights, selected,
               draw.order.defined() ? log_probability(logits, draw.order) : at::Tensor());
   return routing;
+}
+
+at::Tensor Gate::later_experts() const {
+  if (!active_experts_.defined()) return {};
+  const auto active = static_cast<int64_t>(active_experts_.item<float>());
+  if (active >= experts_) return {};
+  return at::arange(experts_).ge(active).unsqueeze(/*dim=*/0);
 }
 
 void Gate::limit(Routing& routing, const at::Tensor& selected, nn::ForwardContext& context) const {

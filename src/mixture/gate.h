@@ -68,10 +68,16 @@ class Gate {
   std::vector<nn::NamedTensor> parameters() const;
   /// [G * Q, E], moved by SelectionCounts and never by a gradient; undefined without `bias.use`.
   const at::Tensor& bias() const { return bias_; }
+  /// [1] how many experts, the first ones, take part; undefined without `schedule.staged`. All of
+  /// them until `let_take_part` says otherwise.
+  const at::Tensor& active_experts() const { return active_experts_; }
+  void let_take_part(int64_t experts) const { active_experts_.fill_(experts); }
 
  private:
   bool samples() const { return select_.kind == spec::SelectKind::kSample; }
   Routing route_logits(at::Tensor logits, nn::ForwardContext& context) const;
+  /// bool [1, E] those whose stage has not come yet; undefined when all take part.
+  at::Tensor later_experts() const;
   /// Moves weights of `selected` experts that are full to the overflow.
   void limit(Routing& routing, const at::Tensor& selected, nn::ForwardContext& context) const;
   void write_log(nn::RouterLog& log,
@@ -89,7 +95,7 @@ class Gate {
   spec::SelectSpec select_;
   spec::Normalize normalize_;
   spec::BiasUse bias_use_;
-  at::Tensor bias_;
+  at::Tensor bias_, active_experts_;
 };
 
 }  // namespace lmoe::mixture

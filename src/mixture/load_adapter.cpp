@@ -157,6 +157,7 @@ spec::MixtureSpec with_adapters(spec::MixtureSpec spec) {
   std::set<std::string> targets;
   int64_t rank = 0;
   for (const std::string& path : spec.experts.adapters) {
+    if (path == spec::kBaseAdapter) continue;
     if (!fs::is_directory(path))
       fail(ErrorCode::kNotFound, "[adapters] no such adapter: given ", path,
            ", expected a PEFT folder; hint: a run's experts are below RUN/experts");
@@ -165,8 +166,8 @@ spec::MixtureSpec with_adapters(spec::MixtureSpec spec) {
     const std::set<std::string> own(folder.config.target_modules.begin(),
                                     folder.config.target_modules.end());
     LMOE_CHECK_ARG(targets.empty() || own == targets, "[adapters] ", path,
-                   " adapts other projections than ", spec.experts.adapters.front(), ": given ",
-                   Json(own).dump(), ", expected ", Json(targets).dump());
+                   " adapts other projections than those before it: given ", Json(own).dump(),
+                   ", expected ", Json(targets).dump());
     targets = own;
   }
   spec.experts.rank = rank;
@@ -175,11 +176,32 @@ spec::MixtureSpec with_adapters(spec::MixtureSpec spec) {
   return spec;
 }
 
+namespace {
+
+/// Nothing is added, and no gradient would change that: each factor's is a product with the other.
+void clear_expert(const Mixture& mixture, int64_t index) {
+  const c10::NoGradGuard no_grad;
+  for (const ExpertBank* bank : mixture.expert_banks()) {
+    for (size_t t = 0; t < bank->targets().size(); ++t) {
+      const ExpertFactors factors = bank->folder_factors(t, index);
+      factors.a.zero_();
+      factors.b.zero_();
+    }
+  }
+}
+
+}  // namespace
+
 void begin_with_adapters(const Mixture& mixture) {
   const std::vector<std::string>& adapters = mixture.spec().experts.adapters;
-  for (size_t i = 0; i < adapters.size(); ++i)
-    load_adapter(mixture.spec(), mixture.expert_banks(), io::read_peft_folder(adapters[i]),
-                 adapters[i], static_cast<int64_t>(i), OtherScaling::kIntoB);
+  for (size_t i = 0; i < adapters.size(); ++i) {
+    const auto index = static_cast<int64_t>(i);
+    if (adapters[i] == spec::kBaseAdapter)
+      clear_expert(mixture, index);
+    else
+      load_adapter(mixture.spec(), mixture.expert_banks(), io::read_peft_folder(adapters[i]),
+                   adapters[i], index, OtherScaling::kIntoB);
+  }
 }
 
 }  // namespace lmoe::mixture

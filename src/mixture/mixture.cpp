@@ -130,19 +130,22 @@ int64_t Mixture::trained_parameter_count() const {
 
 std::vector<PartOfParameter> Mixture::frozen_parts() const {
   const std::vector<std::string> names = spec_.expert_names();
+  if (spec_.schedule.staged) return parts_of_other_stages();
   std::vector<PartOfParameter> parts;
-  for (const std::string& name : spec_.experts.frozen) {
-    const int64_t index = std::find(names.begin(), names.end(), name) - names.begin();
-    for (const ExpertBank* bank : expert_banks()) {
-      if (index >= bank->experts()) continue;  // layers may have fewer experts
-      for (size_t t = 0; t < bank->targets().size(); ++t) {
-        const ExpertFactors factors = bank->folder_factors(t, index);
-        parts.push_back({bank->a(), factors.a});
-        parts.push_back({bank->b(t), factors.b});
-      }
+  for (const std::string& name : spec_.experts.frozen)
+    add_parts(std::find(names.begin(), names.end(), name) - names.begin(), parts);
+  return parts;
+}
+
+void Mixture::add_parts(int64_t expert, std::vector<PartOfParameter>& parts) const {
+  for (const ExpertBank* bank : expert_banks()) {
+    if (expert >= bank->experts()) continue;  // layers may have fewer experts
+    for (size_t t = 0; t < bank->targets().size(); ++t) {
+      const ExpertFactors factors = bank->folder_factors(t, expert);
+      parts.push_back({bank->a(), factors.a});
+      parts.push_back({bank->b(t), factors.b});
     }
   }
-  return parts;
 }
 
 void Mixture::copy_from(const Mixture& other) {
@@ -185,6 +188,10 @@ std::vector<nn::NamedTensor> Mixture::buffers() const {
       all.push_back(
           {router_tensor(gate->sites()[g].name, "bias"), gate->bias()[static_cast<int64_t>(g)]});
   }
+  for (const auto& gate : gates())
+    if (gate->active_experts().defined())
+      all.push_back(
+          {router_tensor(gate->owners().front().name, "active_experts"), gate->active_experts()});
   return all;
 }
 
@@ -203,16 +210,18 @@ void Mixture::update_biases(const SelectionCounts& counts, double progress) {
   }
 }
 
-void Mixture::advance_to(double progress) {
+bool Mixture::advance_to(double progress) {
   if (progress >= spec_.schedule.freeze_gates_from)
     for (const auto& gate : gates())
       for (const nn::NamedTensor& parameter : gate->parameters())
         parameter.tensor.requires_grad_(false);
-  if (!spec_.schedule.freeze_experts) return;
+  if (spec_.schedule.staged) return enter_stage(progress);
+  if (!spec_.schedule.freeze_experts) return false;
   const bool learn = progress < spec_.schedule.hard_until;
   for (const ExpertBank* bank : expert_banks())
     for (const nn::NamedTensor& parameter : bank->parameters())
       parameter.tensor.requires_grad_(learn);
+  return false;
 }
 
 std::vector<std::string> Mixture::target_paths() const {

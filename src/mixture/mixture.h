@@ -63,7 +63,8 @@ class Mixture {
   /// Of these, what training changes: not experts that the schedule freezes from the start.
   std::vector<nn::NamedTensor> trained_parameters() const;
   int64_t trained_parameter_count() const;
-  /// A and B of the experts that the spec freezes.
+  /// What an optimizer step must leave as it is: A and B of the experts that the spec freezes; in a
+  /// stage, those of all experts but its own, and the rows of gates that do not count yet.
   std::vector<PartOfParameter> frozen_parts() const;
   /// Takes parameters and buffers of a mixture of the same experts and gates. Throws
   /// kInvalidArgument naming the first difference.
@@ -78,8 +79,9 @@ class Mixture {
   /// nor once the gates stay as they are.
   void update_biases(const SelectionCounts& counts, double progress = 0.0);
   /// What the schedule says about who learns when `progress` of the training is done; call before
-  /// each optimizer step.
-  void advance_to(double progress);
+  /// each optimizer step. True when the stage of another expert has begun: then `frozen_parts` are
+  /// others, and what an optimizer remembers is about experts that are done.
+  bool advance_to(double progress);
   /// Module paths that got experts, in order, then those that got a plain LoRA.
   std::vector<std::string> target_paths() const;
   /// One per gate, in the order of the router log's records; empty without a router.
@@ -120,6 +122,9 @@ class Mixture {
   /// What goes into each socket, by position of the group.
   std::map<size_t, std::shared_ptr<nn::ProjectionDelta>> deltas() const;
   void check_fits(const nn::Sockets& sockets) const;
+  bool enter_stage(double progress) const;
+  void add_parts(int64_t expert, std::vector<PartOfParameter>& parts) const;
+  std::vector<PartOfParameter> parts_of_other_stages() const;
 
   spec::MixtureSpec spec_;
   std::vector<std::shared_ptr<SiteBank>> banks_, plain_banks_;

@@ -28,6 +28,14 @@ at::Tensor selected_logits(const Scores& scores, const at::Tensor& selected) {
   return selected.defined() ? logits * selected : logits;
 }
 
+/// Within (0.8, 1.2); 0 for an expert that takes no part, whose logit is minus infinity.
+at::Tensor bounded(const Scores& scores, const at::Tensor& selected) {
+  const at::Tensor out = at::isneginf(scores.logits);
+  const at::Tensor weights =
+      (1.0 + 0.2 * at::tanh(scores.logits.masked_fill(out, 0.0))).masked_fill(out, 0.0);
+  return selected.defined() ? weights * selected : weights;
+}
+
 at::Tensor sum_to_count(const at::Tensor& values, const at::Tensor& selected) {
   const at::Tensor kept = values * selected;
   LMOE_CHECK_ARG(kept.detach().min().item<double>() >= 0.0,
@@ -55,6 +63,8 @@ at::Tensor routing_weights(const Scores& scores,
       return softmax_of_selected(scores, selected);
     case spec::Normalize::kLogits:
       return selected_logits(scores, selected);
+    case spec::Normalize::kBounded:
+      return bounded(scores, selected);
     case spec::Normalize::kSoftmaxSelected:
       return selected.defined() ? softmax_selected(scores.logits, selected) : values;
     case spec::Normalize::kRenormalize: {

@@ -299,6 +299,7 @@ void check_mixture(const MixtureSpec& spec, const std::string& where) {
   check_self_gate(spec, opening);
   check_task_gate(spec, opening);
   check_schedule(spec, opening);
+  check_staged(spec, opening);
   check_frozen_a(spec.experts, opening);
   check_losses(spec, opening);
   check_model_gate(spec, opening);

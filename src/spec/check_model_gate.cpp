@@ -1,3 +1,5 @@
+#include <algorithm>
+
 #include "spec/check_parts.h"
 
 namespace lmoe::spec {
@@ -54,6 +56,9 @@ void check_adapters(const MixtureSpec& spec, const std::string& where) {
                  enum_name(spec.experts.kind));
   for (const std::string& path : adapters)
     LMOE_CHECK_ARG(!path.empty(), where, ": mixture.experts.adapters has an empty entry");
+  const auto is_base = [](const std::string& path) { return path == kBaseAdapter; };
+  LMOE_CHECK_ARG(!std::all_of(adapters.begin(), adapters.end(), is_base), where,
+                 ": mixture.experts.adapters: given base alone, expected at least one folder");
 }
 
 }  // namespace lmoe::spec

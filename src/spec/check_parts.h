@@ -26,6 +26,9 @@ void check_target_list(const std::vector<std::string>& targets, const std::strin
 /// Plain LoRAs on what has experts, or in a folder that an expert has.
 void check_plain(const MixtureSpec& spec, const std::string& where);
 
+/// Experts that learn one after another.
+void check_staged(const MixtureSpec& spec, const std::string& where);
+
 /// What a mixture of whole FFNs needs of the other parts, and what only it can do.
 void check_ffn_block(const MixtureSpec& spec, const std::string& where);
 

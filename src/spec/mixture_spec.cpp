@@ -92,7 +92,8 @@ std::span<const EnumName<Normalize>> enum_names(Normalize) {
       {"sum_to_k", Normalize::kSumToK},
       {"constant", Normalize::kConstant},
       {"softmax_twice", Normalize::kSoftmaxTwice},
-      {"logits", Normalize::kLogits}};
+      {"logits", Normalize::kLogits},
+      {"bounded", Normalize::kBounded}};
   return kNames;
 }
 

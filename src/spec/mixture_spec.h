@@ -10,12 +10,13 @@
 //   select      how many take part?          all | top_k | top_p | threshold | entropy_switch |
 //                                            sample
 //   normalize   what becomes of weights?     softmax | softmax_selected | softmax_twice |
-//                                            renormalize | sigmoid | sum_to_k | logits | constant
+//                                            renormalize | sigmoid | sum_to_k | logits | bounded |
+//                                            constant
 //   apply       what is averaged?            deltas | factors | outputs
 //   losses      what is added?               cv2 | switch | kl | topk_switch | topk_share |
 //                                            soft_switch | importance | entropy | z | localized |
 //                                            localized_paper | task_cross_entropy
-//   schedule    what changes over time?      hard_until, freeze_experts, freeze_gates_from
+//   schedule    what changes over time?      hard_until, freeze_experts, freeze_gates_from, staged
 //   bias        what is nudged?              a bias per expert, by load, outside autograd
 //   plain       what is beside it?           one LoRA without a gate for other projections
 //
@@ -85,6 +86,7 @@ enum class SelectKind { kAll, kTopK, kTopP, kThreshold, kEntropySwitch, kSample 
 /// sigmoid of each logit, kept as it is. kSumToK: sigmoids scaled so that the selected ones sum to
 /// their number. kConstant: 1 for each selected expert. kSoftmaxTwice: softmax over the selected
 /// probabilities, X-LoRA's enable_softmax_topk. kLogits: the logits themselves.
+/// kBounded: 1 + 0.2 tanh(logit), so 1 for a logit of 0 and never beyond (0.8, 1.2).
 enum class Normalize {
   kSoftmax,
   kSoftmaxSelected,
@@ -93,7 +95,8 @@ enum class Normalize {
   kSumToK,
   kConstant,
   kSoftmaxTwice,
-  kLogits
+  kLogits,
+  kBounded
 };
 /// kDeltas: sum of w_i B_i A_i. kFactors: (sum of w_j B_j)(sum of w_i A_i). kOutputs: sum of w_i
 /// times what FFN number i returns.
@@ -141,7 +144,8 @@ struct ExpertsSpec {
   /// Experts whose A and B training leaves as they are; their gates go on learning.
   std::vector<std::string> frozen;
   /// Finished adapters to begin with, a PEFT folder for each expert; `adapters: {name: folder}`
-  /// names them too. Those of a smaller rank are filled up with zeros, which stay zeros.
+  /// names them too. Those of a smaller rank are filled up with zeros, which stay zeros; `base` in
+  /// place of a folder is an expert of zeros alone: the model as it is (FlexMoRE's public expert).
   std::vector<std::string> adapters;
 
   /// Experts of the sites of `layer` in a model of `layers`: `count`, or the entry of
@@ -304,6 +308,9 @@ struct PlainSpec {
     visit(field("dropout", dropout, "dropout before it").range(0.0, 0.95));
   }
 };
+
+/// In place of a folder in `experts.adapters`.
+inline constexpr const char* kBaseAdapter = "base";
 
 /// The folder under `experts/` that holds the plain LoRAs.
 inline constexpr const char* kPlainFolder = "plain";

@@ -1,6 +1,9 @@
 // What changes over the course of training: `schedule` of the mixture grammar.
 #pragma once
 
+#include <cstdint>
+#include <vector>
+
 #include "base/options.h"
 
 namespace lmoe::spec {
@@ -15,6 +18,14 @@ struct ScheduleSpec {
   /// From this share of the steps on the gates stay as they are and the experts alone learn: a
   /// router that never settles takes their specialities away again (moe-cl-theory.md).
   double freeze_gates_from = 1.0;
+  /// Experts learn one after another: in its stage an expert learns alone, earlier ones stay as
+  /// they are, later ones take no part yet (ScaleZero, arXiv 2509.07945).
+  bool staged = false;
+  /// Shares of the steps at which the experts' stages begin, the first at 0. Empty: equal shares.
+  std::vector<double> stage_starts;
+
+  /// Whose stage it is of `experts` when `progress` of the steps is done.
+  int64_t stage_at(double progress, int64_t experts) const;
 
   bool never_trains_experts() const { return freeze_experts && hard_until == 0.0; }
 
@@ -29,6 +40,9 @@ struct ScheduleSpec {
     visit(field("freeze_gates_from", freeze_gates_from,
                 "share of the steps after which the gates stay as they are")
               .range(0.0, 1.0));
+    visit(field("staged", staged, "experts learn one after another, each in a stage of its own"));
+    visit(field("stage_starts", stage_starts,
+                "shares of the steps at which the stages begin; default: equal ones"));
   }
 };
 

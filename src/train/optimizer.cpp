@@ -34,6 +34,10 @@ void Optimizer::step(double learning_rate) {
   ++steps_;
 }
 
+void Optimizer::forget() {
+  for (const nn::NamedTensor& remembered : state_) at::Tensor(remembered.tensor).zero_();
+}
+
 std::vector<at::Tensor> Optimizer::remember(const std::string& what) {
   std::vector<at::Tensor> tensors;
   for (const nn::NamedTensor& parameter : parameters_) {

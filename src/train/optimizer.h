@@ -33,6 +33,8 @@ class Optimizer {
 
   /// What it remembers of earlier steps, "<what>.<parameter>", float32; sharing memory.
   const std::vector<nn::NamedTensor>& state() const { return state_; }
+  /// As if it had made no step yet.
+  void forget();
   /// After the tensors of `state` have been filled from a checkpoint.
   void set_steps(int64_t steps) { steps_ = steps; }
 

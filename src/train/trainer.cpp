@@ -128,7 +128,7 @@ class Trainer {
     clear_gradients(optimizer_->parameters());
     const double progress =
         static_cast<double>(state_.step) / static_cast<double>(cadence_.total_steps);
-    job_.mixture.advance_to(progress);
+    if (job_.mixture.advance_to(progress)) begin_stage();
     const GradientResult gradients =
         gather_gradients({job_.decoder, job_.mixture, rows, job_.recipe.batch.micro_batch_size,
                           number, is_logged(number), &dropout_rng_, &callbacks_.should_stop,
@@ -153,6 +153,12 @@ class Trainer {
     guard_.watch(gradients.loss, number);
     state_.watchdog_count = guard_.count();
     return true;
+  }
+
+  /// Another expert learns from here on.
+  void begin_stage() {
+    optimizer_->forget();
+    frozen_.emplace(job_.mixture);
   }
 
   std::vector<data::PackedRow> draw_rows() {

@@ -75,6 +75,10 @@ class Conformance : public ::testing::TestWithParam<Variant> {
         break;
       case spec::Normalize::kLogits:
         break;
+      case spec::Normalize::kBounded:
+        EXPECT_GT(record.weights.min().item<double>(), 0.8);
+        EXPECT_LT(record.weights.max().item<double>(), 1.2);
+        break;
       case spec::Normalize::kSigmoid:
         EXPECT_LE(record.weights.max().item<double>(), 1.0);
         break;

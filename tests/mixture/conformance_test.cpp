@@ -197,6 +197,12 @@ INSTANTIATE_TEST_SUITE_P(
         Variant{"cat_free_numbers",
                 "{method: cat, experts: {count: 3, rank: 2, alpha: 4}, normalize: logits,"
                 " schedule: {freeze_experts: false}}"},
+        Variant{"flexmore",
+                "{method: flexmore, experts: {rank: 2}, schedule: {freeze_experts: false}}"},
+        Variant{"scalezero", "{method: scalezero, experts: {count: 3, rank: 2}}"},
+        Variant{"l_moe_bounded_staged",
+                "{experts: {count: 3, rank: 2}, losses: [], normalize: bounded,"
+                " schedule: {staged: true}}"},
         Variant{"l_moe_o_and_up_block",
                 "{experts: {count: 3, rank: 2}, target_modules: [o_proj, up_proj],"
                 " gate: {source: block_input, share: block}}"}),

@@ -192,6 +192,9 @@ inline Vector naive_weights(const spec::MixtureSpec& spec,
       case spec::Normalize::kLogits:
         weight = logits[left[i]];
         break;
+      case spec::Normalize::kBounded:
+        weight = 1 + 0.2 * std::tanh(logits[left[i]]);
+        break;
       case spec::Normalize::kSoftmaxTwice:
         weight = std::exp(scores[i]) / sum_of_exponentials;
         break;

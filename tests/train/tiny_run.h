@@ -59,11 +59,12 @@ inline recipe::Recipe tiny_recipe(const fs::path& output_dir, const std::string&
 }
 
 /// What is trained in the loop's tests: "lora", "dora", "l-moe", "top-k", "factors", "remix",
-/// "mixlora-switch", "x-lora", and l-moe by "sgd" or "sgd-momentum"; with "/bf16" on a frozen model
-/// in bfloat16.
+/// "mixlora-switch", "x-lora", "scalezero", and l-moe by "sgd" or "sgd-momentum"; with "/bf16" on a
+/// frozen model in bfloat16.
 inline recipe::Recipe variant_recipe(const fs::path& output_dir, const std::string& variant) {
   const std::string kind = variant.substr(0, variant.find('/'));
-  const bool is_method = kind == "lora" || kind == "dora" || kind == "remix" || kind == "x-lora";
+  const bool is_method = kind == "lora" || kind == "dora" || kind == "remix" || kind == "x-lora" ||
+                         kind == "scalezero";
   recipe::Recipe recipe = tiny_recipe(output_dir, is_method ? kind : "l-moe");
   if (kind == "remix") recipe.mixture.select.k = 2;
   if (kind == "x-lora") recipe.mixture.schedule.freeze_experts = false;
@@ -93,8 +94,9 @@ inline std::string variant_name(const ::testing::TestParamInfo<const char*>& inf
 
 inline auto all_variants() {
   return ::testing::Values("lora", "dora", "l-moe", "top-k", "factors", "remix", "mixlora-switch",
-                           "x-lora", "lora/bf16", "dora/bf16", "l-moe/bf16", "top-k/bf16",
-                           "factors/bf16", "remix/bf16", "mixlora-switch/bf16", "x-lora/bf16");
+                           "x-lora", "scalezero", "lora/bf16", "dora/bf16", "l-moe/bf16",
+                           "top-k/bf16", "factors/bf16", "remix/bf16", "mixlora-switch/bf16",
+                           "x-lora/bf16");
 }
 
 /// Everything a job needs; `recipe` may be changed before `start`.
