@@ -8,6 +8,7 @@
 #include "mixture/ffn_experts.h"
 #include "mixture/gate.h"
 #include "mixture/load_adapter.h"
+#include "sections.h"
 #include "support/temp_folder.h"
 #include "tiny_model.h"
 
@@ -18,11 +19,6 @@ using mixture::Mixture;
 
 constexpr int64_t kTokens = 6;
 
-spec::MixtureSpec spec_of(const std::string& section) {
-  ReadReport report;
-  return spec::read_mixture(parse_config(section, "test"), report);
-}
-
 class FlexMore : public ::testing::Test {
  protected:
   FlexMore() : model_(2), input_(numbers({kTokens, kHidden}, 1, at::kDouble)) {
@@ -32,8 +28,8 @@ class FlexMore : public ::testing::Test {
   /// What `lmoe extract` writes: alpha is the rank.
   void adapter_of_rank(int rank) {
     Mixture lora(
-        spec_of(concat("{method: lora, experts: {rank: ", rank, ", alpha: ", rank,
-                       ", names: [only]}, target_modules: [gate_proj, up_proj, down_proj]}")),
+        read_section(concat("{method: lora, experts: {rank: ", rank, ", alpha: ", rank,
+                            ", names: [only]}, target_modules: [gate_proj, up_proj, down_proj]}")),
         model_.sockets(), 3, at::kDouble);
     randomize(lora, 50 + static_cast<uint64_t>(rank));
     const fs::path run = folder_.path() / std::to_string(rank);
@@ -47,7 +43,7 @@ class FlexMore : public ::testing::Test {
   std::unique_ptr<Mixture> mixture_of(const std::string& adapters,
                                       const std::string& rest = "") const {
     const spec::MixtureSpec spec = mixture::with_adapters(
-        spec_of(concat("{method: flexmore, adapters: {", adapters, "}", rest, "}")));
+        read_section(concat("{method: flexmore, adapters: {", adapters, "}", rest, "}")));
     auto mixture = std::make_unique<Mixture>(spec, model_.sockets(), 3, at::kDouble);
     mixture::begin_with_adapters(*mixture);
     return mixture;
@@ -84,8 +80,8 @@ TEST_F(FlexMore, AnExpertOfFullWeightIsItsAdapterWhateverItsRank) {
     const auto mixture =
         mixture_of(concat("public: base, math: ", adapter(rank)), ", select: {k: 1}");
     Mixture lora(
-        spec_of(concat("{method: lora, experts: {rank: ", rank, ", alpha: ", rank,
-                       ", names: [only]}, target_modules: [gate_proj, up_proj, down_proj]}")),
+        read_section(concat("{method: lora, experts: {rank: ", rank, ", alpha: ", rank,
+                            ", names: [only]}, target_modules: [gate_proj, up_proj, down_proj]}")),
         model_.sockets(), 3, at::kDouble);
     randomize(lora, 50 + static_cast<uint64_t>(rank));
     nn::ForwardContext alone;
@@ -95,7 +91,7 @@ TEST_F(FlexMore, AnExpertOfFullWeightIsItsAdapterWhateverItsRank) {
 }
 
 TEST_F(FlexMore, WithoutDifferencesTheKeptWeightsScaleThePublicFfn) {
-  const Mixture mixture(spec_of("{method: flexmore, experts: {count: 4, rank: 2}}"),
+  const Mixture mixture(read_section("{method: flexmore, experts: {count: 4, rank: 2}}"),
                         model_.sockets(), 3, at::kDouble);
   const auto& experts = mixture.ffn_experts().front();
   const nn::GatedMlp& mlp = *model_.sockets().mlps[experts->block()];
@@ -178,7 +174,7 @@ TEST_F(FlexMore, AnotherExpertOfAnotherRankLeavesTheOthersAlone) {
 }
 
 TEST_F(FlexMore, BaseAloneIsNoMixture) {
-  EXPECT_THROW(spec_of("{method: flexmore, adapters: {a: base, b: base}}"), Error);
+  EXPECT_THROW(read_section("{method: flexmore, adapters: {a: base, b: base}}"), Error);
 }
 
 }  // namespace

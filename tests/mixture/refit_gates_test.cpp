@@ -9,6 +9,7 @@
 #include "base/error.h"
 #include "mixture/cluster_gate.h"
 #include "mixture/gate.h"
+#include "sections.h"
 #include "tiny_model.h"
 
 namespace lmoe::test {
@@ -17,11 +18,6 @@ namespace {
 using mixture::Mixture;
 
 constexpr int64_t kExperts = 3, kDocuments = 24, kWidth = 8;
-
-spec::MixtureSpec spec_of(const std::string& section) {
-  ReadReport report;
-  return spec::read_mixture(parse_config(section, "test"), report);
-}
 
 /// Document n is of kind n % 3: near a center of its own.
 at::Tensor contexts_of(uint64_t seed, double spread = 0.1) {
@@ -124,7 +120,7 @@ TEST(ClusterGate, BothSystemsGiveTheRowsThatMakeTheGradientVanish) {
 /// A mixture whose documents are rows around three kinds, five tokens each.
 class RefitGates : public ::testing::TestWithParam<const char*> {
  protected:
-  RefitGates() : model_(2), mixture_(spec_of(GetParam()), model_.sockets(), 3, at::kDouble) {
+  RefitGates() : model_(2), mixture_(read_section(GetParam()), model_.sockets(), 3, at::kDouble) {
     randomize(mixture_, 5);
     const at::NoGradGuard no_grad;  // small, so that kinds of documents stay apart
     for (const nn::NamedTensor& parameter : mixture_.parameters())

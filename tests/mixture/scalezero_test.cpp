@@ -7,6 +7,7 @@
 #include "mixture/expert_bank.h"
 #include "mixture/gate.h"
 #include "mixture/normalize.h"
+#include "sections.h"
 #include "support/temp_folder.h"
 #include "tiny_model.h"
 
@@ -20,20 +21,6 @@ constexpr int64_t kTokens = 6;
 constexpr const char* kScaleZero = "{method: scalezero, experts: {count: 3, rank: 2}}";
 constexpr const char* kStagedLinear =
     "{experts: {count: 3, rank: 2}, losses: [], schedule: {staged: true}}";
-
-spec::MixtureSpec spec_of(const std::string& section) {
-  ReadReport report;
-  return spec::read_mixture(parse_config(section, "test"), report);
-}
-
-std::string refusal(const std::string& section) {
-  try {
-    spec_of(section);
-  } catch (const Error& error) {
-    return error.what();
-  }
-  return "no error";
-}
 
 class ScaleZero : public ::testing::Test {
  protected:
@@ -69,7 +56,7 @@ class ScaleZero : public ::testing::Test {
 };
 
 TEST_F(ScaleZero, ANewStageLeavesTheFunctionAsItIsAtThatInstant) {
-  Mixture mixture(spec_of(kScaleZero), model_.sockets(), 3, at::kDouble);
+  Mixture mixture(read_section(kScaleZero), model_.sockets(), 3, at::kDouble);
   EXPECT_TRUE(mixture.advance_to(0.0));
   for (int64_t stage = 0; stage < 2; ++stage) {
     teach(mixture, stage + 1);
@@ -96,7 +83,7 @@ TEST_F(ScaleZero, WeightsStayWithinTheirBounds) {
 
 TEST_F(ScaleZero, LaterExpertsTakeNoPart) {
   for (const char* section : {kScaleZero, kStagedLinear}) {
-    Mixture mixture(spec_of(section), model_.sockets(), 3, at::kDouble);
+    Mixture mixture(read_section(section), model_.sockets(), 3, at::kDouble);
     randomize(mixture, 5);
     mixture.advance_to(0.4);
     nn::RouterLog log;
@@ -121,7 +108,7 @@ TEST_F(ScaleZero, LaterExpertsTakeNoPart) {
 }
 
 TEST_F(ScaleZero, ExactlyTheStageAndTheNumbersBeforeItLearn) {
-  Mixture mixture(spec_of(kScaleZero), model_.sockets(), 3, at::kDouble);
+  Mixture mixture(read_section(kScaleZero), model_.sockets(), 3, at::kDouble);
   randomize(mixture, 5);
   mixture.advance_to(0.4);
   mixture.plug(model_.sockets());
@@ -157,7 +144,7 @@ TEST_F(ScaleZero, ExactlyTheStageAndTheNumbersBeforeItLearn) {
 }
 
 TEST_F(ScaleZero, TheStageIsSavedWithTheMixture) {
-  Mixture mixture(spec_of(kStagedLinear), model_.sockets(), 3, at::kDouble);
+  Mixture mixture(read_section(kStagedLinear), model_.sockets(), 3, at::kDouble);
   randomize(mixture, 5);
   mixture.advance_to(0.4);
   const TempFolder folder;
@@ -181,20 +168,20 @@ TEST_F(ScaleZero, StagesAreEqualSharesUnlessSaidOtherwise) {
 
 TEST_F(ScaleZero, WhatCannotBeStagedIsRefusedWithTheReason) {
   const std::string staged = "schedule: {staged: true}";
-  EXPECT_THAT(refusal("{" + staged + "}"), HasSubstr("losses: []"));
-  EXPECT_THAT(refusal("{losses: [], gate: {net: mlp}, " + staged + "}"), HasSubstr("gate.net"));
-  EXPECT_THAT(refusal("{losses: [], experts: {use_dora: true}, " + staged + "}"),
+  EXPECT_THAT(refusal_of("{" + staged + "}"), HasSubstr("losses: []"));
+  EXPECT_THAT(refusal_of("{losses: [], gate: {net: mlp}, " + staged + "}"), HasSubstr("gate.net"));
+  EXPECT_THAT(refusal_of("{losses: [], experts: {use_dora: true}, " + staged + "}"),
               HasSubstr("use_dora"));
-  EXPECT_THAT(refusal("{losses: [], experts: {frozen: [expert0]}, " + staged + "}"),
+  EXPECT_THAT(refusal_of("{losses: [], experts: {frozen: [expert0]}, " + staged + "}"),
               HasSubstr("experts.frozen"));
-  EXPECT_THAT(refusal("{losses: [], schedule: {staged: true, freeze_experts: true}}"),
+  EXPECT_THAT(refusal_of("{losses: [], schedule: {staged: true, freeze_experts: true}}"),
               HasSubstr("freeze_experts false"));
-  EXPECT_THAT(refusal("{schedule: {stage_starts: [0, 0.5]}}"), HasSubstr("staged false"));
+  EXPECT_THAT(refusal_of("{schedule: {stage_starts: [0, 0.5]}}"), HasSubstr("staged false"));
   const std::string two = "{losses: [], experts: {count: 2}, schedule: {staged: true, ";
-  EXPECT_THAT(refusal(two + "stage_starts: [0]}}"), HasSubstr("given 1 stages"));
-  EXPECT_THAT(refusal(two + "stage_starts: [0.1, 0.5]}}"), HasSubstr("from 0 on"));
-  EXPECT_THAT(refusal(two + "stage_starts: [0, 0]}}"), HasSubstr("rising"));
-  EXPECT_EQ(refusal(two + "stage_starts: [0, 0.3]}}"), "no error");
+  EXPECT_THAT(refusal_of(two + "stage_starts: [0]}}"), HasSubstr("given 1 stages"));
+  EXPECT_THAT(refusal_of(two + "stage_starts: [0.1, 0.5]}}"), HasSubstr("from 0 on"));
+  EXPECT_THAT(refusal_of(two + "stage_starts: [0, 0]}}"), HasSubstr("rising"));
+  EXPECT_EQ(refusal_of(two + "stage_starts: [0, 0.3]}}"), "accepted");
 }
 
 }  // namespace
