@@ -9,6 +9,7 @@ std::span<const Verb> all_verbs() {
       {"eval", "score a run on task files: intervals, router usage, expert ablation", true},
       {"compare", "a fair fight: methods of equal size, each at its best learning rate", false},
       {"export", "a run's adapters in the format of another tool", true},
+      {"extract", "a LoRA out of a model that was trained as a whole", true},
       {"score", "log-probability of every token of a text", true},
       {"generate", "answer one prompt", true},
       {"chat", "talk to a model or a run; /router shows which experts spoke", true},

@@ -82,6 +82,27 @@ class Experts(ProgramTest):
         self.assertNotEqual((on / "experts/expert1" / name).read_bytes(), (self.run_folder / "experts/expert1" / name).read_bytes())
         self.assertLess(log_lines(on)[0]["loss"], 0.7 * log_lines(self.run_folder)[0]["loss"])
 
+    def test_refit_sends_each_kind_of_document_to_one_expert(self):
+        digits = self.tasks / "digits" / "test.jsonl"
+        out = self.folder / "refit"
+        done = lmoe("experts", self.run_folder, "refit", "--data", self.words, "--data", digits, "--out", out)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        for text in ("expert0", "words", "digits"):
+            self.assertIn(text, done.stderr)
+        for text in ("before", "after", f"run: {out}"):
+            self.assertIn(text, done.stdout)
+        spec = json.loads((out / "config_effective.json").read_text())["mixture"]
+        self.assertEqual((spec["select"]["kind"], spec["select"]["k"]), ("top_k", 1))
+        for expert in ("expert0", "expert1"):
+            name = f"experts/{expert}/adapter_model.safetensors"
+            self.assertEqual((out / name).read_bytes(), (self.run_folder / name).read_bytes())
+        self.assertGreater(self.score(out), 0)
+        for arguments, word in ((["refit"], "--data"), (["refit", "expert0", "--data", self.words], "takes no name"),
+                                (["remove", "expert0", "--ridge", "1"], "--ridge")):
+            done = lmoe("experts", self.run_folder, *arguments, "--out", self.folder / "no")
+            self.assertEqual(done.returncode, 2, done.stderr)
+            self.assertIn(word, done.stderr)
+
     def test_bad_input(self):
         out = self.folder / "never"
         adapter = f"new={self.adapter}"

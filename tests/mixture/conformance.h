@@ -76,8 +76,8 @@ class Conformance : public ::testing::TestWithParam<Variant> {
       case spec::Normalize::kLogits:
         break;
       case spec::Normalize::kBounded:
-        EXPECT_GT(record.weights.min().item<double>(), 0.8);
-        EXPECT_LT(record.weights.max().item<double>(), 1.2);
+        EXPECT_GE(record.weights.min().item<double>(), 0.8);  // where tanh rounds to 1
+        EXPECT_LE(record.weights.max().item<double>(), 1.2);
         break;
       case spec::Normalize::kSigmoid:
         EXPECT_LE(record.weights.max().item<double>(), 1.0);

@@ -199,7 +199,7 @@ INSTANTIATE_TEST_SUITE_P(
                 " schedule: {freeze_experts: false}}"},
         Variant{"flexmore",
                 "{method: flexmore, experts: {rank: 2}, schedule: {freeze_experts: false}}"},
-        Variant{"scalezero", "{method: scalezero, experts: {count: 3, rank: 2}}"},
+        Variant{"scalezero", "{method: scalezero, experts: {count: 3, rank: 2, alpha: 2}}"},
         Variant{"l_moe_bounded_staged",
                 "{experts: {count: 3, rank: 2}, losses: [], normalize: bounded,"
                 " schedule: {staged: true}}"},

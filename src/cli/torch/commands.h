@@ -11,6 +11,7 @@ int run_chat(const std::vector<std::string>& arguments);
 int run_eval(const std::vector<std::string>& arguments);
 int run_experts(const std::vector<std::string>& arguments);
 int run_export(const std::vector<std::string>& arguments);
+int run_extract(const std::vector<std::string>& arguments);
 int run_generate(const std::vector<std::string>& arguments);
 int run_resume(const std::vector<std::string>& arguments);
 int run_score(const std::vector<std::string>& arguments);

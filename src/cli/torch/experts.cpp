@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <charconv>
 #include <cstdio>
+#include <optional>
 
 #include "base/error.h"
 #include "base/files.h"
@@ -12,6 +13,7 @@
 #include "cli/torch/commands.h"
 #include "cli/torch/eval_data.h"
 #include "cli/torch/model_choice.h"
+#include "cli/torch/refit.h"
 #include "eval/evaluate.h"
 #include "eval/table.h"
 #include "io/checkpoints.h"
@@ -26,6 +28,7 @@ struct ExpertsArguments {
   ModelChoice choice;
   std::string action, what, out;
   std::vector<std::string> data, samples;
+  std::optional<double> ridge;
   bool as_json = false;
 
   std::string name() const { return what.substr(0, what.find('=')); }
@@ -65,6 +68,8 @@ std::unique_ptr<mixture::Mixture> change(const ExpertsArguments& given, ChosenMo
   if (given.action == "remove") return with_expert_removed(mixture, sockets, given.what);
   if (given.action == "freeze") return with_expert_frozen(mixture, sockets, given.what);
   if (given.action == "split") return with_experts_split(mixture, sockets, given.parts());
+  if (given.action == "refit")
+    return refit_on(given.samples.empty() ? given.data : given.samples, given.ridge, model);
   if (given.action == "replace")
     return with_expert_replaced(mixture, sockets, given.name(), given.adapter());
   mixture::check_changeable(mixture.spec());
@@ -112,7 +117,7 @@ fs::path target_of(const ExpertsArguments& given, const fs::path& run) {
   const std::string verb = given.action == "remove" ? "without" : given.action;
   fs::path target = fs::path(run).lexically_normal();
   if (!target.has_filename()) target = target.parent_path();
-  target += "-" + verb + "-" + given.name();
+  target += "-" + verb + (given.what.empty() ? "" : "-" + given.name());
   return target;
 }
 
@@ -189,15 +194,22 @@ int run_experts(const std::vector<std::string>& arguments) {
       "  lmoe experts runs/l-moe remove expert3 --out runs/seven\n"
       "  lmoe experts runs/l-moe freeze expert0\n"
       "  lmoe experts runs/l-moe split 4        # four experts of a quarter of the rank for each\n"
+      "  lmoe experts runs/l-moe refit --data data/tasks/scan/test.jsonl#50 --data notes.jsonl\n"
+      "refit clusters the samples, gives each cluster to the expert that answers it best, and fits "
+      "all\n"
+      "gates to that by least squares; each token then goes to one expert, with weight 1.\n"
       "Going on from such a run: lmoe train NEW/config_effective.json init_from=NEW output_dir=…");
   app.add_option("run", given.choice.run, "a run folder or a checkpoint of it")->required();
-  app.add_option("action", given.action, "list, add, remove, replace, freeze or split")
+  app.add_option("action", given.action, "list, add, remove, replace, freeze, split or refit")
       ->required()
-      ->check(CLI::IsMember({"list", "add", "remove", "replace", "freeze", "split"}));
+      ->check(CLI::IsMember({"list", "add", "remove", "replace", "freeze", "split", "refit"}));
   app.add_option("what", given.what,
                  "NAME; NAME=ADAPTER for add and replace; for split the number of parts");
   app.add_option("--data", given.data, "JSON lines to score on before and after; FILE#100");
-  app.add_option("--samples", given.samples, "add: what the expert is for; default: --data");
+  app.add_option("--samples", given.samples,
+                 "add: what the expert is for; refit: what to learn from; default: --data");
+  app.add_option("--ridge", given.ridge, "refit: weight of the rows' squares; default 1e-8")
+      ->check(CLI::Range(0.0, 1e6));
   app.add_option("--out", given.out, "folder of the new run; default: beside the old one");
   app.add_option("--base", given.choice.base, "a base model other than the run's");
   app.add_option("--dtype", given.choice.dtype, "auto, float32 or bfloat16");
@@ -208,9 +220,13 @@ int run_experts(const std::vector<std::string>& arguments) {
     LMOE_CHECK_ARG(given.what.empty(), "[experts] list takes no name: given ", given.what);
     return list_experts(given);
   }
-  LMOE_CHECK_ARG(!given.what.empty(), "[experts] ", given.action, " whom? see --help");
-  LMOE_CHECK_ARG(given.samples.empty() || given.action == "add",
+  const bool refits = given.action == "refit";
+  LMOE_CHECK_ARG(refits || !given.what.empty(), "[experts] ", given.action, " whom? see --help");
+  LMOE_CHECK_ARG(!refits || given.what.empty(), "[experts] refit takes no name: given ",
+                 given.what);
+  LMOE_CHECK_ARG(given.samples.empty() || given.action == "add" || refits,
                  "[experts] --samples cannot act with ", given.action);
+  LMOE_CHECK_ARG(refits || !given.ridge, "[experts] --ridge cannot act with ", given.action);
   return change_run(given);
 }
 
