@@ -16,7 +16,7 @@ std::span<const MethodInfo> all_methods() {
       kLora,      kRsLora,    kDora,    kLMoe,  kMola,    kLoraFactoryMola, kDynMole,
       kLoraMoe,   kLoraMixer, kMoa,     kSmora, kRemix,   kFlyLora,         kMoram,
       kHydra,     kComol,     kEpt,     kSmore, kMixLora, kMixLoraDynamic,  kMixLoraSwitch,
-      kLlavaMole, kXLora,     kMeteora, kKShot, kCat};
+      kLlavaMole, kXLora,     kMeteora, kKShot, kCat,     kDmoerm};
   return kMethods;
 }
 
