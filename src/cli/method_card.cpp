@@ -31,6 +31,17 @@ std::string cost_text(const spec::MixtureSpec& spec,
       " of the frozen projections (", share, "), with only the experts computed that take part\n");
 }
 
+/// What a reward model does instead of making text.
+constexpr const char* kRewardModelText =
+    "# Give answers: no, it is a reward model: it judges answers, and `lmoe eval` tells how\n"
+    "#   often it prefers the chosen one of a pair\n"
+    "# Passes: one through the whole model for each expert of a document's task (reward_passes)\n"
+    "# Reward heads are not counted above: one number per hidden unit and task; with an\n"
+    "#   aggregator one matrix [width, reward_passes x width] more per task\n"
+    "# Training: experts with heads of their own (reward_passes 1, a task for each expert),\n"
+    "#   then the aggregator over frozen experts (reward_passes, init_from, "
+    "schedule.freeze_experts)\n";
+
 std::string abilities_text(const spec::MixtureSpec& spec) {
   return concat("# Fold into the base: ",
                 spec.has_gate() ? "impossible, its weights depend on the token"
@@ -46,9 +57,11 @@ std::string method_card(const spec::MethodInfo& method,
                         const spec::DecoderShape& shape) {
   const spec::MixtureSpec spec = method.preset();
   Json recipe = Json::object();
+  if (method.is_reward_model) recipe["objective"] = "preference";
   recipe["mixture"] = spec::write_mixture(spec);
   return concat("# ", method.name, ": ", method.summary, "\n# Defaults: ", method.reference,
-                "\n#\n", cost_text(spec, base_name, shape), "#\n", abilities_text(spec),
+                "\n#\n", cost_text(spec, base_name, shape), "#\n",
+                method.is_reward_model ? kRewardModelText : abilities_text(spec),
                 yaml_from_json(recipe));
 }
 

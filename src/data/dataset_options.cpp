@@ -13,6 +13,7 @@ std::span<const EnumName<RecordType>> enum_names(RecordType) {
       {"prompt_completion", RecordType::kPromptCompletion},
       {"text", RecordType::kText},
       {"choice", RecordType::kChoice},
+      {"preference", RecordType::kPreference},
   };
   return kNames;
 }

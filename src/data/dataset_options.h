@@ -23,6 +23,7 @@ enum class RecordType {
   kPromptCompletion,  ///< prompt and completion or response
   kText,              ///< text
   kChoice,            ///< prompt, choices, label: evaluation by log-likelihood
+  kPreference,        ///< prompt or messages, chosen, rejected: for reward models
 };
 std::span<const EnumName<RecordType>> enum_names(RecordType);
 

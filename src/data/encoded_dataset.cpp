@@ -9,6 +9,7 @@
 
 #include "base/error.h"
 #include "base/rng.h"
+#include "data/preference.h"
 
 namespace lmoe::data {
 namespace {
@@ -18,6 +19,14 @@ namespace fs = std::filesystem;
 constexpr uint64_t kHoldOutStream = 0x76616C;  // "val"
 
 void cut(Example& example, const DataOptions& options, const std::string& file) {
+  if (example.rejected_at > 0) {
+    LMOE_CHECK_ARG(cut_sides(example, options.sequence_len), "[data] ", file, ":", example.line,
+                   ": the two answers are the same once they are cut: expected both together to "
+                   "fit sequence_len ",
+                   options.sequence_len,
+                   "; hint: raise sequence_len, or excess_length_strategy=drop");
+    return;
+  }
   const auto limit = static_cast<size_t>(options.sequence_len);
   const int64_t length = example.length();
   example.ids.resize(limit);
@@ -65,18 +74,6 @@ EncodedDataset validation_file(const DatasetOptions& options, const Renderer& re
                    fs::exists(fs::path(options.path) / "valid.json")))
     return {};
   return encode_dataset(read_dataset(other, Purpose::kTraining), renderer, options.weight);
-}
-
-/// Entries with the same `task` share a number; one without has its own.
-void number_tasks(const std::vector<DatasetOptions>& entries, TrainingData& data) {
-  std::map<std::string, int32_t> shared;
-  int32_t count = 0;
-  for (size_t i = 0; i < entries.size(); ++i) {
-    int32_t task = count;
-    if (!entries[i].task.empty()) task = shared.emplace(entries[i].task, count).first->second;
-    count = std::max(count, task + 1);
-    data.train[i].task = data.validation[i].task = task;
-  }
 }
 
 void make_names_unique(std::vector<EncodedDataset>& sets) {
@@ -130,6 +127,19 @@ int64_t TrainingData::task_count() const {
   return count;
 }
 
+std::vector<int32_t> task_numbers(const std::vector<DatasetOptions>& entries) {
+  std::map<std::string, int32_t> shared;
+  std::vector<int32_t> numbers;
+  int32_t count = 0;
+  for (const DatasetOptions& entry : entries) {
+    int32_t task = count;
+    if (!entry.task.empty()) task = shared.emplace(entry.task, count).first->second;
+    count = std::max(count, task + 1);
+    numbers.push_back(task);
+  }
+  return numbers;
+}
+
 TrainingData load_training_data(const Renderer& renderer, uint64_t seed) {
   const DataOptions& options = renderer.options();
   LMOE_CHECK_ARG(!options.datasets.empty(),
@@ -151,7 +161,8 @@ TrainingData load_training_data(const Renderer& renderer, uint64_t seed) {
     data.train.push_back(std::move(train));
     data.validation.push_back(std::move(validation));
   }
-  number_tasks(options.datasets, data);
+  const std::vector<int32_t> tasks = task_numbers(options.datasets);
+  for (size_t i = 0; i < tasks.size(); ++i) data.train[i].task = data.validation[i].task = tasks[i];
   make_names_unique(data.train);
   for (size_t i = 0; i < data.train.size(); ++i) data.validation[i].name = data.train[i].name;
   return data;

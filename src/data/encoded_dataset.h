@@ -37,6 +37,9 @@ struct TrainingData {
   int64_t task_count() const;
 };
 
+/// The task of each entry: those with the same `task` share a number, one without has its own.
+std::vector<int32_t> task_numbers(const std::vector<DatasetOptions>& entries);
+
 /// Reads and encodes all `datasets` of the options. Held out is val_set_size of each set, chosen by
 /// `seed`; with val_set_size 0 the valid.jsonl beside a folder's train.jsonl is used.
 TrainingData load_training_data(const Renderer& renderer, uint64_t seed);

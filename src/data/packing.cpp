@@ -14,6 +14,12 @@ int64_t PackedRow::labelled() const {
                        [](TokenId label) { return label != kIgnoreLabel; });
 }
 
+int64_t PackedRow::pairs() const {
+  return std::count_if(segments.begin(), segments.end(),
+                       [](const Segment& segment) { return segment.pair >= 0; }) /
+         2;
+}
+
 std::vector<std::vector<int32_t>> pack_best_fit(std::span<const int32_t> lengths,
                                                 int32_t capacity) {
   std::vector<int32_t> order(lengths.size());

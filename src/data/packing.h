@@ -16,6 +16,9 @@ struct Segment {
   int32_t dataset = 0;  ///< index into the data sets of the run
   int64_t line = 0;     ///< of the data set's file
   int32_t task = 0;     ///< of the data set
+  /// Both sides of a preference have the same number in their row, the chosen one stands first; -1:
+  /// a document of its own.
+  int32_t pair = -1;
 };
 
 struct PackedRow {
@@ -25,6 +28,7 @@ struct PackedRow {
 
   int64_t length() const { return static_cast<int64_t>(ids.size()); }
   int64_t labelled() const;
+  int64_t pairs() const;
 };
 
 /// Bins of item indices, best fit decreasing: no bin's lengths sum to more than `capacity`.

@@ -49,12 +49,7 @@ class DatasetReader {
   }
 
   RecordType detected(const Json& object, int64_t line) const {
-    RecordType found = RecordType::kAuto;
-    try {
-      found = detect_type(object, purpose_);
-    } catch (const Error& error) {
-      fail(error.code(), "[data] ", set_.file, ":", line, ": ", without_operation(error.what()));
-    }
+    const RecordType found = detect_type(object, purpose_);
     if (found != RecordType::kAuto) return found;
     std::string keys;
     for (const auto& [key, value] : object.items()) keys += (keys.empty() ? "" : ", ") + key;
@@ -86,7 +81,9 @@ Dataset read_dataset(const DatasetOptions& options, Purpose purpose) {
   DatasetReader reader(resolved, options.type, purpose);
   read_json_records(resolved.file,
                     [&](const Json& object, int64_t line) { return reader.take(object, line); });
-  return reader.finish();
+  Dataset set = reader.finish();
+  set.task = options.task;
+  return set;
 }
 
 }  // namespace lmoe::data

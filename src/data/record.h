@@ -21,21 +21,26 @@ enum class Purpose { kTraining, kEvaluation };
 
 struct Record {
   int64_t line = 0;  ///< 1-based line of the file; of a JSON list the 1-based item
-  /// prompt_completion and choice. `response` of a choice is its right choice.
+  /// prompt_completion, choice and preference. `response` of a choice is its right choice, of a
+  /// preference the answer that was chosen.
   std::string prompt, response;
-  std::string text;  ///< text
+  std::string rejected;  ///< preference: the other answer
+  std::string text;      ///< text
   std::vector<std::string> choices;
   int64_t label = -1;  ///< index into choices
-  /// alpaca, sharegpt and messages: [{"role", "content", …}], as chat templates expect them.
+  /// alpaca, sharegpt and messages: [{"role", "content", …}], as chat templates expect them; of a
+  /// preference what both answers follow.
   Json messages;
   Json tools;  ///< null when there are none
 
   bool is_chat() const { return !messages.is_null(); }
+  bool is_preference() const { return !rejected.empty(); }
 };
 
 struct Dataset {
   std::string name;
   std::string file;                     ///< the file read, for messages
+  std::string task;                     ///< as the entry names it
   RecordType type = RecordType::kAuto;  ///< never kAuto once read
   std::vector<Record> records;
   std::vector<std::string> extra_keys;  ///< top-level keys nobody uses, in order of appearance
@@ -51,11 +56,10 @@ struct ResolvedPath {
 ResolvedPath resolve_dataset(const DatasetOptions& options);
 
 /// Reads, detects the shape and checks every record. Throws kNotFound, kCorruptData (file and
-/// line), kInvalidArgument (no records, unknown shape with the keys found), kUnsupported
-/// (preference).
+/// line), kInvalidArgument (no records, unknown shape with the keys found).
 Dataset read_dataset(const DatasetOptions& options, Purpose purpose);
 
-/// The shape that the keys of an object tell; kAuto when none. Throws kUnsupported for preference.
+/// The shape that the keys of an object tell; kAuto when none.
 RecordType detect_type(const Json& object, Purpose purpose);
 
 }  // namespace lmoe::data

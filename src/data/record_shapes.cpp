@@ -32,6 +32,30 @@ void read_choice(const RecordFields& fields, Record& record) {
   record.response = record.choices[static_cast<size_t>(label)];
 }
 
+/// What both answers follow is a prompt, or a conversation that is not answered yet.
+void read_question(const RecordFields& fields, Record& record) {
+  if (!fields.has("messages")) {
+    record.prompt = fields.text("prompt");
+    return;
+  }
+  if (fields.has("prompt")) fields.refuse("\"prompt\" and \"messages\" are both there");
+  read_messages(fields, record);
+  if (record.messages.back()["role"] == "assistant")
+    fields.refuse(
+        "\"messages\": the last turn is one of assistant, expected the turn that both "
+        "answers follow");
+}
+
+void read_preference(const RecordFields& fields, Record& record) {
+  read_question(fields, record);
+  record.response = fields.text("chosen");
+  record.rejected = fields.text("rejected");
+  for (const char* side : {"chosen", "rejected"})
+    if (fields.text(side).empty()) fields.refuse("\"", side, "\" is empty, expected an answer");
+  if (record.response == record.rejected)
+    fields.refuse("\"chosen\" and \"rejected\" are the same, expected answers that differ");
+}
+
 }  // namespace
 
 Record read_record(RecordType type, const Json& object, const std::string& file, int64_t line) {
@@ -57,6 +81,9 @@ Record read_record(RecordType type, const Json& object, const std::string& file,
     case RecordType::kChoice:
       read_choice(fields, record);
       break;
+    case RecordType::kPreference:
+      read_preference(fields, record);
+      break;
     case RecordType::kAuto:
       fields.refuse("the shape of the record is not known");
   }
@@ -71,6 +98,8 @@ std::span<const std::string_view> known_keys(RecordType type) {
   static constexpr std::string_view kPair[] = {"prompt", "completion", "response"};
   static constexpr std::string_view kText[] = {"text"};
   static constexpr std::string_view kChoice[] = {"prompt", "choices", "label", "response"};
+  static constexpr std::string_view kPreference[] = {"prompt", "messages", "tools", "chosen",
+                                                     "rejected"};
   switch (type) {
     case RecordType::kAlpaca:
       return kAlpaca;
@@ -84,6 +113,8 @@ std::span<const std::string_view> known_keys(RecordType type) {
       return kText;
     case RecordType::kChoice:
       return kChoice;
+    case RecordType::kPreference:
+      return kPreference;
     case RecordType::kAuto:
       break;
   }
@@ -92,10 +123,7 @@ std::span<const std::string_view> known_keys(RecordType type) {
 
 RecordType detect_type(const Json& object, Purpose purpose) {
   const auto has = [&](const char* key) { return object.contains(key); };
-  if (has("chosen") && has("rejected"))
-    fail(ErrorCode::kUnsupported,
-         "[data] preference records (chosen, rejected) are not supported; hint: keep the chosen "
-         "answer as prompt and completion");
+  if (has("chosen") && has("rejected")) return RecordType::kPreference;
   if (has("messages")) return RecordType::kMessages;
   if (has("conversations")) return RecordType::kShareGpt;
   if (has("instruction")) return RecordType::kAlpaca;
@@ -109,7 +137,8 @@ RecordType detect_type(const Json& object, Purpose purpose) {
 
 std::string shapes_text() {
   return "messages (messages), sharegpt (conversations), alpaca (instruction, output), "
-         "prompt_completion (prompt and completion or response), choice (prompt, choices, label), "
+         "prompt_completion (prompt and completion or response), preference (prompt or messages, "
+         "chosen, rejected), choice (prompt, choices, label), "
          "text (text)";
 }
 

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "base/error.h"
+#include "data/preference.h"
 
 namespace lmoe::data {
 namespace {
@@ -63,7 +64,12 @@ Renderer::Content Renderer::learned(const Record& record) const {
   return most;
 }
 
-bool Renderer::is_blank(const Record& record) const { return learned(record) == Content::kSpace; }
+bool Renderer::is_blank(const Record& record) const {
+  if (record.is_preference())
+    return is_blank(with_answer(record, record.response)) ||
+           is_blank(with_answer(record, record.rejected));
+  return learned(record) == Content::kSpace;
+}
 
 /// Without this a record would teach to end at once.
 void Renderer::check_answered(const Record& record, const std::string& file) const {
@@ -77,6 +83,12 @@ void Renderer::check_answered(const Record& record, const std::string& file) con
 }
 
 Example Renderer::render(const Record& record, const std::string& file) const {
+  if (!record.is_preference()) return render_document(record, file);
+  return join_sides(render_document(with_answer(record, record.response), file),
+                    render_document(with_answer(record, record.rejected), file));
+}
+
+Example Renderer::render_document(const Record& record, const std::string& file) const {
   check_answered(record, file);
   Example example;
   if (record.is_chat()) {

@@ -2,7 +2,7 @@
 //
 // prompt_completion and choice are raw text: prompt, separator, response, EOS. The prompt is
 // encoded alone and the separator with the response alone, so training sees exactly the ids
-// generation starts from.
+// generation starts from. A preference is rendered like two records, one for each answer.
 #pragma once
 
 #include <cstdint>
@@ -29,6 +29,9 @@ struct Example {
   std::vector<TokenId> labels;
   int64_t line = 0;
   bool cut = false;
+  /// Of a preference, whose ids are both sides one after the other: where the rejected one begins.
+  /// Only the last token of each side carries loss. 0: one document.
+  int64_t rejected_at = 0;
 
   int64_t length() const { return static_cast<int64_t>(ids.size()); }
   int64_t labelled() const;
@@ -68,6 +71,7 @@ class Renderer {
   static Content turn_content(const Json& message);
   Content learned(const Record& record) const;
   void check_answered(const Record& record, const std::string& file) const;
+  Example render_document(const Record& record, const std::string& file) const;
   Example render_pair(const Record& record) const;
   Example render_text(const Record& record) const;
   Example render_chat(const Record& record, const std::string& file) const;

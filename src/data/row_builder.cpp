@@ -11,15 +11,27 @@ const Example& example_of(std::span<const EncodedDataset> datasets, const Exampl
   return datasets[static_cast<size_t>(ref.dataset)].examples[static_cast<size_t>(ref.example)];
 }
 
+/// A document of its own, or the two sides of a preference.
+void add_segments(const Example& example, const ExampleRef& ref, int32_t task, PackedRow& row) {
+  const auto start = static_cast<int32_t>(row.ids.size());
+  const auto length = static_cast<int32_t>(example.ids.size());
+  if (example.rejected_at == 0) {
+    row.segments.push_back({start, length, ref.dataset, example.line, task});
+    return;
+  }
+  const auto chosen = static_cast<int32_t>(example.rejected_at);
+  const auto pair = static_cast<int32_t>(row.pairs());
+  row.segments.push_back({start, chosen, ref.dataset, example.line, task, pair});
+  row.segments.push_back({start + chosen, length - chosen, ref.dataset, example.line, task, pair});
+}
+
 }  // namespace
 
 PackedRow build_row(std::span<const EncodedDataset> datasets, std::span<const ExampleRef> members) {
   PackedRow row;
   for (const ExampleRef& ref : members) {
     const Example& example = example_of(datasets, ref);
-    row.segments.push_back({static_cast<int32_t>(row.ids.size()),
-                            static_cast<int32_t>(example.ids.size()), ref.dataset, example.line,
-                            datasets[static_cast<size_t>(ref.dataset)].task});
+    add_segments(example, ref, datasets[static_cast<size_t>(ref.dataset)].task, row);
     row.ids.insert(row.ids.end(), example.ids.begin(), example.ids.end());
     row.labels.insert(row.labels.end(), example.labels.begin(), example.labels.end());
   }

@@ -20,9 +20,11 @@ std::string fingerprint_of(std::span<const EncodedDataset> datasets) {
   std::string summary;
   for (const EncodedDataset& set : datasets) {
     std::string bytes;
-    for (const Example& example : set.examples)
+    for (const Example& example : set.examples) {
       ((bytes += concat(example.length(), ";")) += bytes_of(example.ids)) +=
           bytes_of(example.labels);
+      if (example.rejected_at > 0) bytes += concat(example.rejected_at, ";");
+    }
     summary += concat(std::hexfloat, set.weight, " ", sha256_hex(bytes), "\n");
   }
   return sha256_hex(summary);

@@ -43,6 +43,12 @@ struct RouterInfo {
   std::vector<int> site_layers;
 };
 
+/// A whole answer that a reward model is to judge.
+struct RewardRequest {
+  std::vector<int32_t> ids;
+  int64_t task = -1;  ///< which of the run's tasks it belongs to, -1 where nobody knows
+};
+
 class StepModel {
  public:
   virtual ~StepModel() = default;
@@ -61,6 +67,11 @@ class StepModel {
   /// Scores whole sequences without keeping logits of all positions; opens and closes what it
   /// needs.
   virtual std::vector<ScoredSequence> score(std::span<const std::vector<int32_t>> sequences) = 0;
+
+  /// One reward per document; absent unless the model is a reward model.
+  virtual std::optional<std::vector<double>> rewards(std::span<const RewardRequest> /*documents*/) {
+    return std::nullopt;
+  }
 
   /// Null for a plain base or a single adapter.
   virtual const RouterInfo* router() const { return nullptr; }

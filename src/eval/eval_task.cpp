@@ -40,12 +40,30 @@ void check_metric(const data::Dataset& dataset, Metric metric) {
   LMOE_CHECK_ARG(metric != Metric::kChoice || dataset.type == data::RecordType::kChoice, "[eval] ",
                  dataset.file, ": metric choice needs records with choices and label: given ",
                  enum_name(dataset.type), ", expected choice");
+  const bool is_preference = dataset.type == data::RecordType::kPreference;
+  LMOE_CHECK_ARG((metric == Metric::kPairAccuracy) == is_preference, "[eval] ", dataset.file,
+                 ": metric pair_accuracy and records with chosen and rejected need each other: "
+                 "given metric ",
+                 enum_name(metric), " and ", enum_name(dataset.type), " records");
+}
+
+/// Both sides whole.
+EvalItem make_pair(const data::Dataset& dataset,
+                   const data::Record& record,
+                   const data::Renderer& renderer) {
+  EvalItem item;
+  item.line = record.line;
+  const data::Example both = renderer.render(record, dataset.file);
+  item.ids.assign(both.ids.begin(), both.ids.begin() + both.rejected_at);
+  item.rejected.assign(both.ids.begin() + both.rejected_at, both.ids.end());
+  return item;
 }
 
 EvalItem make_item(const data::Dataset& dataset,
                    const data::Record& record,
                    const data::Renderer& renderer,
                    Metric metric) {
+  if (metric == Metric::kPairAccuracy) return make_pair(dataset, record, renderer);
   EvalItem item;
   item.line = record.line;
   data::Example example = renderer.render(record, dataset.file);
@@ -80,7 +98,8 @@ EvalTask make_task(const data::Dataset& dataset, const data::Renderer& renderer,
   task.name = dataset.name;
   task.source = dataset.file;
   task.metric = resolve_metric(metric, dataset.type);
-  task.has_answers = dataset.type != data::RecordType::kText;
+  task.has_answers =
+      dataset.type != data::RecordType::kText && task.metric != Metric::kPairAccuracy;
   task.end_tokens = renderer.end_tokens();
   check_metric(dataset, task.metric);
   LMOE_CHECK_ARG(!dataset.records.empty(), "[eval] ", dataset.file,

@@ -23,13 +23,15 @@ struct EvalItem {
   std::vector<std::vector<text::TokenId>> choices;  ///< continuations of the prompt
   std::vector<int64_t> choice_bytes;                ///< UTF-8 bytes of each choice's text
   int64_t label = -1;
+  std::vector<text::TokenId> rejected;  ///< of a preference, whose chosen side is `ids`
 };
 
 struct EvalTask {
   std::string name;
   Metric metric = Metric::kExactMatch;  ///< never kAuto
   std::vector<EvalItem> items;
-  bool has_answers = true;  ///< false for plain text
+  bool has_answers = true;  ///< that the model could give; false for plain text and preferences
+  int64_t task = -1;        ///< which task of the run its records belong to; -1: nobody knows
   /// False where an expected answer has several lines.
   bool stops_at_line_break = true;
   std::vector<text::TokenId> end_tokens;  ///< end an answer; empty: the tokenizer's EOS
@@ -38,19 +40,15 @@ struct EvalTask {
 };
 
 /// Throws kInvalidArgument: a metric the records do not allow (exact_match of plain text, choice
-/// without choices), an empty prompt where one is needed; and what rendering throws.
+/// without choices, pair_accuracy without preferences or another one of them), an empty prompt
+/// where one is needed; and what rendering throws.
 EvalTask make_task(const data::Dataset& dataset, const data::Renderer& renderer, Metric metric);
 
 /// The first `count` items; all when there are fewer.
 inline EvalTask first_items(const EvalTask& task, int64_t count) {
-  EvalTask part{task.name,
-                task.metric,
-                {},
-                task.has_answers,
-                task.stops_at_line_break,
-                task.end_tokens,
-                task.source,
-                task.is_training_data};
+  EvalTask part{task.name,        task.metric, {},
+                task.has_answers, task.task,   task.stops_at_line_break,
+                task.end_tokens,  task.source, task.is_training_data};
   const int64_t size = std::min(std::ssize(task.items), static_cast<ptrdiff_t>(count));
   part.items.assign(task.items.begin(), task.items.begin() + size);
   return part;

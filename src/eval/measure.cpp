@@ -1,5 +1,6 @@
 #include "eval/choice.h"
 #include "eval/exact_match.h"
+#include "eval/pair_accuracy.h"
 #include "eval/perplexity.h"
 #include "eval/task_score.h"
 
@@ -11,6 +12,8 @@ TaskScore measure(const EvalContext& context, const EvalTask& task, const std::s
       return measure_exact_match(context, task, phase);
     case Metric::kChoice:
       return measure_choice(context, task, phase);
+    case Metric::kPairAccuracy:
+      return measure_pair_accuracy(context, task, phase);
     case Metric::kPerplexity:
     case Metric::kAuto:
       break;

@@ -10,6 +10,7 @@ std::span<const EnumName<Metric>> enum_names(Metric) {
       {"exact_match", Metric::kExactMatch},
       {"choice", Metric::kChoice},
       {"perplexity", Metric::kPerplexity},
+      {"pair_accuracy", Metric::kPairAccuracy},
   };
   return kNames;
 }
@@ -18,6 +19,7 @@ Metric resolve_metric(Metric wanted, data::RecordType type) {
   if (wanted != Metric::kAuto) return wanted;
   if (type == data::RecordType::kChoice) return Metric::kChoice;
   if (type == data::RecordType::kText) return Metric::kPerplexity;
+  if (type == data::RecordType::kPreference) return Metric::kPairAccuracy;
   return Metric::kExactMatch;
 }
 

@@ -10,12 +10,14 @@
 namespace lmoe::eval {
 
 enum class Metric {
-  kAuto,        ///< choices → choice, plain text → perplexity, everything else → exact_match
-  kExactMatch,  ///< greedy answer equals the expected one
-  kChoice,      ///< the right choice is the most likely one
-  kPerplexity,  ///< of the answers, or of plain text
+  kAuto,  ///< choices → choice, plain text → perplexity, preferences → pair_accuracy, everything
+          ///< else → exact_match
+  kExactMatch,    ///< greedy answer equals the expected one
+  kChoice,        ///< the right choice is the most likely one
+  kPerplexity,    ///< of the answers, or of plain text
+  kPairAccuracy,  ///< of a reward model: the chosen answer has the greater reward
 };
-/// "auto", "exact_match", "choice", "perplexity".
+/// "auto", "exact_match", "choice", "perplexity", "pair_accuracy".
 std::span<const EnumName<Metric>> enum_names(Metric);
 
 /// The metric for records of a type; `wanted` wins unless it is kAuto.

@@ -125,6 +125,7 @@ void settle(const ConfigNode& tree, Recipe& recipe) {
   settle_run(tree, recipe.run);
   settle_data(tree, recipe);
   check_router_keys(tree, recipe);
+  check_objective(recipe, "[config] " + place_of(tree, "objective"));
 }
 
 }  // namespace lmoe::recipe

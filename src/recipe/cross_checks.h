@@ -11,4 +11,7 @@ namespace lmoe::recipe {
 /// Throws kInvalidArgument.
 void settle(const ConfigNode& tree, Recipe& recipe);
 
+/// The part of `settle` about objective and reward_passes.
+void check_objective(const Recipe& recipe, const std::string& where);
+
 }  // namespace lmoe::recipe

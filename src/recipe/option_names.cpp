@@ -1,4 +1,5 @@
 #include "recipe/batch_options.h"
+#include "recipe/objective_options.h"
 #include "recipe/optimizer_options.h"
 #include "recipe/run_options.h"
 
@@ -9,6 +10,12 @@ namespace lmoe::recipe {
 std::span<const EnumName<Bf16>> enum_names(Bf16) {
   static constexpr EnumName<Bf16> kNames[] = {
       {"auto", Bf16::kAuto}, {"true", Bf16::kTrue}, {"false", Bf16::kFalse}};
+  return kNames;
+}
+
+std::span<const EnumName<Objective>> enum_names(Objective) {
+  static constexpr EnumName<Objective> kNames[] = {{"language_model", Objective::kLanguageModel},
+                                                   {"preference", Objective::kPreference}};
   return kNames;
 }
 

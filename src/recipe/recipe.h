@@ -15,6 +15,7 @@
 #include "base/options.h"
 #include "data/dataset_options.h"
 #include "recipe/batch_options.h"
+#include "recipe/objective_options.h"
 #include "recipe/optimizer_options.h"
 #include "recipe/run_options.h"
 #include "spec/mixture_spec.h"
@@ -26,6 +27,7 @@ struct Recipe {
   std::string chat_template;  ///< Jinja source or the path of a file; empty: the base's own
   data::DataOptions data;
   int64_t max_samples = 0;  ///< applied to every data set that has none of its own
+  ObjectiveOptions objective;
   BatchOptions batch;
   OptimizerOptions optimizer;
   RunOptions run;
@@ -48,6 +50,7 @@ struct Recipe {
     visit(field("max_samples", max_samples, "take the first n records of each data set; 0: all")
               .section("data")
               .range(0));
+    objective.for_each_field(visit);
     batch.for_each_field(visit);
     optimizer.for_each_field(visit);
     run.for_each_field(visit);
@@ -62,6 +65,12 @@ struct Recipe {
               .section("mixture"));
   }
 };
+
+/// Whether the task of a document alone says which experts it has (gate.source task_id, net self).
+bool is_routed_by_task(const spec::MixtureSpec& mixture);
+
+/// Of objective preference: one for each task where tasks alone decide about experts, else one.
+int64_t reward_heads(const Recipe& recipe);
 
 /// Reads a file, then `key=value` overrides on top (they win, also under another spelling of the
 /// key). An empty path starts from nothing. `lora_*` keys and `adapter` reach `mixture`. Throws

@@ -55,6 +55,8 @@ void load_run(LoadedModel& model, const LoadOptions& options) {
   model.decoder =
       models::Decoder::load(*model.base, {choose_dtype(options.dtype), options.on_read});
   model.mixture = mixture::Mixture::load(run, model.decoder->sockets());
+  if (const fs::path head = nn::reward_head_file(run); fs::exists(head))
+    model.reward_head = nn::RewardHead::load(head);
   model.run = run;
 }
 
@@ -77,7 +79,8 @@ std::unique_ptr<LoadedModel> load_model(const LoadOptions& options) {
   else
     load_run(*model, options);
   if (model->mixture) model->mixture->plug(model->decoder->sockets());
-  model->steps = std::make_unique<TorchStepModel>(*model->decoder, model->mixture.get());
+  model->steps = std::make_unique<TorchStepModel>(*model->decoder, model->mixture.get(),
+                                                  model->reward_head.get());
   return model;
 }
 

@@ -39,7 +39,8 @@ struct LoadedModel {
   std::optional<std::filesystem::path> run;
   std::unique_ptr<arch::BaseModel> base;
   std::unique_ptr<models::Decoder> decoder;
-  std::unique_ptr<mixture::Mixture> mixture;  ///< null without a run; plugged in
+  std::unique_ptr<mixture::Mixture> mixture;    ///< null without a run; plugged in
+  std::unique_ptr<nn::RewardHead> reward_head;  ///< null unless the run is a reward model
   std::unique_ptr<TorchStepModel> steps;
 };
 

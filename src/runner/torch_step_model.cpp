@@ -7,6 +7,7 @@
 #include <set>
 
 #include "base/error.h"
+#include "models/document_rewards.h"
 #include "nn/kv_cache.h"
 #include "runner/packed_scores.h"
 
@@ -66,6 +67,8 @@ struct TorchStepModel::State {
   const models::Decoder& decoder;
   std::optional<decode::RouterInfo> router;
   nn::KvCache cache;
+  const nn::RewardHead* head = nullptr;
+  int64_t default_task = 0;  ///< of documents without one
   std::map<SequenceId, int64_t> slots;
   SequenceId next_sequence = 1;
   int disabled_expert = -1;
@@ -77,6 +80,8 @@ struct TorchStepModel::State {
   }
 
   void check(std::span<const StepInput> inputs) const;
+  /// Of a whole sequence.
+  void check(const std::vector<int32_t>& ids, const char* operation) const;
   void forward(std::span<const StepInput> inputs,
                const std::vector<Piece>& pieces,
                bool want_routing,
@@ -163,8 +168,23 @@ void TorchStepModel::State::copy_routing(const nn::RouterLog& log,
   }
 }
 
-TorchStepModel::TorchStepModel(const models::Decoder& decoder, const mixture::Mixture* mixture)
-    : state_(new State{decoder, router_info(mixture), make_cache(decoder)}) {}
+void TorchStepModel::State::check(const std::vector<int32_t>& ids, const char* operation) const {
+  const arch::ModelConfig& config = decoder.config();
+  LMOE_CHECK_ARG(static_cast<int64_t>(ids.size()) <= config.max_position_embeddings, operation,
+                 " a sequence has ", ids.size(), " tokens, the model has ",
+                 config.max_position_embeddings, " positions");
+  for (const int32_t id : ids)
+    LMOE_CHECK_ARG(id >= 0 && id < config.vocab_size, operation, " token id ", id,
+                   " is outside the vocabulary of ", config.vocab_size);
+}
+
+TorchStepModel::TorchStepModel(const models::Decoder& decoder,
+                               const mixture::Mixture* mixture,
+                               const nn::RewardHead* head)
+    : state_(new State{decoder, router_info(mixture), make_cache(decoder), head}) {
+  if (mixture != nullptr)
+    state_->default_task = mixture->spec().gate.default_task.value_or(state_->default_task);
+}
 
 TorchStepModel::~TorchStepModel() = default;
 
@@ -204,15 +224,37 @@ StepOutput TorchStepModel::step(std::span<const StepInput> inputs, bool want_rou
 std::vector<decode::ScoredSequence> TorchStepModel::score(
     std::span<const std::vector<int32_t>> sequences) {
   const c10::NoGradGuard no_grad;
-  for (const std::vector<int32_t>& sequence : sequences) {
-    LMOE_CHECK_ARG(static_cast<int64_t>(sequence.size()) <= max_positions(),
-                   "[score] a sequence has ", sequence.size(), " tokens, the model has ",
-                   max_positions(), " positions");
-    for (const int32_t id : sequence)
-      LMOE_CHECK_ARG(id >= 0 && id < vocab_size(), "[score] token id ", id,
-                     " is outside the vocabulary of ", vocab_size());
-  }
+  for (const std::vector<int32_t>& sequence : sequences) state_->check(sequence, "[score]");
   return score_sequences(state_->decoder, sequences, state_->disabled_expert);
+}
+
+std::optional<std::vector<double>> TorchStepModel::rewards(
+    std::span<const decode::RewardRequest> documents) {
+  if (state_->head == nullptr) return std::nullopt;
+  const c10::NoGradGuard no_grad;
+  std::vector<double> rewards;
+  while (rewards.size() < documents.size()) {
+    nn::ForwardContext context;
+    context.disabled_expert = state_->disabled_expert;
+    std::vector<int64_t> ids;
+    for (const decode::RewardRequest& document : documents.subspan(rewards.size())) {
+      state_->check(document.ids, "[reward]");
+      LMOE_CHECK_ARG(!document.ids.empty(), "[reward] a document has no tokens");
+      const auto length = static_cast<int64_t>(document.ids.size());
+      const auto start = static_cast<int64_t>(ids.size());
+      if (start > 0 && start + length > kTokensPerForward) break;
+      context.segments.push_back({.start = start, .length = length, .task = document.task});
+      ids.insert(ids.end(), document.ids.begin(), document.ids.end());
+    }
+    const at::Tensor values =
+        models::document_rewards(state_->decoder, *state_->head, at::tensor(ids, at::kLong),
+                                 context, state_->default_task)
+            .to(at::kDouble)
+            .contiguous();
+    const double* first = values.const_data_ptr<double>();
+    rewards.insert(rewards.end(), first, first + values.numel());
+  }
+  return rewards;
 }
 
 const decode::RouterInfo* TorchStepModel::router() const {

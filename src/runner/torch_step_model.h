@@ -7,15 +7,17 @@
 #include "decode/step_model.h"
 #include "mixture/mixture.h"
 #include "models/decoder.h"
+#include "nn/reward_head.h"
 
 namespace lmoe::runner {
 
 class TorchStepModel : public decode::StepModel {
  public:
-  /// `mixture` is null for a plain base; otherwise it is plugged into `decoder` already. Both must
-  /// outlive this.
+  /// `mixture` is null for a plain base; otherwise it is plugged into `decoder` already. `head` is
+  /// that of a reward model. All must outlive this.
   explicit TorchStepModel(const models::Decoder& decoder,
-                          const mixture::Mixture* mixture = nullptr);
+                          const mixture::Mixture* mixture = nullptr,
+                          const nn::RewardHead* head = nullptr);
   ~TorchStepModel() override;
 
   int64_t vocab_size() const override;
@@ -27,6 +29,8 @@ class TorchStepModel : public decode::StepModel {
                           bool want_routing = false) override;
   std::vector<decode::ScoredSequence> score(
       std::span<const std::vector<int32_t>> sequences) override;
+  std::optional<std::vector<double>> rewards(
+      std::span<const decode::RewardRequest> documents) override;
   const decode::RouterInfo* router() const override;
   void disable_expert(std::optional<int> expert) override;
 

@@ -16,7 +16,8 @@ std::span<const MethodInfo> all_methods() {
       kLora,      kRsLora,    kDora,    kLMoe,  kMola,    kLoraFactoryMola, kDynMole,
       kLoraMoe,   kLoraMixer, kMoa,     kSmora, kRemix,   kFlyLora,         kMoram,
       kHydra,     kComol,     kEpt,     kSmore, kMixLora, kMixLoraDynamic,  kMixLoraSwitch,
-      kLlavaMole, kXLora,     kMeteora, kKShot, kCat,     kFlexMore,        kScaleZero};
+      kLlavaMole, kXLora,     kMeteora, kKShot, kCat,     kFlexMore,        kScaleZero,
+      kDmoerm};
   return kMethods;
 }
 

@@ -265,7 +265,10 @@ void check_schedule(const MixtureSpec& spec, const std::string& where) {
                  ": mixture.schedule.hard_until and freeze_gates_from cannot act with select.kind "
                  "sample, whose "
                  "gates learn from what they draw in every step");
-  LMOE_CHECK_ARG(!schedule.freeze_experts || spec.gate.net != GateNet::kSelf, where,
+  // Routed by task, a reward head may be what learns; the recipe knows.
+  const bool may_have_head = spec.gate.source == GateSource::kTaskId;
+  LMOE_CHECK_ARG(!schedule.freeze_experts || spec.gate.net != GateNet::kSelf || may_have_head,
+                 where,
                  ": mixture.schedule.freeze_experts leaves nothing to train: gate.net self has no "
                  "weights");
 }

@@ -13,6 +13,7 @@ struct MethodInfo {
   const char* summary;    ///< one line
   const char* reference;  ///< paper or library the defaults come from
   MixtureSpec (*preset)();
+  bool is_reward_model = false;  ///< its recipes have `objective: preference`
 };
 
 /// All methods, in the order of `lmoe methods`.

@@ -11,6 +11,7 @@
 #include "io/manifest.h"
 #include "io/safetensors.h"
 #include "nn/tensor_bytes.h"
+#include "train/objective.h"
 
 namespace lmoe::train {
 namespace {
@@ -54,8 +55,10 @@ Copies match_parameters(const std::vector<nn::NamedTensor>& loaded, const Optimi
 void write_mixture_files(const fs::path& folder,
                          const mixture::Mixture& mixture,
                          const std::string& base_name,
-                         const std::map<std::string, std::string>& side_files) {
+                         const std::map<std::string, std::string>& side_files,
+                         const nn::RewardHead* head) {
   mixture.save(folder, base_name);
+  if (head != nullptr) head->save(nn::reward_head_file(folder));
   for (const auto& [name, content] : side_files) write_file_atomically(folder / name, content);
 }
 
@@ -71,10 +74,11 @@ void withdraw_results(const fs::path& run) {
 void write_results(const fs::path& run,
                    const mixture::Mixture& mixture,
                    const std::string& base_name,
-                   const std::map<std::string, std::string>& side_files) {
+                   const std::map<std::string, std::string>& side_files,
+                   const nn::RewardHead* head) {
   // While there is no manifest the newest checkpoint stands for the run (io::complete_run).
   withdraw_results(run);
-  write_mixture_files(run, mixture, base_name, side_files);
+  write_mixture_files(run, mixture, base_name, side_files, head);
   io::write_manifest(run);
 }
 
@@ -96,9 +100,10 @@ void write_checkpoint(const fs::path& target,
                       const TrainerState& state,
                       const mixture::Mixture& mixture,
                       const Optimizer& optimizer,
-                      const std::map<std::string, std::string>& side_files) {
+                      const std::map<std::string, std::string>& side_files,
+                      const nn::RewardHead* head) {
   FolderWriter writer(target, /*replace=*/true);
-  write_mixture_files(writer.path(), mixture, state.base_name, side_files);
+  write_mixture_files(writer.path(), mixture, state.base_name, side_files, head);
   write_optimizer(writer.path() / "optimizer.safetensors", optimizer);
   write_file_atomically(writer.path() / "trainer_state.json",
                         write_trainer_state(state).dump(2) + "\n");
@@ -109,10 +114,13 @@ void write_checkpoint(const fs::path& target,
 void restore_tensors(const fs::path& checkpoint,
                      const nn::Sockets& sockets,
                      const mixture::Mixture& mixture,
-                     Optimizer& optimizer) {
+                     Optimizer& optimizer,
+                     const nn::RewardHead* head) {
   const auto file = io::SafetensorsFile::open(checkpoint / "optimizer.safetensors");
   const auto loaded = mixture::Mixture::load(checkpoint, sockets);
-  const std::vector<nn::NamedTensor> parameters = loaded->parameters();
+  const auto loaded_head =
+      head != nullptr ? nn::RewardHead::load(nn::reward_head_file(checkpoint)) : nullptr;
+  const std::vector<nn::NamedTensor> parameters = trained_parameters(*loaded, loaded_head.get());
   const Copies parameter_copies = match_parameters(parameters, optimizer);
   const Copies moment_copies = match_optimizer(*file, optimizer);
   for (const Copies* copies : {&parameter_copies, &moment_copies})
@@ -121,6 +129,7 @@ void restore_tensors(const fs::path& checkpoint,
                             const std::vector<nn::NamedTensor>& own) {
     for (size_t i = 0; i < own.size(); ++i) own[i].tensor.copy_(saved[i].tensor);
   };
+  take_over(loaded->parameters(), mixture.parameters());  // finished experts, besides what is trained
   take_over(loaded->fixed_tensors(), mixture.fixed_tensors());
   take_over(loaded->buffers(), mixture.buffers());
 }

@@ -7,10 +7,10 @@
 #include <vector>
 
 #include "base/error.h"
-#include "nn/loss.h"
 #include "train/gradient_estimator.h"
 #include "train/loss_guard.h"
 #include "train/micro_batch.h"
+#include "train/objective.h"
 
 namespace lmoe::train {
 namespace {
@@ -36,13 +36,16 @@ std::string broken_gate_text(const nn::RouterLog& log) {
 class Gatherer {
  public:
   explicit Gatherer(const GradientStep& step)
-      : step_(step), estimator_(make_gradient_estimator(step.mixture)) {
+      : step_(step),
+        objective_(make_objective(step.decoder, step.mixture, step.reward_head)),
+        estimator_(make_gradient_estimator(step.mixture)) {
     for (const data::PackedRow& row : step.rows) {
       result_.tokens += row.length();
       result_.labelled_tokens += row.labelled();
+      units_ += objective_->units(row);
     }
-    LMOE_CHECK_ARG(result_.labelled_tokens > 0, "[train] step ", step.step,
-                   ": no token of its rows carries loss");
+    LMOE_CHECK_ARG(units_ > 0, "[train] step ", step.step, ": no ", objective_->unit(),
+                   " of its rows carries loss");
   }
 
   GradientResult run() {
@@ -74,11 +77,8 @@ class Gatherer {
     router_log.segments = batch.segments;
     if (step_.mixture.spec().has_gate()) context.router_log = &router_log;
 
-    const at::Tensor hidden = step_.decoder.forward(batch.ids, context);
-    const at::Tensor sum =
-        nn::labelled_cross_entropy_sum(hidden, batch.labels, step_.decoder.lm_head(),
-                                       step_.decoder.config().final_logit_softcapping);
-    const at::Tensor loss = sum / static_cast<double>(result_.labelled_tokens);
+    const at::Tensor sum = objective_->loss_sum(batch, context).loss;
+    const at::Tensor loss = sum / static_cast<double>(units_);
     const auto forwards = static_cast<double>(estimator_->forwards());
     const double share =
         static_cast<double>(batch.tokens) / static_cast<double>(result_.tokens) / forwards;
@@ -86,7 +86,7 @@ class Gatherer {
     const double value = (balance.defined() ? loss + balance : loss).item<double>();
     LossGuard::check_finite("loss", value, step_.step,
                             std::isfinite(value) ? where : where + broken_gate_text(router_log));
-    result_.loss += sum.item<double>() / static_cast<double>(result_.labelled_tokens) / forwards;
+    result_.loss += sum.item<double>() / static_cast<double>(units_) / forwards;
     if (step_.want_statistics) result_.router.add(router_log);
     if (step_.mixture.spec().bias.use != spec::BiasUse::kNone) result_.selections.add(router_log);
     estimator_->add(loss, balance, router_log);
@@ -101,7 +101,9 @@ class Gatherer {
   }
 
   const GradientStep& step_;
+  std::unique_ptr<Objective> objective_;
   std::unique_ptr<GradientEstimator> estimator_;
+  int64_t units_ = 0;  ///< of the whole step
   GradientResult result_;
 };
 

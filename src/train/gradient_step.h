@@ -12,6 +12,7 @@
 #include "mixture/mixture.h"
 #include "models/decoder.h"
 #include "nn/first_pass.h"
+#include "nn/reward_head.h"
 #include "train/router_statistics.h"
 
 namespace lmoe::train {
@@ -27,11 +28,12 @@ struct GradientStep {
   const std::function<bool()>* should_stop = nullptr;  ///< asked before each micro-batch
   double progress = 1.0;  ///< share of the training that was done before the step
   nn::FirstPassCache* first_pass_cache = nullptr;  ///< for mixtures that decide from a first pass
+  const nn::RewardHead* reward_head = nullptr;     ///< of objective preference
 };
 
 struct GradientResult {
   bool interrupted = false;  ///< gradients are incomplete
-  double loss = 0.0;         ///< cross-entropy per labelled token
+  double loss = 0.0;         ///< per labelled token, or per pair (objective.h)
   int64_t tokens = 0;
   int64_t labelled_tokens = 0;
   std::map<std::string, double> balance;
@@ -39,10 +41,10 @@ struct GradientResult {
   mixture::SelectionCounts selections;  ///< filled when the mixture balances by biases
 };
 
-/// Adds to the gradients of the mixture's parameters. Every micro-batch's cross-entropy is divided
-/// by the labelled tokens of the whole step, its balance losses are weighted by its share of the
-/// step's tokens. Losses are means over the forwards of a micro-batch (gradient_estimator.h).
-/// Throws kDiverged when a loss is not finite.
+/// Adds to the gradients of the mixture's and the head's parameters. Every micro-batch's loss is
+/// divided by the labelled tokens (or the pairs) of the whole step, its balance losses are weighted
+/// by its share of the step's tokens. Losses are means over the forwards of a micro-batch
+/// (gradient_estimator.h). Throws kDiverged when a loss is not finite.
 GradientResult gather_gradients(const GradientStep& step);
 
 }  // namespace lmoe::train

@@ -175,6 +175,14 @@ std::string what_fits(recipe::Recipe recipe,
                          : "fewer experts, a smaller rank or a smaller base_model";
 }
 
+/// Of a reward model's heads (nn/reward_head.h).
+int64_t head_parameters(const recipe::Recipe& recipe, int64_t width) {
+  if (recipe.objective.kind != recipe::Objective::kPreference) return 0;
+  const int64_t passes = recipe.objective.reward_passes;
+  const int64_t aggregator = passes > 1 ? (passes * width + 1) * width + 1 : 0;
+  return recipe::reward_heads(recipe) * (aggregator + width);
+}
+
 /// Numbers that the optimizer keeps.
 int64_t remembered_per_parameter(const recipe::OptimizerOptions& options) {
   if (options.optimizer == recipe::Optimizer::kAdamW) return 2;
@@ -203,7 +211,8 @@ MemoryForecast forecast_memory(const recipe::Recipe& recipe,
   const Adapters adapters = all_adapters_of(recipe.mixture, shape, dtype_bytes);
   const int64_t tokens = recipe.batch.micro_batch_size * recipe.data.sequence_len;
   MemoryForecast forecast;
-  forecast.trained_parameters = spec::trained_parameters(recipe.mixture, shape);
+  forecast.trained_parameters = spec::trained_parameters(recipe.mixture, shape) +
+                                head_parameters(recipe, shape.hidden_size);
   forecast.base_bytes = frozen_parameters(config, shape) * dtype_bytes;
   forecast.adapter_bytes = (adapters.parameters + forecast.trained_parameters) * kFloat +
                            adapters.stacked * dtype_bytes +
@@ -214,7 +223,12 @@ MemoryForecast forecast_memory(const recipe::Recipe& recipe,
                                                  kept_by_dropout(recipe.mixture, shape));
   const int64_t kept = (kept_by_layers + adapters.kept_per_token) * dtype_bytes +
                        adapters.kept_floats_per_token * kFloat;
-  forecast.activation_bytes = static_cast<int64_t>(kHoles * static_cast<double>(tokens * kept));
+  // Passes of a reward model are joined before their backward, so each keeps its own; through
+  // frozen experts there is none.
+  const int64_t passes =
+      recipe.mixture.schedule.freeze_experts ? 1 : recipe.objective.reward_passes;
+  forecast.activation_bytes =
+      static_cast<int64_t>(kHoles * static_cast<double>(passes * tokens * kept));
   const int64_t loss_rows = std::min(tokens, kLossRows);
   forecast.loss_bytes = loss_rows * config.vocab_size * dtype_bytes +
                         4 * tokens * (shape.hidden_size + shape.intermediate_size) * dtype_bytes;

@@ -13,11 +13,23 @@
 namespace lmoe::train {
 namespace {
 
-constexpr std::array<std::string_view, 16> kRunEntries = {
-    "mixture.yaml",   "router.safetensors",  "experts.safetensors", "experts",
-    "tokenizer.json", "chat_template.jinja", "base.json",           "config_effective.json",
-    "log.jsonl",      "report.html",         "manifest.json",       "checkpoints",
-    "loss.svg",       "eval.json",           "report.json",         "samples.json"};
+constexpr std::array<std::string_view, 17> kRunEntries = {"mixture.yaml",
+                                                          "router.safetensors",
+                                                          "experts.safetensors",
+                                                          "experts",
+                                                          "tokenizer.json",
+                                                          "chat_template.jinja",
+                                                          "base.json",
+                                                          "config_effective.json",
+                                                          "log.jsonl",
+                                                          "report.html",
+                                                          "manifest.json",
+                                                          "checkpoints",
+                                                          "loss.svg",
+                                                          "eval.json",
+                                                          "report.json",
+                                                          "samples.json",
+                                                          "reward_head.safetensors"};
 /// Present before the first checkpoint; a folder with nothing else holds no run.
 constexpr std::array<std::string_view, 3> kBeginnings = {"checkpoints", "config_effective.json",
                                                          "log.jsonl"};

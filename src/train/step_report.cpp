@@ -48,6 +48,7 @@ std::optional<double> StepReport::load_imbalance() const {
 Json StepReport::json() const {
   Json line = {{"current_steps", step}, {"total_steps", total_steps}, {"loss", loss}};
   if (eval_loss) line["eval_loss"] = *eval_loss;
+  if (eval_pair_accuracy) line["eval_pair_accuracy"] = *eval_pair_accuracy;
   line["lr"] = lr;
   line["epoch"] = epoch;
   line["percentage"] = percentage();

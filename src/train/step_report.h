@@ -14,8 +14,10 @@ namespace lmoe::train {
 struct StepReport {
   int64_t step = 0;  ///< 1-based
   int64_t total_steps = 0;
-  double loss = 0.0;  ///< cross-entropy per labelled token of the step, without balance losses
+  /// Cross-entropy per labelled token of the step (or the loss per pair), without balance losses.
+  double loss = 0.0;
   std::optional<double> eval_loss;
+  std::optional<double> eval_pair_accuracy;  ///< objective preference
   double lr = 0.0;
   double epoch = 0.0;  ///< passes over the data so far
   double elapsed_seconds = 0.0;

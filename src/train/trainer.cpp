@@ -18,6 +18,7 @@
 #include "train/gradients.h"
 #include "train/loss_guard.h"
 #include "train/lr_schedule.h"
+#include "train/objective.h"
 #include "train/optimizer.h"
 #include "train/run_log.h"
 
@@ -38,9 +39,12 @@ class Trainer {
         callbacks_(callbacks),
         cadence_(plan_cadence(job.recipe, job.rows)),
         schedule_(job.recipe.optimizer, cadence_.total_steps),
-        optimizer_(make_optimizer(job.mixture.trained_parameters(), job.recipe.optimizer)),
+        optimizer_(
+            make_optimizer(trained_parameters(job.mixture, job.reward_head), job.recipe.optimizer)),
         guard_(job.recipe.run),
         dropout_rng_(static_cast<uint64_t>(job.recipe.batch.seed), kDropoutStream) {
+    LMOE_ASSERT((job.recipe.objective.kind == recipe::Objective::kPreference) ==
+                (job.reward_head != nullptr));
     LMOE_CHECK_ARG(callbacks.validate || !job.recipe.run.eval_steps,
                    "[train] eval_steps cannot act: there is no held-out data; hint: val_set_size");
     state_.total_steps = cadence_.total_steps;
@@ -63,7 +67,8 @@ class Trainer {
       after_step();
     }
     if (saved_step_ != state_.step) save();
-    write_results(job_.folder.path(), job_.mixture, job_.base.name, job_.side_files);
+    write_results(job_.folder.path(), job_.mixture, job_.base.name, job_.side_files,
+                  job_.reward_head);
     return finish();
   }
 
@@ -95,7 +100,8 @@ class Trainer {
   void resume(const std::filesystem::path& checkpoint) {
     const TrainerState saved = read_trainer_state(checkpoint);
     check_same_run(saved, state_);
-    restore_tensors(checkpoint, job_.decoder.sockets(), job_.mixture, *optimizer_);
+    restore_tensors(checkpoint, job_.decoder.sockets(), job_.mixture, *optimizer_,
+                    job_.reward_head);
     job_.rows.restore(saved.data);
     optimizer_->set_steps(saved.step);
     dropout_rng_.set_state(saved.dropout_rng);
@@ -129,10 +135,10 @@ class Trainer {
     const double progress =
         static_cast<double>(state_.step) / static_cast<double>(cadence_.total_steps);
     if (job_.mixture.advance_to(progress)) begin_stage();
-    const GradientResult gradients =
-        gather_gradients({job_.decoder, job_.mixture, rows, job_.recipe.batch.micro_batch_size,
-                          number, is_logged(number), &dropout_rng_, &callbacks_.should_stop,
-                          progress, first_pass_cache_ ? &*first_pass_cache_ : nullptr});
+    const GradientResult gradients = gather_gradients(
+        {job_.decoder, job_.mixture, rows, job_.recipe.batch.micro_batch_size, number,
+         is_logged(number), &dropout_rng_, &callbacks_.should_stop, progress,
+         first_pass_cache_ ? &*first_pass_cache_ : nullptr, job_.reward_head});
     if (gradients.interrupted) return false;
     frozen_->clear_gradients();
     const double norm = gradient_norm(optimizer_->parameters());
@@ -225,7 +231,9 @@ class Trainer {
   void validate() {
     emit(TrainEvent::Kind::kValidating);
     try {
-      report_.eval_loss = callbacks_.validate();
+      const ValidationResult validation = callbacks_.validate();
+      report_.eval_loss = validation.loss;
+      report_.eval_pair_accuracy = validation.pair_accuracy;
     } catch (const Error& error) {
       if (error.code() != ErrorCode::kInterrupted) throw;
       return;
@@ -242,7 +250,7 @@ class Trainer {
     state.elapsed_seconds += seconds_since(started_);
     std::map<std::string, std::string> side_files = job_.side_files;
     side_files["config_effective.json"] = config_text();
-    write_checkpoint(target, state, job_.mixture, *optimizer_, side_files);
+    write_checkpoint(target, state, job_.mixture, *optimizer_, side_files, job_.reward_head);
     saved_step_ = state_.step;
     result_.last_checkpoint = target;
     prune_checkpoints(job_.folder.checkpoints(), job_.recipe.run.save_total_limit);

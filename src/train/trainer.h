@@ -26,9 +26,11 @@
 #include "data/row_stream.h"
 #include "mixture/mixture.h"
 #include "models/decoder.h"
+#include "nn/reward_head.h"
 #include "recipe/recipe.h"
 #include "train/run_folder.h"
 #include "train/step_report.h"
+#include "train/validation.h"
 
 namespace lmoe::train {
 
@@ -49,6 +51,7 @@ struct TrainJob {
   /// Written as they are beside the mixture, in each checkpoint and at the end, by file name:
   /// tokenizer.json, chat_template.jinja, base.json.
   std::map<std::string, std::string> side_files;
+  nn::RewardHead* reward_head = nullptr;  ///< with objective preference, as make_reward_head has it
 };
 
 struct TrainEvent {
@@ -56,7 +59,7 @@ struct TrainEvent {
     kStarted,     ///< `report` has total_steps and, after resuming, step
     kStep,        ///< after every step; `report` is complete when `logged`
     kValidating,  ///< validation begins
-    kValidated,   ///< `report.eval_loss`
+    kValidated,   ///< `report.eval_loss`, `report.eval_pair_accuracy`
     kSaving,      ///< `path` is being written
     kSaved,
     kFinished,
@@ -69,10 +72,10 @@ struct TrainEvent {
 
 struct TrainCallbacks {
   std::function<void(const TrainEvent&)> on_event;
-  /// Loss per labelled token of held-out data; `validation_loss` (validation.h) computes it. Empty:
+  /// Loss per labelled token (or pair) of held-out data; validation.h computes it. Empty:
   /// no validation; an explicit eval_steps is then refused. When it throws kInterrupted, the step
   /// is kept without an eval_loss.
-  std::function<double()> validate;
+  std::function<ValidationResult()> validate;
   /// Asked between micro-batches. True: the step under way is dropped, the state after the step
   /// before is saved, and `train` returns.
   std::function<bool()> should_stop;

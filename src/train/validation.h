@@ -2,18 +2,33 @@
 #pragma once
 
 #include <functional>
+#include <optional>
 #include <span>
 
 #include "data/packing.h"
 #include "models/decoder.h"
+#include "train/objective.h"
 
 namespace lmoe::train {
 
 inline constexpr int64_t kValidationTokens = 2048;
 
-/// Cross-entropy per labelled token of all rows, without gradients and dropout; rows of a forward
-/// hold at most `tokens_per_forward` tokens (at least one row). `progress(done, total)` is called
-/// after each forward with counts of rows; what it throws ends the validation.
+struct ValidationResult {
+  ValidationResult(double mean_loss) : loss(mean_loss) {}  // NOLINT(google-explicit-constructor)
+
+  double loss = 0.0;                    ///< per labelled token, or per pair
+  std::optional<double> pair_accuracy;  ///< preference: share of pairs in the right order
+};
+
+/// The objective on all rows, without gradients and dropout; rows of a forward hold at most
+/// `tokens_per_forward` tokens (at least one row). `progress(done, total)` is called after each
+/// forward with counts of rows; what it throws ends the validation.
+ValidationResult validate(const Objective& objective,
+                          std::span<const data::PackedRow> rows,
+                          int64_t tokens_per_forward = kValidationTokens,
+                          const std::function<void(int64_t, int64_t)>& progress = {});
+
+/// The same for a language model: cross-entropy per labelled token.
 double validation_loss(const models::Decoder& decoder,
                        std::span<const data::PackedRow> rows,
                        int64_t tokens_per_forward = kValidationTokens,

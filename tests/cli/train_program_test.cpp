@@ -183,5 +183,67 @@ TEST_F(TrainProgram, AnInterruptedFirstLookLeavesACompleteRun) {
   EXPECT_THAT(run_program({"resume", run().string()}).text, HasSubstr("already complete"));
 }
 
+/// Both phases of dmoerm, from pairs to a score for each category.
+TEST_F(TrainProgram, RewardModelsAreTrainedInTwoPhasesAndJudgePairs) {
+  std::string lines;
+  for (int i = 0; i < 6; ++i)
+    lines += R"({"prompt": "hello there", "chosen": "the thing", "rejected": "no"})"
+             "\n";
+  for (const char* name : {"w", "x", "y", "z", "letters", "words", "held_out"})
+    write_file_atomically(folder_.path() / (std::string(name) + ".jsonl"), lines);
+  const auto entries = [&](const std::vector<std::string>& tasks) {
+    std::string list = "datasets: [";
+    for (const std::string& task : tasks)
+      list += "{path: " + (folder_.path() / (task + ".jsonl")).string() + ", task: " + task + "}, ";
+    return list + "]\n";
+  };
+  const std::string path = recipe();
+  const std::string common =
+      "objective: preference\nbase_model: " +
+      (fs::path(LMOE_FIXTURES) / "arch" / "models" / "qwen2").string() +
+      "\nmax_steps: 2\nmicro_batch_size: 1\nsequence_len: 64\nbf16: false\nval_set_size: 2\n"
+      "mixture: {method: dmoerm, experts: {count: 4, rank: 2}}\n";
+  write_file_atomically(
+      path, common + entries({"w", "x", "y", "z"}) + "output_dir: " + run().string() + "\n");
+  Outcome outcome = run_program({"train", path});
+  ASSERT_EQ(outcome.exit_code, 0) << outcome.text;
+  EXPECT_THAT(outcome.text, HasSubstr("pair accuracy"));
+  EXPECT_TRUE(fs::exists(run() / "reward_head.safetensors"));
+  EXPECT_EQ(evaluation()["results"][0]["tasks"][0]["metric"], "pair_accuracy");
+
+  const std::string second = (folder_.path() / "second").string();
+  write_file_atomically(path, common + entries({"letters", "words"}) +
+                                  "reward_passes: 2\ninit_from: " + run().string() +
+                                  "\noutput_dir: " + second + "\n");
+  outcome = run_program({"train", path, "mixture.schedule.freeze_experts=true"});
+  ASSERT_EQ(outcome.exit_code, 0) << outcome.text;
+  EXPECT_THAT(outcome.text, HasSubstr("the reward head begins anew"));
+  for (const char* expert : {"expert0", "expert3"}) {
+    const fs::path file = fs::path("experts") / expert / "adapter_model.safetensors";
+    EXPECT_EQ(read_file(fs::path(second) / file), read_file(run() / file));
+  }
+
+  const std::string pairs = (folder_.path() / "held_out.jsonl").string();
+  outcome = run_program({"eval", second, "--data", pairs, "--task", "words"});
+  ASSERT_EQ(outcome.exit_code, 0) << outcome.text;
+  EXPECT_THAT(outcome.text, HasSubstr("pair_accuracy"));
+  outcome = run_program({"eval", second, "--data", pairs, "--task", "word"});
+  EXPECT_EQ(outcome.exit_code, 2) << outcome.text;
+  EXPECT_THAT(outcome.text, HasSubstr("no such task"));
+  outcome = run_program({"generate", second, "--prompt", "hello"});
+  EXPECT_EQ(outcome.exit_code, 2) << outcome.text;
+  EXPECT_THAT(outcome.text, HasSubstr("is a reward model"));
+}
+
+TEST_F(TrainProgram, RecordsAndObjectiveHaveToFit) {
+  Outcome outcome = run_program({"train", recipe("objective: preference\n")});
+  EXPECT_EQ(outcome.exit_code, 2) << outcome.text;
+  EXPECT_THAT(outcome.text, HasSubstr("objective preference cannot learn from these records"));
+  write_file_atomically(data(), R"({"prompt": "hello", "chosen": "the", "rejected": "no"})");
+  outcome = run_program({"train", recipe()});
+  EXPECT_EQ(outcome.exit_code, 2) << outcome.text;
+  EXPECT_THAT(outcome.text, HasSubstr("hint: objective: preference trains a reward model"));
+}
+
 }  // namespace
 }  // namespace lmoe

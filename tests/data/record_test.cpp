@@ -153,8 +153,19 @@ TEST(Records, BadFilesAreRefusedWithFileAndLine) {
       {"{\"instruction\": \"x\"}", ErrorCode::kCorruptData, "\"output\""},
       {"{\"instruction\": \"x\", \"output\": \"y\", \"history\": [[\"q\"]]}",
        ErrorCode::kCorruptData, "\"history\""},
-      {"{\"prompt\": \"x\", \"chosen\": \"y\", \"rejected\": \"z\"}", ErrorCode::kUnsupported,
-       ":1: preference"},
+      {"{\"chosen\": \"y\", \"rejected\": \"z\"}", ErrorCode::kCorruptData,
+       ":1: the field \"prompt\""},
+      {"{\"prompt\": \"x\", \"chosen\": [], \"rejected\": \"z\"}", ErrorCode::kCorruptData,
+       "\"chosen\": given array, expected text"},
+      {"{\"prompt\": \"x\", \"chosen\": \"y\", \"rejected\": \"\"}", ErrorCode::kCorruptData,
+       "\"rejected\" is empty"},
+      {"{\"prompt\": \"x\", \"chosen\": \"y\", \"rejected\": \"y\"}", ErrorCode::kCorruptData,
+       "are the same"},
+      {"{\"prompt\": \"x\", \"messages\": [], \"chosen\": \"y\", \"rejected\": \"z\"}",
+       ErrorCode::kCorruptData, "both there"},
+      {"{\"messages\": [{\"role\": \"assistant\", \"content\": \"x\"}], \"chosen\": \"y\", "
+       "\"rejected\": \"z\"}",
+       ErrorCode::kCorruptData, "the last turn is one of assistant"},
   };
   for (const BadFile& file : files) {
     const auto path = write(folder, "bad.jsonl", file.content);

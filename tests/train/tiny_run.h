@@ -12,9 +12,11 @@
 #include "base/error.h"
 #include "base/files.h"
 #include "base/rng.h"
+#include "data/preference.h"
 #include "spec/method_info.h"
 #include "support/temp_folder.h"
 #include "support/tiny_decoder.h"
+#include "train/objective.h"
 #include "train/trainer.h"
 
 namespace lmoe::train {
@@ -36,6 +38,32 @@ inline data::EncodedDataset counting_dataset(int64_t examples = 60, uint64_t see
       example.labels.push_back(i < prompt ? data::kIgnoreLabel : example.ids.back());
     }
     dataset.examples.push_back(std::move(example));
+  }
+  return dataset;
+}
+
+/// Pairs of a sequence that counts up and one of random numbers after the same prompt, which end in
+/// tokens of their own; the longer side is now the one, now the other.
+inline data::EncodedDataset preference_dataset(int64_t pairs = 60,
+                                               int32_t task = 0,
+                                               uint64_t seed = 4) {
+  data::EncodedDataset dataset;
+  dataset.name = "preferences";
+  dataset.type = data::RecordType::kPreference;
+  dataset.task = task;
+  Rng rng(seed);
+  for (int64_t n = 0; n < pairs; ++n) {
+    data::Example chosen, rejected;
+    chosen.line = n + 1;
+    const auto start = static_cast<int32_t>(rng.below(40));
+    for (uint64_t i = 0, length = 4 + rng.below(6); i < length; ++i)
+      chosen.ids.push_back((start + static_cast<int32_t>(i)) % 50);
+    rejected.ids = {chosen.ids[0], chosen.ids[1]};
+    for (uint64_t i = 0, length = 2 + rng.below(6); i < length; ++i)
+      rejected.ids.push_back(static_cast<int32_t>(rng.below(50)));
+    chosen.ids.push_back(48);
+    rejected.ids.push_back(49);
+    dataset.examples.push_back(data::join_sides(chosen, rejected));
   }
   return dataset;
 }
@@ -111,6 +139,7 @@ class TinyRun {
     mixture = std::make_unique<mixture::Mixture>(recipe.mixture, decoder->sockets(),
                                                  static_cast<uint64_t>(recipe.batch.seed));
     mixture->plug(decoder->sockets());
+    reward_head = make_reward_head(recipe, decoder->config().hidden_size);
     data::StreamOptions options;
     options.sequence_len = recipe.data.sequence_len;
     options.seed = static_cast<uint64_t>(recipe.batch.seed);
@@ -119,7 +148,14 @@ class TinyRun {
 
   TrainResult start(const TrainCallbacks& callbacks = {}) {
     RunFolder folder(recipe.run);
-    return train({recipe, folder, *decoder, *mixture, *rows, base, {{"base.json", "{}\n"}}},
+    return train({recipe,
+                  folder,
+                  *decoder,
+                  *mixture,
+                  *rows,
+                  base,
+                  {{"base.json", "{}\n"}},
+                  reward_head.get()},
                  callbacks);
   }
 
@@ -135,7 +171,7 @@ class TinyRun {
 
   std::vector<at::Tensor> values() const {
     std::vector<at::Tensor> copies;
-    for (const nn::NamedTensor& parameter : mixture->parameters())
+    for (const nn::NamedTensor& parameter : trained_parameters(*mixture, reward_head.get()))
       copies.push_back(parameter.tensor.detach().clone());
     return copies;
   }
@@ -144,6 +180,7 @@ class TinyRun {
   std::vector<data::EncodedDataset> datasets;
   std::unique_ptr<models::Decoder> decoder;
   std::unique_ptr<mixture::Mixture> mixture;
+  std::unique_ptr<nn::RewardHead> reward_head;  ///< with objective preference
   std::unique_ptr<data::RowStream> rows;
   BaseIdentity base = {"tiny", {std::string(64, 'a'), std::string(64, 'c')}};
 };

@@ -57,7 +57,7 @@ int print_dry_run(const recipe::Recipe& recipe) {
   start_from_finished(recipe, *data.base, model);
   std::printf("\ntargets hit: %s\n", targets_text(model.mixture->target_paths()).c_str());
   std::printf("parameters: %lld trained, %lld frozen\n",
-              static_cast<long long>(model.mixture->trained_parameter_count()),
+              static_cast<long long>(trained_count(model)),
               static_cast<long long>(model.decoder->parameter_count()));
   std::printf("rows per epoch: %lld, optimizer steps: %lld\n",
               static_cast<long long>(data.rows->rows_in_epoch(0)),

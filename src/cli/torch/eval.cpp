@@ -20,6 +20,7 @@ namespace {
 struct EvalArguments {
   ModelChoice choice;
   std::vector<std::string> data, tasks, against;
+  std::string task;
   bool as_json = false;
   eval::EvalOptions options;
 };
@@ -32,6 +33,7 @@ eval::EvalResult evaluate_model(ChosenModel& model,
   for (const data::Dataset& dataset : datasets) {
     tasks.push_back(eval::make_task(dataset, *model.renderer, arguments.options.metric));
     tasks.back().is_training_data = is_training_file(dataset.file, model.recipe);
+    tasks.back().task = task_number(dataset, model.recipe);
   }
   EvalProgressView view(model.name);
   return eval::evaluate(model.steps(), model.tokenizer(), tasks, options, view.hooks(), model.name);
@@ -42,7 +44,7 @@ eval::EvalResult evaluate_other(const std::string& name,
                                 const EvalArguments& arguments,
                                 const std::string& base,
                                 const std::vector<data::Dataset>& datasets) {
-  ModelChoice choice{.dtype = arguments.choice.dtype};
+  ModelChoice choice{.dtype = arguments.choice.dtype, .takes_reward_models = true};
   (name == "base" ? choice.base : choice.run) = name == "base" ? base : name;
   ChosenModel model = open_model(choice);
   if (name == "base") model.name = "base";
@@ -98,7 +100,7 @@ int evaluate_all(const EvalArguments& arguments) {
       ChosenModel model = open_model(arguments.choice);
       base = model.loaded->base->path;
       run = model.run;
-      datasets = eval_datasets(arguments.data, arguments.tasks, model.recipe);
+      datasets = eval_datasets(arguments.data, arguments.tasks, model.recipe, arguments.task);
       main_result = evaluate_model(model, arguments, datasets, arguments.options);
     }
     for (const std::string& other : arguments.against)
@@ -117,9 +119,11 @@ int evaluate_all(const EvalArguments& arguments) {
 
 int run_eval(const std::vector<std::string>& arguments) {
   EvalArguments given;
+  given.choice.takes_reward_models = true;
   CLI::App app{
-      "Scores a run, or a base model, on task files: exact match, choice by log-likelihood or\n"
-      "perplexity, with confidence intervals; shows which experts work on which task and what\n"
+      "Scores a run, or a base model, on task files: exact match, choice by log-likelihood,\n"
+      "perplexity, or for reward models pair accuracy, with confidence intervals; shows which "
+      "experts work on which task and what\n"
       "switching each one off changes.",
       "lmoe eval"};
   app.footer("settings, as key=value or --key value:\n" +
@@ -135,6 +139,8 @@ int run_eval(const std::vector<std::string>& arguments) {
   given.choice.add_to(app);
   app.add_option("--data", given.data,
                  "JSON lines, or folders with test.jsonl; FILE#100 takes 100 records");
+  app.add_option("--task", given.task,
+                 "which task of the run's recipe --data belongs to, for reward models with tasks");
   app.add_option("--tasks", given.tasks, "only these, by name")->delimiter(',');
   app.add_option("--against", given.against,
                  "other runs, or \"base\", on the same records, with paired differences");

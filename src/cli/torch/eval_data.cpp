@@ -5,14 +5,17 @@
 #include "base/error.h"
 #include "cli/interrupt.h"
 #include "cli/known_names.h"
+#include "data/encoded_dataset.h"
 
 namespace lmoe::cli {
 namespace {
 
 std::vector<data::DatasetOptions> sources(const std::vector<std::string>& paths,
-                                          const recipe::Recipe& recipe) {
+                                          const recipe::Recipe& recipe,
+                                          const std::string& task) {
   std::vector<data::DatasetOptions> result;
-  for (const std::string& path : paths) result.push_back({.path = path, .split = "test"});
+  for (const std::string& path : paths)
+    result.push_back({.path = path, .task = task, .split = "test"});
   if (result.empty()) result = recipe.eval_datasets;
   LMOE_CHECK_ARG(
       !result.empty(),
@@ -37,9 +40,12 @@ data::Dataset read(const data::DatasetOptions& source) {
 
 std::vector<data::Dataset> eval_datasets(const std::vector<std::string>& paths,
                                          const std::vector<std::string>& tasks,
-                                         const recipe::Recipe& recipe) {
+                                         const recipe::Recipe& recipe,
+                                         const std::string& task) {
+  LMOE_CHECK_ARG(task.empty() || !paths.empty(),
+                 "[eval] --task says what --data belongs to: given \"", task, "\" without --data");
   std::vector<data::Dataset> datasets;
-  for (const data::DatasetOptions& source : sources(paths, recipe))
+  for (const data::DatasetOptions& source : sources(paths, recipe, task))
     datasets.push_back(read(source));
   const std::vector<std::string>& wanted = tasks.empty() && paths.empty() ? recipe.tasks : tasks;
   if (wanted.empty()) return datasets;
@@ -57,6 +63,27 @@ std::vector<data::Dataset> eval_datasets(const std::vector<std::string>& paths,
     chosen.push_back(*found);
   }
   return chosen;
+}
+
+int64_t task_number(const data::Dataset& dataset, const recipe::Recipe& recipe) {
+  const std::vector<data::DatasetOptions>& entries = recipe.data.datasets;
+  const std::vector<int32_t> numbers = data::task_numbers(entries);
+  const auto is_same = [](const std::filesystem::path& a, const std::filesystem::path& b) {
+    std::error_code is_gone;
+    return std::filesystem::equivalent(a, b, is_gone);
+  };
+  std::vector<std::string> names;
+  for (size_t i = 0; i < entries.size(); ++i) {
+    const std::filesystem::path file = dataset.file, path = entries[i].path;
+    const bool found = dataset.task.empty()
+                           ? is_same(file, path) || is_same(file.parent_path(), path)
+                           : dataset.task == entries[i].task;
+    if (found) return numbers[i];
+    if (!entries[i].task.empty()) names.push_back(entries[i].task);
+  }
+  if (dataset.task.empty()) return -1;
+  fail(ErrorCode::kNotFound, "[eval] the run has no such task: given \"", dataset.task,
+       "\", expected one of ", one_of(dataset.task, names));
 }
 
 bool is_training_file(const std::string& file, const recipe::Recipe& recipe) {

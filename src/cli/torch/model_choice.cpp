@@ -74,6 +74,12 @@ ChosenModel open_model(const ModelChoice& choice) {
     model.run = run_folder(choice.run);
     model.recipe = recipe_of(model.run);
     options.run = model.run;
+    LMOE_CHECK_ARG(
+        choice.takes_reward_models || model.recipe.objective.kind != recipe::Objective::kPreference,
+        "[load] ", choice.run,
+        " is a reward model, which judges answers and makes none: expected a run with "
+        "objective language_model; hint: lmoe eval ",
+        choice.run, " --data pairs.jsonl");
   }
   model.name = model.run.empty() ? choice.base : model.run.lexically_normal().string();
   // The base of a run is checked before it is read.

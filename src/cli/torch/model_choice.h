@@ -21,6 +21,7 @@ struct ModelChoice {
   std::string run;
   std::string base;
   std::string dtype = "auto";
+  bool takes_reward_models = false;  ///< others than eval want a model that makes tokens
 
   /// RUN as the first argument, --base and --dtype.
   void add_to(CLI::App& app);
@@ -38,7 +39,8 @@ struct ChosenModel {
   const text::Tokenizer& tokenizer() const { return *loaded->base->tokenizer; }
 };
 
-/// Throws kInvalidArgument when neither or an unknown dtype is given, kNotFound, kCorruptData.
+/// Throws kInvalidArgument when neither or an unknown dtype is given, or a reward model to a verb
+/// that takes none; kNotFound, kCorruptData.
 ChosenModel open_model(const ModelChoice& choice);
 
 /// The folder that a run, a checkpoint or a recipe file means. Throws kNotFound.

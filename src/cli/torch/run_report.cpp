@@ -31,7 +31,7 @@ void write_run_report(const fs::path& run, const DataSetup& data, ModelSetup& mo
                path.string(), run.string());
     return;
   }
-  runner::TorchStepModel steps(*model.decoder, model.mixture.get());
+  runner::TorchStepModel steps(*model.decoder, model.mixture.get(), model.reward_head.get());
   EvalProgressView view("a first look at a few records");
   eval::EvalOptions options;
   options.ablation_records = 0;

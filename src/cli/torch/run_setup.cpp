@@ -12,6 +12,7 @@
 #include "runner/base_record.h"
 #include "runner/loaded_model.h"
 #include "text/tokenizer.h"
+#include "train/objective.h"
 
 namespace lmoe::cli {
 namespace {
@@ -49,6 +50,19 @@ void describe(const data::TrainingData& training) {
   }
 }
 
+/// Pairs of answers and the objective that compares them need each other.
+void check_objective(const recipe::Recipe& recipe, const data::TrainingData& training) {
+  const bool compares = recipe.objective.kind == recipe::Objective::kPreference;
+  for (const data::EncodedDataset& set : training.train) {
+    const bool is_preference = set.type == data::RecordType::kPreference;
+    LMOE_CHECK_ARG(is_preference == compares, "[train] ", set.file, ": objective ",
+                   enum_name(recipe.objective.kind), " cannot learn from these records: given ",
+                   enum_name(set.type), ", expected ",
+                   compares ? "preference (prompt or messages, chosen, rejected)"
+                            : "others; hint: objective: preference trains a reward model");
+  }
+}
+
 std::vector<eval::EvalTask> make_tasks(const std::vector<data::DatasetOptions>& sources,
                                        const recipe::Recipe& recipe,
                                        const data::Renderer& renderer) {
@@ -58,8 +72,22 @@ std::vector<eval::EvalTask> make_tasks(const std::vector<data::DatasetOptions>& 
     tasks.push_back(eval::first_items(eval::make_task(dataset, renderer, eval::Metric::kAuto),
                                       recipe.run.first_look_records));
     tasks.back().is_training_data = is_training_file(dataset.file, recipe);
+    tasks.back().task = task_number(dataset, recipe);
   }
   return tasks;
+}
+
+/// One head per expert has another shape than an aggregator over them: then it begins anew.
+void start_head(const fs::path& run, const ModelSetup& model) {
+  const fs::path file = nn::reward_head_file(run);
+  if (!model.reward_head || !fs::exists(file)) return;
+  const auto start = nn::RewardHead::load(file);
+  if (start->shape() != model.reward_head->shape()) {
+    log().info("the reward head begins anew: that of {} has other passes or tasks", run.string());
+    return;
+  }
+  model.reward_head->copy_from(*start);
+  log().info("the reward head begins with that of {}", run.string());
 }
 
 std::vector<eval::EvalTask> first_look(const recipe::Recipe& recipe,
@@ -97,6 +125,7 @@ DataSetup prepare_data(const recipe::Recipe& recipe) {
     progress.finish();
   }
   describe(setup.training);
+  check_objective(recipe, setup.training);
   setup.first_look = first_look(recipe, *setup.renderer);  // opens the data, wanted or not
   if (recipe.run.first_look_records == 0) setup.first_look.clear();
   const data::StreamOptions options = {.sequence_len = recipe.data.sequence_len,
@@ -113,7 +142,9 @@ int64_t element_bytes(const recipe::Recipe& recipe) {
 
 ModelSetup prepare_model(const recipe::Recipe& recipe, const DataSetup& data) {
   arch::BaseModel& base = *data.base;
-  const spec::MixtureSpec spec = spec::with_tasks(recipe.mixture, data.training.task_count());
+  // With several passes each task has so many experts.
+  const spec::MixtureSpec spec =
+      spec::with_tasks(recipe.mixture, data.training.task_count() * recipe.objective.reward_passes);
   ModelSetup setup;
   Progress progress("reading " + base.name, Progress::Unit::kBytes);
   setup.decoder = models::Decoder::load(
@@ -122,8 +153,17 @@ ModelSetup prepare_model(const recipe::Recipe& recipe, const DataSetup& data) {
   setup.mixture = std::make_unique<mixture::Mixture>(spec, setup.decoder->sockets(),
                                                      static_cast<uint64_t>(recipe.batch.seed));
   setup.mixture->plug(setup.decoder->sockets());
+  setup.reward_head = train::make_reward_head(recipe, setup.decoder->config().hidden_size);
   progress.finish();
   return setup;
+}
+
+int64_t trained_count(const ModelSetup& model) {
+  int64_t count = 0;
+  for (const nn::NamedTensor& parameter :
+       train::trained_parameters(*model.mixture, model.reward_head.get()))
+    count += parameter.tensor.numel();
+  return count;
 }
 
 void start_from_finished(const recipe::Recipe& recipe,
@@ -141,6 +181,7 @@ void start_from_finished(const recipe::Recipe& recipe,
   const auto start = mixture::Mixture::load(run, model.decoder->sockets());
   model.mixture->copy_from(*start);
   log().info("experts and gates begin with those of {}", run.string());
+  start_head(run, model);
 }
 
 arch::ContentHash hash_base(const arch::BaseModel& base) {

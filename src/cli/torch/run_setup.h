@@ -15,6 +15,7 @@
 #include "eval/eval_task.h"
 #include "mixture/mixture.h"
 #include "models/decoder.h"
+#include "nn/reward_head.h"
 #include "recipe/recipe.h"
 
 namespace lmoe::cli {
@@ -33,11 +34,15 @@ struct DataSetup {
 /// says on stderr what it found. Throws as the rooms do.
 DataSetup prepare_data(const recipe::Recipe& recipe);
 
-/// The frozen decoder with a fresh mixture plugged in.
+/// The frozen decoder with a fresh mixture plugged in, and the head where the objective has one.
 struct ModelSetup {
   std::unique_ptr<models::Decoder> decoder;
   std::unique_ptr<mixture::Mixture> mixture;
+  std::unique_ptr<nn::RewardHead> reward_head;
 };
+
+/// Numbers that are trained, those of the head included.
+int64_t trained_count(const ModelSetup& model);
 
 ModelSetup prepare_model(const recipe::Recipe& recipe, const DataSetup& data);
 

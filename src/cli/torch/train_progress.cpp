@@ -11,12 +11,20 @@ std::string formatted(const char* format, double value) {
   return text;
 }
 
+std::string accuracy_text(const train::StepReport& report) {
+  return report.eval_pair_accuracy
+             ? ", pair accuracy " + formatted("%.3f", *report.eval_pair_accuracy)
+             : std::string();
+}
+
 }  // namespace
 
 std::string step_text(const train::StepReport& report) {
   std::string text =
       "epoch " + formatted("%.2f", report.epoch) + " loss " + formatted("%.3f", report.loss);
   if (report.eval_loss) text += " eval_loss " + formatted("%.3f", *report.eval_loss);
+  if (report.eval_pair_accuracy)
+    text += " eval_pair_accuracy " + formatted("%.3f", *report.eval_pair_accuracy);
   text += " lr " + formatted("%.1e", report.lr) + " tok/s " +
           formatted("%.0f", report.tokens_per_second);
   text += " trained_tokens " + std::to_string(report.total_tokens);
@@ -42,7 +50,7 @@ void TrainProgress::on_event(const train::TrainEvent& event) {
       break;
     case Kind::kValidated:
       progress_->line("validation after step " + std::to_string(report.step) + ": loss " +
-                      formatted("%.4f", report.eval_loss.value_or(0.0)));
+                      formatted("%.4f", report.eval_loss.value_or(0.0)) + accuracy_text(report));
       break;
     case Kind::kSaved:
       progress_->line("saved " + event.path.string());

@@ -69,14 +69,15 @@ int train_run(const recipe::Recipe& recipe) {
   const arch::ContentHash content_hash = hash_base(*data.base);
   ModelSetup model = prepare_model(recipe, data);
   if (!folder.resume_from()) start_from_finished(recipe, *data.base, model);
-  log().info("training {} parameters in {} projections, {} frozen",
-             model.mixture->trained_parameter_count(), model.mixture->target_paths().size(),
-             model.decoder->parameter_count());
+  log().info("training {} parameters in {} projections, {} frozen", trained_count(model),
+             model.mixture->target_paths().size(), model.decoder->parameter_count());
 
   TrainProgress progress;
   train::TrainCallbacks callbacks;
   callbacks.on_event = [&](const train::TrainEvent& event) { progress.on_event(event); };
   callbacks.should_stop = [] { return interrupted(); };
+  const auto objective =
+      train::make_objective(*model.decoder, *model.mixture, model.reward_head.get());
   if (!data.validation_rows.empty()) {
     callbacks.validate = [&] {
       const auto go_on = [&](int64_t done, int64_t total) {
@@ -85,8 +86,7 @@ int train_run(const recipe::Recipe& recipe) {
           fail(ErrorCode::kInterrupted, "[validation] interrupted after ", done, " of ", total,
                " rows");
       };
-      return train::validation_loss(*model.decoder, data.validation_rows, train::kValidationTokens,
-                                    go_on);
+      return train::validate(*objective, data.validation_rows, train::kValidationTokens, go_on);
     };
   }
   const train::TrainJob job{recipe,
@@ -95,7 +95,8 @@ int train_run(const recipe::Recipe& recipe) {
                             *model.mixture,
                             *data.rows,
                             {data.base->name, content_hash},
-                            side_files(recipe, *data.base, content_hash)};
+                            side_files(recipe, *data.base, content_hash),
+                            model.reward_head.get()};
   const train::TrainResult result = train::train(job, callbacks);
   if (was_finished) {
     say_already_complete(folder.path());

@@ -13,6 +13,7 @@ MixtureSpec mixlora_parts();
 
 extern const MethodInfo kCat;
 extern const MethodInfo kComol;
+extern const MethodInfo kDmoerm;
 extern const MethodInfo kDora;
 extern const MethodInfo kDynMole;
 extern const MethodInfo kEpt;
