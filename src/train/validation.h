@@ -5,6 +5,7 @@
 #include <span>
 
 #include "data/packing.h"
+#include "distributed/process_group.h"
 #include "models/decoder.h"
 
 namespace lmoe::train {
@@ -13,10 +14,13 @@ inline constexpr int64_t kValidationTokens = 2048;
 
 /// Cross-entropy per labelled token of all rows, without gradients and dropout; rows of a forward
 /// hold at most `tokens_per_forward` tokens (at least one row). `progress(done, total)` is called
-/// after each forward with counts of rows; what it throws ends the validation.
+/// after each forward with counts of rows; what it throws ends the validation. The workers of
+/// `group` share the forwards out and all return the loss of all rows; kInterrupted in one of them
+/// is thrown by all.
 double validation_loss(const models::Decoder& decoder,
                        std::span<const data::PackedRow> rows,
                        int64_t tokens_per_forward = kValidationTokens,
-                       const std::function<void(int64_t, int64_t)>& progress = {});
+                       const std::function<void(int64_t, int64_t)>& progress = {},
+                       distributed::ProcessGroup& group = distributed::alone());
 
 }  // namespace lmoe::train
