@@ -29,7 +29,7 @@ endfunction()
 # Builds the tests labelled `unit` and not `torch`, which is what runs under the sanitizers: the left wing reads what
 # strangers wrote. Tests of rooms that stand on LibTorch get the label `torch` by themselves.
 add_custom_target(lmoe_unit_tests)
-set(LMOE_TORCH_ROOMS mixture models nn runner train)
+set(LMOE_TORCH_ROOMS distributed mixture models nn runner train)
 
 function(lmoe_test)
   cmake_parse_arguments(ARG "" "NAME" "SRCS;DEPS;LIBS;LABELS" ${ARGN})

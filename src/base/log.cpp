@@ -5,6 +5,8 @@
 
 #include <memory>
 
+#include "base/quiet.h"
+
 namespace lmoe {
 namespace {
 
@@ -34,6 +36,7 @@ std::string fill_in(std::string_view pattern, const std::vector<std::string>& pa
 void Log::write(const char* prefix,
                 std::string_view pattern,
                 const std::vector<std::string>& parts) const {
+  if (is_quiet()) return;
   sink().info("{}", prefix + fill_in(pattern, parts));
 }
 

@@ -5,6 +5,8 @@
 
 #include <atomic>
 
+#include "base/quiet.h"
+
 namespace lmoe::cli {
 namespace {
 
@@ -12,6 +14,7 @@ std::atomic<bool> interrupt_seen{false};
 
 void on_signal(int) {
   if (interrupt_seen.exchange(true)) ::_exit(130);
+  if (is_quiet()) return;
   constexpr char kMessage[] =
       "\ninterrupted: ending at the next safe point; once more leaves at once\n";
   [[maybe_unused]] const ssize_t written = ::write(STDERR_FILENO, kMessage, sizeof kMessage - 1);

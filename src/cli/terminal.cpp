@@ -8,6 +8,7 @@
 #include <cstdio>
 
 #include "base/duration.h"
+#include "base/quiet.h"
 
 namespace lmoe::cli {
 namespace {
@@ -58,8 +59,8 @@ Progress::Progress(std::string phase, Unit unit)
       started_(Clock::now()),
       counted_from_(started_),
       last_drawn_(started_) {
-  bar_shown_ = stderr_is_terminal();
-  std::fprintf(stderr, bar_shown_ ? "\r\033[K%s …" : "%s …\n", phase_.c_str());
+  bar_shown_ = stderr_is_terminal() && !is_quiet();
+  if (!is_quiet()) std::fprintf(stderr, bar_shown_ ? "\r\033[K%s …" : "%s …\n", phase_.c_str());
 }
 
 Progress::~Progress() { erase_bar(); }
@@ -67,6 +68,7 @@ Progress::~Progress() { erase_bar(); }
 void Progress::update(int64_t done, int64_t total, const std::string& details) {
   last_done_ = done;
   last_total_ = total;
+  if (is_quiet()) return;
   const auto now = Clock::now();
   const bool due = stderr_is_terminal() ? now - last_drawn_ >= kRedraw || !bar_shown_
                                         : now - last_drawn_ >= kPlainLineEvery;
@@ -112,12 +114,13 @@ void Progress::restart(int64_t done) {
 }
 
 void Progress::line(const std::string& text) {
+  if (is_quiet()) return;
   erase_bar();
   std::fprintf(stderr, "%s\n", text.c_str());
 }
 
 void Progress::finish(const std::string& details) {
-  if (finished_) return;
+  if (finished_ || is_quiet()) return;
   finished_ = true;
   erase_bar();
   const double elapsed = std::chrono::duration<double>(Clock::now() - started_).count();

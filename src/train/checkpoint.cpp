@@ -129,7 +129,8 @@ void restore_tensors(const fs::path& checkpoint,
                             const std::vector<nn::NamedTensor>& own) {
     for (size_t i = 0; i < own.size(); ++i) own[i].tensor.copy_(saved[i].tensor);
   };
-  take_over(loaded->parameters(), mixture.parameters());  // finished experts, besides what is trained
+  take_over(loaded->parameters(),
+            mixture.parameters());  // finished experts, besides what is trained
   take_over(loaded->fixed_tensors(), mixture.fixed_tensors());
   take_over(loaded->buffers(), mixture.buffers());
 }

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "base/error.h"
+#include "base/rng.h"
 #include "train/gradient_estimator.h"
 #include "train/loss_guard.h"
 #include "train/micro_batch.h"
@@ -14,6 +15,13 @@
 
 namespace lmoe::train {
 namespace {
+
+/// The draws of one micro-batch: a stream of their own, so that they depend neither on those before
+/// nor on the number of workers.
+Rng micro_batch_rng(uint64_t seed, int64_t step, size_t micro_batch) {
+  constexpr uint64_t kDropoutStream = 0xd70;
+  return Rng(seed, (kDropoutStream << 52) | (static_cast<uint64_t>(step) << 20) | micro_batch);
+}
 
 std::vector<std::span<const data::PackedRow>> split(std::span<const data::PackedRow> rows,
                                                     int64_t micro_batch_size) {
@@ -50,12 +58,14 @@ class Gatherer {
 
   GradientResult run() {
     const auto parts = split(step_.rows, step_.micro_batch_size);
-    for (size_t i = 0; i < parts.size(); ++i) {
+    for (auto i = static_cast<size_t>(step_.worker); i < parts.size();
+         i += static_cast<size_t>(step_.workers)) {
       if (step_.should_stop != nullptr && *step_.should_stop && (*step_.should_stop)()) {
         result_.interrupted = true;
         break;
       }
       const MicroBatch batch = make_micro_batch(parts[i]);
+      rng_ = micro_batch_rng(step_.seed, step_.step, i);
       const std::string where =
           concat("micro-batch ", i + 1, " of ", parts.size(), ", ", records_text(parts[i]));
       for (int64_t forward = 0; forward < estimator_->forwards(); ++forward) add(batch, where);
@@ -72,7 +82,7 @@ class Gatherer {
     context.positions = nn::make_positions(batch.segments);
     context.is_training = true;
     context.progress = step_.progress;
-    context.dropout_rng = step_.dropout_rng;
+    context.dropout_rng = &rng_;
     context.first_pass_cache = step_.first_pass_cache;
     router_log.segments = batch.segments;
     if (step_.mixture.spec().has_gate()) context.router_log = &router_log;
@@ -102,6 +112,7 @@ class Gatherer {
 
   const GradientStep& step_;
   std::unique_ptr<Objective> objective_;
+  Rng rng_{0};  ///< of the micro-batch under way
   std::unique_ptr<GradientEstimator> estimator_;
   int64_t units_ = 0;  ///< of the whole step
   GradientResult result_;

@@ -7,7 +7,6 @@
 #include <span>
 #include <string>
 
-#include "base/rng.h"
 #include "data/packing.h"
 #include "mixture/mixture.h"
 #include "models/decoder.h"
@@ -20,15 +19,16 @@ namespace lmoe::train {
 struct GradientStep {
   const models::Decoder& decoder;
   const mixture::Mixture& mixture;
-  std::span<const data::PackedRow> rows;  ///< of the whole step
+  std::span<const data::PackedRow> rows;  ///< of the whole step, all workers
   int64_t micro_batch_size = 1;
-  int64_t step = 0;  ///< for messages
+  int64_t step = 0;   ///< 1-based
+  uint64_t seed = 0;  ///< of what is random in a forward
   bool want_statistics = false;
-  Rng* dropout_rng = nullptr;
   const std::function<bool()>* should_stop = nullptr;  ///< asked before each micro-batch
   double progress = 1.0;  ///< share of the training that was done before the step
   nn::FirstPassCache* first_pass_cache = nullptr;  ///< for mixtures that decide from a first pass
   const nn::RewardHead* reward_head = nullptr;     ///< of objective preference
+  int worker = 0, workers = 1;  ///< micro-batches worker, worker + workers, … are ours
 };
 
 struct GradientResult {
@@ -41,10 +41,12 @@ struct GradientResult {
   mixture::SelectionCounts selections;  ///< filled when the mixture balances by biases
 };
 
-/// Adds to the gradients of the mixture's and the head's parameters. Every micro-batch's loss is
-/// divided by the labelled tokens (or the pairs) of the whole step, its balance losses are weighted
-/// by its share of the step's tokens. Losses are means over the forwards of a micro-batch
-/// (gradient_estimator.h). Throws kDiverged when a loss is not finite.
+/// Adds to the gradients of the mixture's and the head's parameters what this worker's
+/// micro-batches give; result numbers are sums over these, but for both counts of tokens. Every
+/// micro-batch's loss is divided by the labelled tokens (or the pairs) of the whole step, its
+/// balance losses are weighted by its share of the step's tokens. Losses are means over the
+/// forwards of a micro-batch (gradient_estimator.h). Dropout and other draws depend on seed, step
+/// and number of the micro-batch alone. Throws kDiverged when a loss is not finite.
 GradientResult gather_gradients(const GradientStep& step);
 
 }  // namespace lmoe::train

@@ -211,8 +211,8 @@ MemoryForecast forecast_memory(const recipe::Recipe& recipe,
   const Adapters adapters = all_adapters_of(recipe.mixture, shape, dtype_bytes);
   const int64_t tokens = recipe.batch.micro_batch_size * recipe.data.sequence_len;
   MemoryForecast forecast;
-  forecast.trained_parameters = spec::trained_parameters(recipe.mixture, shape) +
-                                head_parameters(recipe, shape.hidden_size);
+  forecast.trained_parameters =
+      spec::trained_parameters(recipe.mixture, shape) + head_parameters(recipe, shape.hidden_size);
   forecast.base_bytes = frozen_parameters(config, shape) * dtype_bytes;
   forecast.adapter_bytes = (adapters.parameters + forecast.trained_parameters) * kFloat +
                            adapters.stacked * dtype_bytes +

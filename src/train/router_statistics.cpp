@@ -39,4 +39,14 @@ std::vector<std::vector<double>> RouterStatistics::load() const {
   return result;
 }
 
+std::vector<double*> RouterStatistics::sums() {
+  std::vector<double*> result;
+  for (auto& [number, layer] : layers_) {
+    result.push_back(&layer.entropy_sum);
+    result.push_back(&layer.gate_tokens);
+    for (double& sum : layer.weight_sums) result.push_back(&sum);
+  }
+  return result;
+}
+
 }  // namespace lmoe::train

@@ -19,6 +19,8 @@ class RouterStatistics {
   std::vector<double> entropy() const;
   /// Share of the gate weights that each expert of a layer received; sums to 1.
   std::vector<std::vector<double>> load() const;
+  /// Everything the above are made of; sums over parts of a step add up.
+  std::vector<double*> sums();
 
  private:
   struct Layer {

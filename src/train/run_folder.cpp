@@ -47,6 +47,9 @@ RunFolder::RunFolder(const recipe::RunOptions& options) : path_(options.output_d
   }
 }
 
+RunFolder::RunFolder(const recipe::RunOptions& options, std::optional<fs::path> resume_from)
+    : path_(options.output_dir), resume_from_(std::move(resume_from)) {}
+
 RunFolder::~RunFolder() { give_back(); }
 
 void RunFolder::begin() {

@@ -20,6 +20,9 @@ class RunFolder {
   /// it holds files that are not of a run, or when another process trains in it; kNotFound or
   /// kCorruptData for the checkpoint. What was made is then removed again.
   explicit RunFolder(const recipe::RunOptions& options);
+  /// For workers of a run that another one leads: reads, makes and locks nothing. `resume_from` is
+  /// what the leader's folder has.
+  RunFolder(const recipe::RunOptions& options, std::optional<std::filesystem::path> resume_from);
   /// The same when nothing began.
   ~RunFolder();
   RunFolder(const RunFolder&) = delete;

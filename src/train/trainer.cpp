@@ -9,12 +9,14 @@
 
 #include "base/error.h"
 #include "base/files.h"
+#include "distributed/all_or_none.h"
 #include "io/checkpoints.h"
 #include "nn/first_pass.h"
+#include "train/agree_on_start.h"
 #include "train/cadence.h"
 #include "train/checkpoint.h"
 #include "train/frozen_parts.h"
-#include "train/gradient_step.h"
+#include "train/gather_over_workers.h"
 #include "train/gradients.h"
 #include "train/loss_guard.h"
 #include "train/lr_schedule.h"
@@ -24,9 +26,6 @@
 
 namespace lmoe::train {
 namespace {
-
-/// Dropout draws from a stream of its own, so that it never shifts other draws of the seed.
-constexpr uint64_t kDropoutStream = 0xd70;
 
 double seconds_since(std::chrono::steady_clock::time_point begin) {
   return std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
@@ -41,12 +40,15 @@ class Trainer {
         schedule_(job.recipe.optimizer, cadence_.total_steps),
         optimizer_(
             make_optimizer(trained_parameters(job.mixture, job.reward_head), job.recipe.optimizer)),
-        guard_(job.recipe.run),
-        dropout_rng_(static_cast<uint64_t>(job.recipe.batch.seed), kDropoutStream) {
+        guard_(job.recipe.run) {
     LMOE_ASSERT((job.recipe.objective.kind == recipe::Objective::kPreference) ==
                 (job.reward_head != nullptr));
     LMOE_CHECK_ARG(callbacks.validate || !job.recipe.run.eval_steps,
                    "[train] eval_steps cannot act: there is no held-out data; hint: val_set_size");
+    const int64_t micro_batches = job.recipe.batch.gradient_accumulation_steps;
+    LMOE_CHECK_ARG(job.group.size() <= micro_batches, "[distributed] ", job.group.size(),
+                   " workers for the ", micro_batches,
+                   " micro-batches of a step, expected at most one for each; hint: fewer workers");
     state_.total_steps = cadence_.total_steps;
     state_.base_name = job.base.name;
     state_.base_hash = job.base.hash;
@@ -54,7 +56,6 @@ class Trainer {
     state_.threads = at::get_num_threads();
     state_.config = recipe::effective_config(job.recipe);
     state_.data = job.rows.state();
-    state_.dropout_rng = dropout_rng_.state();
   }
 
   TrainResult run() {
@@ -67,20 +68,27 @@ class Trainer {
       after_step();
     }
     if (saved_step_ != state_.step) save();
-    write_results(job_.folder.path(), job_.mixture, job_.base.name, job_.side_files,
-                  job_.reward_head);
+    distributed::by_first(job_.group, [&] {
+      write_results(job_.folder.path(), job_.mixture, job_.base.name, job_.side_files,
+                    job_.reward_head);
+    });
     return finish();
   }
 
  private:
   void begin() {
-    if (job_.folder.resume_from()) resume(*job_.folder.resume_from());
-    job_.folder.begin();
+    distributed::all_or_none(job_.group, [&] {
+      if (job_.folder.resume_from()) resume(*job_.folder.resume_from());
+    });
+    agree_on_start(job_.group, state_, job_.mixture);
     frozen_.emplace(job_.mixture);
     keep_first_passes();
-    withdraw_results(job_.folder.path());
-    write_file_atomically(job_.folder.path() / "config_effective.json", config_text());
-    begin_log(job_.folder.log_path(), state_.step);
+    distributed::by_first(job_.group, [&] {
+      job_.folder.begin();
+      withdraw_results(job_.folder.path());
+      write_file_atomically(job_.folder.path() / "config_effective.json", config_text());
+      begin_log(job_.folder.log_path(), state_.step);
+    });
     started_ = logged_at_ = std::chrono::steady_clock::now();
     started_step_ = state_.step;
     logged_tokens_ = state_.total_tokens;
@@ -104,7 +112,6 @@ class Trainer {
                     job_.reward_head);
     job_.rows.restore(saved.data);
     optimizer_->set_steps(saved.step);
-    dropout_rng_.set_state(saved.dropout_rng);
     guard_.set_count(saved.watchdog_count);
     const int64_t threads = state_.threads;
     state_ = saved;
@@ -114,14 +121,15 @@ class Trainer {
     result_.last_checkpoint = checkpoint;
   }
 
-  /// A step that diverged says what is left of the run.
+  /// A step that diverged, or lost a worker, says what is left of the run.
   bool advance_or_explain() {
     try {
       return advance();
     } catch (const Error& error) {
-      if (error.code() != ErrorCode::kDiverged) throw;
+      const bool is_lost = dynamic_cast<const distributed::WorkerLost*>(&error) != nullptr;
+      if (error.code() != ErrorCode::kDiverged && !is_lost) throw;
       const std::string left = result_.last_checkpoint.string();
-      fail(ErrorCode::kDiverged, error.what(),
+      fail(error.code(), error.what(),
            left.empty() ? "; no checkpoint was saved yet" : "; the last checkpoint is " + left);
     }
   }
@@ -135,14 +143,18 @@ class Trainer {
     const double progress =
         static_cast<double>(state_.step) / static_cast<double>(cadence_.total_steps);
     if (job_.mixture.advance_to(progress)) begin_stage();
-    const GradientResult gradients = gather_gradients(
+    const GradientResult gradients = gather_over_workers(
+        job_.group,
         {job_.decoder, job_.mixture, rows, job_.recipe.batch.micro_batch_size, number,
-         is_logged(number), &dropout_rng_, &callbacks_.should_stop, progress,
-         first_pass_cache_ ? &*first_pass_cache_ : nullptr, job_.reward_head});
+         static_cast<uint64_t>(job_.recipe.batch.seed), is_logged(number), &callbacks_.should_stop,
+         progress, first_pass_cache_ ? &*first_pass_cache_ : nullptr, job_.reward_head},
+        optimizer_->parameters());
     if (gradients.interrupted) return false;
     frozen_->clear_gradients();
     const double norm = gradient_norm(optimizer_->parameters());
-    LossGuard::check_finite("gradient norm", norm, number, concat(rows.size(), " rows"));
+    distributed::told_by_first(job_.group, [&] {
+      LossGuard::check_finite("gradient norm", norm, number, concat(rows.size(), " rows"));
+    });
     clip_gradients(optimizer_->parameters(), norm, job_.recipe.optimizer.max_grad_norm);
     const double rate = schedule_.at(state_.step);
     optimizer_->step(rate);
@@ -154,9 +166,8 @@ class Trainer {
     state_.total_tokens += gradients.tokens;
     state_.labelled_tokens += gradients.labelled_tokens;
     state_.data = job_.rows.state();
-    state_.dropout_rng = dropout_rng_.state();
     fill_report(gradients, norm, rate);
-    guard_.watch(gradients.loss, number);
+    distributed::told_by_first(job_.group, [&] { guard_.watch(gradients.loss, number); });
     state_.watchdog_count = guard_.count();
     return true;
   }
@@ -219,7 +230,7 @@ class Trainer {
     if (is_validated(state_.step)) validate();
     const bool logged = is_logged(state_.step);
     if (logged) {
-      append_report(job_.folder.log_path(), report_);
+      if (job_.group.is_first()) append_report(job_.folder.log_path(), report_);
       logged_at_ = std::chrono::steady_clock::now();
       logged_tokens_ = state_.total_tokens;
     }
@@ -250,10 +261,12 @@ class Trainer {
     state.elapsed_seconds += seconds_since(started_);
     std::map<std::string, std::string> side_files = job_.side_files;
     side_files["config_effective.json"] = config_text();
-    write_checkpoint(target, state, job_.mixture, *optimizer_, side_files, job_.reward_head);
+    distributed::by_first(job_.group, [&] {
+      write_checkpoint(target, state, job_.mixture, *optimizer_, side_files, job_.reward_head);
+      prune_checkpoints(job_.folder.checkpoints(), job_.recipe.run.save_total_limit);
+    });
     saved_step_ = state_.step;
     result_.last_checkpoint = target;
-    prune_checkpoints(job_.folder.checkpoints(), job_.recipe.run.save_total_limit);
     emit(TrainEvent::Kind::kSaved, target);
   }
 
@@ -282,7 +295,6 @@ class Trainer {
   std::optional<FrozenParts> frozen_;
   std::optional<nn::FirstPassCache> first_pass_cache_;
   LossGuard guard_;
-  Rng dropout_rng_;
   /// As of the last completed step; elapsed_seconds without this process's time.
   TrainerState state_;
   int64_t saved_step_ = -1;
@@ -296,7 +308,9 @@ class Trainer {
 }  // namespace
 
 TrainResult train(const TrainJob& job, const TrainCallbacks& callbacks) {
-  return Trainer(job, callbacks).run();
+  std::optional<Trainer> trainer;
+  distributed::all_or_none(job.group, [&] { trainer.emplace(job, callbacks); });
+  return trainer->run();
 }
 
 }  // namespace lmoe::train

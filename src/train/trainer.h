@@ -9,6 +9,8 @@
 // One optimizer step draws its rows first, so the loss of every micro-batch is divided by the
 // labelled tokens of the whole step: k micro-batches of m rows give the gradient of one of k·m.
 // Balance losses are taken per micro-batch and weighted by its share of the step's tokens.
+// The workers of a group share the micro-batches of a step out and learn what one alone would;
+// only the first of them writes. The recipe's gradient_accumulation_steps counts those of all.
 //
 // The folder ends as a run any verb can use: mixture.yaml, router.safetensors, experts/, the side
 // files, config_effective.json, log.jsonl, manifest.json (last) and checkpoints/step-000200/ with
@@ -24,6 +26,7 @@
 
 #include "arch/content_hash.h"
 #include "data/row_stream.h"
+#include "distributed/process_group.h"
 #include "mixture/mixture.h"
 #include "models/decoder.h"
 #include "nn/reward_head.h"
@@ -52,6 +55,7 @@ struct TrainJob {
   /// tokenizer.json, chat_template.jinja, base.json.
   std::map<std::string, std::string> side_files;
   nn::RewardHead* reward_head = nullptr;  ///< with objective preference, as make_reward_head has it
+  distributed::ProcessGroup& group = distributed::alone();
 };
 
 struct TrainEvent {
@@ -96,7 +100,8 @@ struct TrainResult {
 
 /// Throws kInvalidArgument (resuming with another base, recipe or data, naming it), kDiverged (a
 /// loss or gradient that is not finite, naming step and rows, or the watchdog; the last checkpoint
-/// stays), kIo (disk full: the last checkpoint stays).
+/// stays), kIo (disk full, or another worker was lost: the last checkpoint stays). What fails in
+/// one worker ends all of them: distributed::FailedElsewhere in those that have nothing to say.
 TrainResult train(const TrainJob& job, const TrainCallbacks& callbacks);
 
 }  // namespace lmoe::train

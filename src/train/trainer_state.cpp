@@ -1,8 +1,5 @@
 #include "train/trainer_state.h"
 
-#include <array>
-#include <charconv>
-#include <cstdio>
 #include <set>
 
 #include "base/error.h"
@@ -12,7 +9,7 @@
 namespace lmoe::train {
 namespace {
 
-constexpr int kFormat = 2;
+constexpr int kFormat = 3;
 
 /// Keys that say where, how often and how results are kept, or that another check covers; all
 /// others decide what is learned.
@@ -39,21 +36,6 @@ const std::set<std::string>& keys_that_may_differ() {
                                               "loss_watchdog_patience",
                                               "auto_resume_from_checkpoints"};
   return kKeys;
-}
-
-// Words of 64 bits as text: most readers of JSON keep numbers as doubles.
-std::string word_text(uint64_t word) {
-  std::array<char, 17> text{};
-  std::snprintf(text.data(), text.size(), "%016llx", static_cast<unsigned long long>(word));
-  return text.data();
-}
-
-uint64_t word_of(const std::string& text) {
-  uint64_t word = 0;
-  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), word, 16);
-  LMOE_CHECK_DATA(error == std::errc{} && end == text.data() + text.size(), "dropout_rng: given \"",
-                  text, "\", expected a hexadecimal number");
-  return word;
 }
 
 /// Path of the first key whose values differ, or empty.
@@ -87,8 +69,6 @@ Json at_path(const Json& config, const std::string& path) {
 }  // namespace
 
 Json write_trainer_state(const TrainerState& state) {
-  Json rng = Json::array();
-  for (const uint64_t word : state.dropout_rng) rng.push_back(word_text(word));
   return {{"format", kFormat},
           {"step", state.step},
           {"total_steps", state.total_steps},
@@ -96,7 +76,6 @@ Json write_trainer_state(const TrainerState& state) {
           {"labelled_tokens", state.labelled_tokens},
           {"watchdog_count", state.watchdog_count},
           {"elapsed_seconds", state.elapsed_seconds},
-          {"dropout_rng", rng},
           {"data", state.data},
           {"base_name", state.base_name},
           {"base_weights", state.base_hash.weights},
@@ -127,10 +106,6 @@ TrainerState read_trainer_state(const std::filesystem::path& checkpoint) {
     json.at("threads").get_to(state.threads);
     state.data = json.at("data");
     state.config = json.at("config");
-    const Json& rng = json.at("dropout_rng");
-    LMOE_CHECK_DATA(rng.size() == state.dropout_rng.size(), "dropout_rng: expected four words");
-    for (size_t i = 0; i < state.dropout_rng.size(); ++i)
-      state.dropout_rng[i] = word_of(rng[i].get<std::string>());
     LMOE_CHECK_DATA(state.step >= 0 && state.step <= state.total_steps, "step: given ", state.step,
                     ", expected 0 to ", state.total_steps);
   } catch (const Json::exception& error) {

@@ -7,7 +7,6 @@
 
 #include "arch/content_hash.h"
 #include "base/json.h"
-#include "base/rng.h"
 #include "recipe/recipe.h"
 
 namespace lmoe::train {
@@ -19,7 +18,6 @@ struct TrainerState {
   int64_t labelled_tokens = 0;
   int64_t watchdog_count = 0;
   double elapsed_seconds = 0.0;
-  Rng::State dropout_rng{};
   Json data;    ///< RowStream::state
   Json config;  ///< effective_config
   std::string base_name;

@@ -6,6 +6,7 @@
 #include <span>
 
 #include "data/packing.h"
+#include "distributed/process_group.h"
 #include "models/decoder.h"
 #include "train/objective.h"
 
@@ -22,16 +23,20 @@ struct ValidationResult {
 
 /// The objective on all rows, without gradients and dropout; rows of a forward hold at most
 /// `tokens_per_forward` tokens (at least one row). `progress(done, total)` is called after each
-/// forward with counts of rows; what it throws ends the validation.
+/// forward with counts of rows; what it throws ends the validation. The workers of `group` share
+/// the forwards out and all return the result of all rows; kInterrupted in one of them is thrown by
+/// all.
 ValidationResult validate(const Objective& objective,
                           std::span<const data::PackedRow> rows,
                           int64_t tokens_per_forward = kValidationTokens,
-                          const std::function<void(int64_t, int64_t)>& progress = {});
+                          const std::function<void(int64_t, int64_t)>& progress = {},
+                          distributed::ProcessGroup& group = distributed::alone());
 
-/// The same for a language model: cross-entropy per labelled token.
+/// The same for a language model alone: cross-entropy per labelled token.
 double validation_loss(const models::Decoder& decoder,
                        std::span<const data::PackedRow> rows,
                        int64_t tokens_per_forward = kValidationTokens,
-                       const std::function<void(int64_t, int64_t)>& progress = {});
+                       const std::function<void(int64_t, int64_t)>& progress = {},
+                       distributed::ProcessGroup& group = distributed::alone());
 
 }  // namespace lmoe::train

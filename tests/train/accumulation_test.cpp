@@ -14,9 +14,7 @@ std::vector<at::Tensor> gradients(TinyRun& run,
                                   double* loss) {
   const auto parameters = run.mixture->parameters();
   clear_gradients(parameters);
-  *loss = gather_gradients(
-              {*run.decoder, *run.mixture, rows, micro_batch_size, 1, false, nullptr, nullptr})
-              .loss;
+  *loss = gather_gradients({*run.decoder, *run.mixture, rows, micro_batch_size}).loss;
   std::vector<at::Tensor> copies;
   for (const nn::NamedTensor& parameter : parameters)
     copies.push_back(parameter.tensor.grad().clone());

@@ -1,6 +1,9 @@
 #include "cli/torch/train_run.h"
 
+#include <ATen/Parallel.h>
+
 #include <cstdio>
+#include <memory>
 
 #include "base/duration.h"
 #include "base/error.h"
@@ -12,6 +15,7 @@
 #include "cli/torch/run_report.h"
 #include "cli/torch/run_setup.h"
 #include "cli/torch/train_progress.h"
+#include "distributed/all_or_none.h"
 #include "train/checkpoint.h"
 #include "train/memory_forecast.h"
 #include "train/trainer.h"
@@ -47,30 +51,72 @@ void look_at(const fs::path& run, const DataSetup& data, ModelSetup& model) {
   }
 }
 
-}  // namespace
-
-int resume_run(const recipe::Recipe& recipe) {
-  if (train::is_finished(recipe.run.output_dir)) {
-    say_already_complete(recipe.run.output_dir);
-    return 0;
-  }
-  return train_run(recipe);
+/// Only the first worker's makes and locks anything.
+std::unique_ptr<train::RunFolder> open_folder(const recipe::RunOptions& options,
+                                              distributed::ProcessGroup& group) {
+  std::unique_ptr<train::RunFolder> folder;
+  std::string checkpoint;
+  distributed::by_first(group, [&] {
+    folder = std::make_unique<train::RunFolder>(options);
+    if (folder->resume_from()) checkpoint = folder->resume_from()->string();
+  });
+  checkpoint = group.broadcast_text(checkpoint);
+  if (!group.is_first())
+    folder = std::make_unique<train::RunFolder>(
+        options, checkpoint.empty() ? std::nullopt : std::optional<fs::path>(checkpoint));
+  return folder;
 }
 
-int train_run(const recipe::Recipe& recipe) {
+/// What a run needs besides its folder.
+struct RunSetup {
+  DataSetup data;
+  arch::ContentHash base_hash;
+  ModelSetup model;
+};
+
+RunSetup prepare(const recipe::Recipe& recipe, bool resumes, int local_workers) {
+  RunSetup setup;
+  setup.data = prepare_data(recipe);
+  const arch::BaseModel& base = *setup.data.base;
+  train::check_memory(recipe, base.config, element_bytes(recipe),
+                      train::available_memory_bytes() / local_workers);
+  setup.base_hash = hash_base(base);
+  setup.model = prepare_model(recipe, setup.data);
+  if (!resumes) start_from_finished(recipe, base, setup.model);
+  log().info("training {} parameters in {} projections, {} frozen", trained_count(setup.model),
+             setup.model.mixture->target_paths().size(), setup.model.decoder->parameter_count());
+  return setup;
+}
+
+void describe(const distributed::ProcessGroup& group, int64_t micro_batches) {
+  if (group.size() == 1) return;
+  log().info("{} workers with {} threads each share out the {} micro-batches of a step",
+             group.size(), at::get_num_threads(), micro_batches);
+}
+
+}  // namespace
+
+int resume_run(const recipe::Recipe& recipe, Workers& workers) {
+  if (train::is_finished(recipe.run.output_dir)) {
+    if (workers.group().is_first()) say_already_complete(recipe.run.output_dir);
+    return 0;
+  }
+  return train_run(recipe, workers);
+}
+
+int train_run(const recipe::Recipe& recipe, Workers& workers) {
   catch_interrupts();
-  train::RunFolder folder(recipe.run);
-  if (recipe.run.auto_resume_from_checkpoints && !folder.resume_from())
-    log().info("{} has no checkpoint: starting from the beginning", folder.path().string());
-  const bool was_finished = folder.resume_from() && train::is_finished(folder.path());
-  const DataSetup data = prepare_data(recipe);
-  train::check_memory(recipe, data.base->config, element_bytes(recipe),
-                      train::available_memory_bytes());
-  const arch::ContentHash content_hash = hash_base(*data.base);
-  ModelSetup model = prepare_model(recipe, data);
-  if (!folder.resume_from()) start_from_finished(recipe, *data.base, model);
-  log().info("training {} parameters in {} projections, {} frozen", trained_count(model),
-             model.mixture->target_paths().size(), model.decoder->parameter_count());
+  distributed::ProcessGroup& group = workers.group();
+  const std::unique_ptr<train::RunFolder> folder = open_folder(recipe.run, group);
+  if (recipe.run.auto_resume_from_checkpoints && !folder->resume_from())
+    log().info("{} has no checkpoint: starting from the beginning", folder->path().string());
+  const bool was_finished = folder->resume_from() && train::is_finished(folder->path());
+  describe(group, recipe.batch.gradient_accumulation_steps);
+  RunSetup setup;
+  distributed::all_or_none(group, [&] {
+    setup = prepare(recipe, folder->resume_from().has_value(), workers.local_size());
+  });
+  auto& [data, base_hash, model] = setup;
 
   TrainProgress progress;
   train::TrainCallbacks callbacks;
@@ -86,28 +132,31 @@ int train_run(const recipe::Recipe& recipe) {
           fail(ErrorCode::kInterrupted, "[validation] interrupted after ", done, " of ", total,
                " rows");
       };
-      return train::validate(*objective, data.validation_rows, train::kValidationTokens, go_on);
+      return train::validate(*objective, setup.data.validation_rows, train::kValidationTokens,
+                             go_on, group);
     };
   }
   const train::TrainJob job{recipe,
-                            folder,
+                            *folder,
                             *model.decoder,
                             *model.mixture,
                             *data.rows,
-                            {data.base->name, content_hash},
-                            side_files(recipe, *data.base, content_hash),
-                            model.reward_head.get()};
+                            {data.base->name, base_hash},
+                            side_files(recipe, *data.base, base_hash),
+                            model.reward_head.get(),
+                            group};
   const train::TrainResult result = train::train(job, callbacks);
+  if (!group.is_first()) return result.interrupted ? 130 : 0;
   if (was_finished) {
-    say_already_complete(folder.path());
+    say_already_complete(folder->path());
     return 0;
   }
-  say_result(result, folder.path());
+  say_result(result, folder->path());
   if (result.interrupted) {
-    std::fprintf(stderr, "interrupted; go on with: lmoe resume %s\n", folder.path().c_str());
+    std::fprintf(stderr, "interrupted; go on with: lmoe resume %s\n", folder->path().c_str());
     return 130;
   }
-  if (recipe.run.plot_loss) look_at(folder.path(), data, model);
+  if (recipe.run.plot_loss) look_at(folder->path(), data, model);
   return 0;
 }
 

@@ -1,0 +1,16 @@
+// What the workers of a run have in common before its first step.
+#pragma once
+
+#include "distributed/process_group.h"
+#include "mixture/mixture.h"
+#include "train/trainer_state.h"
+
+namespace lmoe::train {
+
+/// Throws kInvalidArgument in all workers when one of them has another recipe, base, data or step
+/// than the first; then gives all the first one's parameters and biases, bit for bit.
+void agree_on_start(distributed::ProcessGroup& group,
+                    const TrainerState& state,
+                    const mixture::Mixture& mixture);
+
+}  // namespace lmoe::train
