@@ -41,6 +41,8 @@ class Gatherer {
       result_.tokens += row.length();
       result_.labelled_tokens += row.labelled();
     }
+    for (const nn::NamedTensor& parameter : step.mixture.parameters())
+      if (parameter.tensor.requires_grad()) trained_.push_back(parameter.tensor);
     LMOE_CHECK_ARG(result_.labelled_tokens > 0, "[train] step ", step.step,
                    ": no token of its rows carries loss");
   }
@@ -71,6 +73,8 @@ class Gatherer {
     context.progress = step_.progress;
     context.dropout_rng = step_.dropout_rng;
     context.first_pass_cache = step_.first_pass_cache;
+    context.frozen_prefix_cache = step_.frozen_prefix_cache;
+    if (step_.gradient_checkpointing) context.recompute_for = &trained_;
     router_log.segments = batch.segments;
     if (step_.mixture.spec().has_gate()) context.router_log = &router_log;
 
@@ -101,6 +105,7 @@ class Gatherer {
   }
 
   const GradientStep& step_;
+  std::vector<at::Tensor> trained_;
   std::unique_ptr<GradientEstimator> estimator_;
   GradientResult result_;
 };

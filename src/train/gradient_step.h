@@ -11,7 +11,7 @@
 #include "data/packing.h"
 #include "mixture/mixture.h"
 #include "models/decoder.h"
-#include "nn/first_pass.h"
+#include "nn/document_cache.h"
 #include "train/router_statistics.h"
 
 namespace lmoe::train {
@@ -26,7 +26,9 @@ struct GradientStep {
   Rng* dropout_rng = nullptr;
   const std::function<bool()>* should_stop = nullptr;  ///< asked before each micro-batch
   double progress = 1.0;  ///< share of the training that was done before the step
-  nn::FirstPassCache* first_pass_cache = nullptr;  ///< for mixtures that decide from a first pass
+  nn::DocumentCache* first_pass_cache = nullptr;     ///< for mixtures that decide from a first pass
+  nn::DocumentCache* frozen_prefix_cache = nullptr;  ///< for layers below the adapted ones
+  bool gradient_checkpointing = false;               ///< layers are computed again in the backward
 };
 
 struct GradientResult {

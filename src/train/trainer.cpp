@@ -10,9 +10,9 @@
 #include "base/error.h"
 #include "base/files.h"
 #include "io/checkpoints.h"
-#include "nn/first_pass.h"
 #include "train/cadence.h"
 #include "train/checkpoint.h"
+#include "train/document_caches.h"
 #include "train/frozen_parts.h"
 #include "train/gradient_step.h"
 #include "train/gradients.h"
@@ -39,6 +39,7 @@ class Trainer {
         cadence_(plan_cadence(job.recipe, job.rows)),
         schedule_(job.recipe.optimizer, cadence_.total_steps),
         optimizer_(make_optimizer(job.mixture.parameters(), job.recipe.optimizer)),
+        caches_(job.recipe, job.decoder.config()),
         guard_(job.recipe.run),
         dropout_rng_(static_cast<uint64_t>(job.recipe.batch.seed), kDropoutStream) {
     LMOE_CHECK_ARG(callbacks.validate || !job.recipe.run.eval_steps,
@@ -72,7 +73,6 @@ class Trainer {
     if (job_.folder.resume_from()) resume(*job_.folder.resume_from());
     job_.folder.begin();
     frozen_.emplace(job_.mixture);
-    keep_first_passes();
     withdraw_results(job_.folder.path());
     write_file_atomically(job_.folder.path() / "config_effective.json", config_text());
     begin_log(job_.folder.log_path(), state_.step);
@@ -82,14 +82,6 @@ class Trainer {
     report_.step = state_.step;
     report_.total_steps = cadence_.total_steps;
     emit(TrainEvent::Kind::kStarted);
-  }
-
-  /// Where a first pass is the base alone, documents are run through it once.
-  void keep_first_passes() {
-    const spec::GateSpec& gate = job_.mixture.spec().gate;
-    const int64_t limit = job_.recipe.run.first_pass_cache_mb << 20;
-    if (gate.source == spec::GateSource::kLastHidden && gate.first_pass_weight == 0.0 && limit > 0)
-      first_pass_cache_.emplace(limit);
   }
 
   void resume(const std::filesystem::path& checkpoint) {
@@ -129,10 +121,10 @@ class Trainer {
     const double progress =
         static_cast<double>(state_.step) / static_cast<double>(cadence_.total_steps);
     job_.mixture.advance_to(progress);
-    const GradientResult gradients =
-        gather_gradients({job_.decoder, job_.mixture, rows, job_.recipe.batch.micro_batch_size,
-                          number, is_logged(number), &dropout_rng_, &callbacks_.should_stop,
-                          progress, first_pass_cache_ ? &*first_pass_cache_ : nullptr});
+    const GradientResult gradients = gather_gradients(
+        {job_.decoder, job_.mixture, rows, job_.recipe.batch.micro_batch_size, number,
+         is_logged(number), &dropout_rng_, &callbacks_.should_stop, progress, caches_.first_pass(),
+         caches_.frozen_prefix(), job_.recipe.batch.gradient_checkpointing});
     if (gradients.interrupted) return false;
     frozen_->clear_gradients();
     const double norm = gradient_norm(optimizer_->parameters());
@@ -213,6 +205,7 @@ class Trainer {
     }
     result_.loss = report_.loss;
     emit(TrainEvent::Kind::kStep, {}, logged);
+    if (state_.step == cadence_.total_steps || job_.rows.epoch() > 0) caches_.say_once();
     if (is_due(state_.step, cadence_.save_every, cadence_.total_steps)) save();
   }
 
@@ -266,7 +259,7 @@ class Trainer {
   LrSchedule schedule_;
   std::unique_ptr<Optimizer> optimizer_;
   std::optional<FrozenParts> frozen_;
-  std::optional<nn::FirstPassCache> first_pass_cache_;
+  DocumentCaches caches_;
   LossGuard guard_;
   Rng dropout_rng_;
   /// As of the last completed step; elapsed_seconds without this process's time.
