@@ -40,6 +40,12 @@ void check_all_hit(const spec::MixtureSpec& spec, const std::vector<nn::Projecti
                  ", expected some of ", names);
 }
 
+void check_layers(const spec::MixtureSpec& spec, int layers) {
+  for (const int64_t layer : spec.layers_to_transform)
+    LMOE_CHECK_ARG(layer < layers, "[attach] mixture.layers_to_transform: given ", layer,
+                   ", expected layers from 0 to ", layers - 1);
+}
+
 class Builder {
  public:
   /// Random streams 2 g (experts) and 2 g + 1 (gates) of `seed`, counted from `first_stream`.
@@ -50,6 +56,7 @@ class Builder {
           uint64_t first_stream)
       : spec_(spec), groups_(groups), seed_(seed), dtype_(dtype), first_stream_(first_stream) {
     for (const nn::ProjectionGroup* group : groups) layers_ = std::max(layers_, group->layer() + 1);
+    check_layers(spec, layers_);
   }
 
   std::vector<std::shared_ptr<SiteBank>> build(SiteRole role) {
@@ -94,6 +101,7 @@ class Builder {
 
   std::vector<BankTarget> targets_of(const nn::ProjectionGroup& group) const {
     std::vector<BankTarget> targets;
+    if (!spec_.adapts_layer(group.layer())) return targets;
     for (size_t i = 0; i < group.linears().size(); ++i) {
       const nn::FrozenLinear& linear = group.linears()[i];
       if (!is_target(linear, spec_.target_modules)) continue;

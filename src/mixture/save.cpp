@@ -84,7 +84,9 @@ void save_adapter(const spec::MixtureSpec& spec,
       spec.experts.scale_by == spec::ScaleBy::kRank && config.rank == spec.experts.rank;
   config.alpha = says_alpha ? spec.experts.effective_alpha()
                             : spec.scaling() * (config.use_rslora ? std::sqrt(rank) : rank);
-  if (spec.experts.count_by_layer.empty()) config.target_modules = spec.target_modules;
+  const bool is_everywhere =
+      spec.experts.count_by_layer.empty() && spec.layers_to_transform.empty();
+  if (is_everywhere) config.target_modules = spec.target_modules;
   config.base_model_name_or_path = base_model_name;
   io::write_peft_folder(folder, config, pairs);
 }

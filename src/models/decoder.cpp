@@ -3,6 +3,7 @@
 #include <ATen/ATen.h>
 #include <c10/core/GradMode.h>
 
+#include <algorithm>
 #include <cmath>
 
 #include "base/error.h"
@@ -10,7 +11,9 @@
 #include "models/rope_frequencies.h"
 #include "nn/decoder_layer.h"
 #include "nn/dispatch.h"
+#include "nn/document_cache.h"
 #include "nn/kv_cache.h"
+#include "nn/recomputed_layer.h"
 #include "nn/rms_norm.h"
 
 namespace lmoe::models {
@@ -26,10 +29,12 @@ struct Decoder::Parts {
 
   /// The layers and the final norm.
   at::Tensor run(const at::Tensor& ids, nn::ForwardContext& context) const;
+  /// Through the first `count` layers.
+  at::Tensor run_first(const at::Tensor& ids, nn::ForwardContext& context, size_t count) const;
+  /// Those below everything that is plugged in: nothing there changes or has a gradient.
+  size_t frozen_layers() const;
   /// What a first pass ends with.
   at::Tensor first_hidden(const at::Tensor& ids, const nn::ForwardContext& context) const;
-  at::Tensor first_hidden_of_documents(const at::Tensor& ids,
-                                       const nn::ForwardContext& context) const;
 };
 
 namespace {
@@ -164,47 +169,58 @@ at::Tensor Decoder::forward(const at::Tensor& ids, nn::ForwardContext& context) 
 }
 
 at::Tensor Decoder::Parts::run(const at::Tensor& ids, nn::ForwardContext& context) const {
+  const size_t frozen = frozen_layers();
+  const bool keeps_prefix =
+      context.frozen_prefix_cache != nullptr && context.kv_cache == nullptr && frozen > 0;
+  const auto run_frozen = [&](const at::Tensor& own_ids, nn::ForwardContext& own) {
+    return run_first(own_ids, own, frozen);
+  };
+  at::Tensor hidden =
+      keeps_prefix
+          ? nn::hidden_of_documents(ids, context.segments, *context.frozen_prefix_cache, run_frozen)
+          : run_frozen(ids, context);
+  nn::RopeTable rope;
+  if (frozen < layers.size()) rope = make_rope_table(config, context, embedding.scalar_type());
+  for (size_t i = frozen; i < layers.size(); ++i)
+    hidden = context.recompute_for != nullptr
+                 ? nn::forward_recomputed(*layers[i], hidden, rope, context)
+                 : layers[i]->forward(hidden, rope, context);
+  return nn::rms_norm(hidden, final_norm, config.rms_norm_eps);
+}
+
+at::Tensor Decoder::Parts::run_first(const at::Tensor& ids,
+                                     nn::ForwardContext& context,
+                                     size_t count) const {
   at::Tensor hidden = at::embedding(embedding, ids);
   if (embedding_multiplier != 1) hidden = hidden * embedding_multiplier;
+  if (count == 0) return hidden;
   const nn::RopeTable rope = make_rope_table(config, context, embedding.scalar_type());
-  for (const auto& layer : layers) hidden = layer->forward(hidden, rope, context);
-  return nn::rms_norm(hidden, final_norm, config.rms_norm_eps);
+  for (size_t i = 0; i < count; ++i) hidden = layers[i]->forward(hidden, rope, context);
+  return hidden;
+}
+
+size_t Decoder::Parts::frozen_layers() const {
+  const auto lowest = std::find_if(layers.begin(), layers.end(),
+                                   [](const auto& layer) { return layer->is_plugged(); });
+  return static_cast<size_t>(lowest - layers.begin());
 }
 
 at::Tensor Decoder::Parts::first_hidden(const at::Tensor& ids,
                                         const nn::ForwardContext& context) const {
   const c10::NoGradGuard no_grad;
+  const auto run_alone = [&](const at::Tensor& own_ids, nn::ForwardContext& own) {
+    own.is_first_pass = true;
+    return run(own_ids, own);
+  };
   if (context.first_pass_cache != nullptr && context.kv_cache == nullptr)
-    return first_hidden_of_documents(ids, context);
+    return nn::hidden_of_documents(ids, context.segments, *context.first_pass_cache, run_alone);
   nn::ForwardContext first;
   first.segments = context.segments;
   first.positions = context.positions;
   first.kv_cache = context.kv_cache;
   first.disabled_expert = context.disabled_expert;
-  first.is_first_pass = true;
   if (first.kv_cache != nullptr) first.kv_cache->add_first_pass();
-  return run(ids, first);
-}
-
-at::Tensor Decoder::Parts::first_hidden_of_documents(const at::Tensor& ids,
-                                                     const nn::ForwardContext& context) const {
-  std::vector<at::Tensor> all;
-  for (const nn::Segment& segment : context.segments) {
-    const at::Tensor own = ids.narrow(/*dim=*/0, segment.start, segment.length);
-    at::Tensor hidden = context.first_pass_cache->find(own);
-    if (!hidden.defined()) {
-      // Alone, so that it does not depend on what else is in the batch: a resumed run, which begins
-      // with nothing kept, computes the same.
-      nn::ForwardContext first;
-      first.segments = {{.start = 0, .length = segment.length}};
-      first.positions = nn::make_positions(first.segments);
-      first.is_first_pass = true;
-      hidden = run(own, first);
-      context.first_pass_cache->keep(own, hidden);
-    }
-    all.push_back(std::move(hidden));
-  }
-  return at::cat(all);
+  return run_alone(ids, first);
 }
 
 at::Tensor Decoder::logits(const at::Tensor& hidden) const {

@@ -44,6 +44,8 @@ class DecoderLayer {
   /// q,k,v | o | gate,up | down
   std::vector<ProjectionGroup*> projection_groups();
   GatedMlp& mlp() { return mlp_; }
+  /// Whether anything changes what the frozen layer computes.
+  bool is_plugged() const { return qkv_.is_plugged() || o_.is_plugged() || mlp_.is_plugged(); }
 
  private:
   at::Tensor attend(const at::Tensor& x, const RopeTable& rope, ForwardContext& context) const;

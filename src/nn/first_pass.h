@@ -2,12 +2,6 @@
 // second.
 #pragma once
 
-#include <ATen/core/Tensor.h>
-
-#include <cstdint>
-#include <map>
-#include <string>
-
 namespace lmoe::nn {
 
 /// The socket of a whole decoder. While a mixture holds it, Decoder::forward runs a first pass
@@ -24,23 +18,6 @@ class FirstPassSocket {
 
  private:
   bool is_taken_ = false;
-};
-
-/// Last hidden states of documents seen before, by their tokens, up to a limit of memory; what does
-/// not fit is computed each time. Only while the first pass cannot change: the mixture keeps out.
-class FirstPassCache {
- public:
-  explicit FirstPassCache(int64_t limit_bytes) : left_(limit_bytes) {}
-
-  /// ids [N] -> [N, H], or undefined.
-  at::Tensor find(const at::Tensor& ids) const;
-  void keep(const at::Tensor& ids, const at::Tensor& hidden);
-
- private:
-  static std::string key(const at::Tensor& ids);
-
-  int64_t left_;
-  std::map<std::string, at::Tensor> documents_;
 };
 
 }  // namespace lmoe::nn

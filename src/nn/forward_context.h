@@ -16,7 +16,7 @@
 
 namespace lmoe::nn {
 
-class FirstPassCache;
+class DocumentCache;
 class KvCache;
 
 /// One document of the packed tokens. Attention never crosses segments.
@@ -60,7 +60,12 @@ struct ForwardContext {
   /// A mixture that decides from the end of the model runs it twice (see FirstPassSocket).
   bool is_first_pass = false;
   at::Tensor last_hidden;  ///< [N, H] what the first pass ended with, in the second
-  FirstPassCache* first_pass_cache = nullptr;  ///< training: what documents ended with before
+  DocumentCache* first_pass_cache = nullptr;  ///< training: what documents ended with before
+  /// Training: what documents enter the lowest layer with that has something plugged in.
+  DocumentCache* frozen_prefix_cache = nullptr;
+  /// Gradient checkpointing (recomputed_layer.h): everything that is trained, each requiring its
+  /// gradient; outlives the backward. Null: layers keep their activations.
+  const std::vector<at::Tensor>* recompute_for = nullptr;
   /// Gate weights that several projections of a block share, by gate; lives as long as this
   /// forward.
   std::map<const void*, at::Tensor> shared_gates;

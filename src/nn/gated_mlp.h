@@ -46,6 +46,10 @@ class GatedMlp {
   /// Throws kInvalidArgument when the socket is taken.
   void check_free() const;
   void plug(std::shared_ptr<BlockMixer> mixer);
+  /// Into the block as a whole, or into one of its projections.
+  bool is_plugged() const {
+    return mixer_ != nullptr || gate_up_.is_plugged() || down_.is_plugged();
+  }
   void unplug() { mixer_.reset(); }
 
  private:

@@ -53,6 +53,7 @@ class ProjectionGroup {
   /// Throws kInvalidArgument when the socket is taken.
   void check_free() const;
   void plug(std::shared_ptr<ProjectionDelta> delta);
+  bool is_plugged() const { return delta_ != nullptr; }
   void unplug() { delta_.reset(); }
 
  private:

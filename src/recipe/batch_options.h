@@ -23,6 +23,10 @@ struct BatchOptions {
   std::optional<int64_t> max_steps;
   int64_t seed = 42;
   Bf16 bf16 = Bf16::kAuto;
+  bool gradient_checkpointing = false;
+
+  /// Whether any record may come twice: only then is it worth keeping what it leads to.
+  bool repeats_data() const { return max_steps || num_epochs > 1.0; }
 
   template <class Visitor>
   void for_each_field(Visitor&& visit) {
@@ -55,6 +59,12 @@ struct BatchOptions {
               .section(section)
               .alias("dtype")
               .alias("torch_dtype"));
+    visit(field("gradient_checkpointing", gradient_checkpointing,
+                "layers keep only their input and are computed again in the backward: less memory, "
+                "more time, the same gradients")
+              .section(section)
+              .alias("grad_checkpoint")
+              .alias("enable_activation_checkpointing"));
   }
 };
 

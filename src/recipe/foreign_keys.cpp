@@ -20,9 +20,6 @@ constexpr ErrorCode kOther = ErrorCode::kInvalidArgument;
 constexpr const char* kQuantised =
     "a frozen base in 4 or 8 bits is not built; hint: a quantised GGUF file as base_model is read "
     "and expanded";
-constexpr const char* kCheckpointing =
-    "recomputing activations is not built; hint: a smaller micro_batch_size with more "
-    "gradient_accumulation_steps needs less memory";
 constexpr const char* kLocal = "lmoe sends nothing anywhere; curves are in report.html";
 
 constexpr Refusal kRefusals[] = {
@@ -34,9 +31,6 @@ constexpr Refusal kRefusals[] = {
     {"load_in_4bit", "false", kNotBuilt, kQuantised},
     {"load_in_8bit", "false", kNotBuilt, kQuantised},
     {"quantization_bit", "", kNotBuilt, kQuantised},
-    {"gradient_checkpointing", "false", kNotBuilt, kCheckpointing},
-    {"grad_checkpoint", "false", kNotBuilt, kCheckpointing},
-    {"enable_activation_checkpointing", "false", kNotBuilt, kCheckpointing},
     {"rank_pattern", "", kNotBuilt, "ranks that differ by module are not built"},
     {"alpha_pattern", "", kNotBuilt, "alphas that differ by module are not built"},
     {"modules_to_save", "", kNotBuilt, "training whole modules is not built"},

@@ -119,9 +119,13 @@ ConfigNode mixture_section(const ConfigNode& tree, ReadReport& report) {
   if (const ConfigNode* adapter = given(tree, "adapter"))
     place(section, {"method"}, "adapter", method_name(*adapter, report));
   const std::pair<const char*, std::vector<std::string>> moves[] = {
-      {"lora_r", {"experts", "rank"}},          {"lora_alpha", {"experts", "alpha"}},
-      {"lora_dropout", {"experts", "dropout"}}, {"use_rslora", {"experts", "use_rslora"}},
-      {"use_dora", {"experts", "use_dora"}},    {"lora_target_modules", {"target_modules"}}};
+      {"lora_r", {"experts", "rank"}},
+      {"lora_alpha", {"experts", "alpha"}},
+      {"lora_dropout", {"experts", "dropout"}},
+      {"use_rslora", {"experts", "use_rslora"}},
+      {"use_dora", {"experts", "use_dora"}},
+      {"lora_target_modules", {"target_modules"}},
+      {"peft_layers_to_transform", {"layers_to_transform"}}};
   for (const auto& [key, path] : moves) {
     if (const ConfigNode* value = given(tree, key)) place(section, path, key, *value);
   }

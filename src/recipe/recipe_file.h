@@ -20,6 +20,7 @@ struct LoraKeys {
   std::optional<bool> use_dora;
   std::optional<std::vector<std::string>> lora_target_modules;
   std::optional<bool> lora_target_linear;
+  std::optional<std::vector<int64_t>> peft_layers_to_transform;
 
   template <class Visitor>
   void for_each_field(Visitor&& visit) {
@@ -53,6 +54,11 @@ struct LoraKeys {
     visit(field("lora_target_linear", lora_target_linear,
                 "true: mixture.target_modules is all-linear")
               .section(section));
+    visit(field("peft_layers_to_transform", peft_layers_to_transform,
+                "mixture.layers_to_transform: layers that are adapted, counted from 0")
+              .section(section)
+              .alias("layers_to_transform")
+              .alias("lora_layers_to_transform"));
   }
 };
 

@@ -29,6 +29,7 @@ struct RunOptions {
   bool auto_resume_from_checkpoints = false;
   bool plot_loss = true;
   int64_t first_pass_cache_mb = 1024;
+  int64_t frozen_prefix_cache_mb = 1024;
   int64_t first_look_records = 16;  ///< per task; `lmoe eval` scores all
   std::optional<double> loss_watchdog_threshold;
   int64_t loss_watchdog_patience = 3;
@@ -79,6 +80,12 @@ struct RunOptions {
                 "ended with; 0: computed each time")
               .section(section)
               .range(0, int64_t{1} << 30));
+    visit(
+        field("frozen_prefix_cache_mb", frozen_prefix_cache_mb,
+              "with adapters in upper layers only (layers_to_transform): memory for what documents "
+              "enter the lowest of these with, where later epochs begin; 0: computed each time")
+            .section(section)
+            .range(0, int64_t{1} << 30));
     visit(field("first_look_records", first_look_records,
                 "records per task scored right after training; 0: none")
               .section(section)

@@ -49,6 +49,7 @@ std::vector<ProjectionShape> layer_projections(const DecoderShape& shape) {
 std::vector<AdaptedSite> adapted_sites(const MixtureSpec& spec, const DecoderShape& shape) {
   std::vector<AdaptedSite> sites;
   for (int layer = 0; layer < shape.layers; ++layer) {
+    if (!spec.adapts_layer(layer)) continue;
     std::set<std::string> blocks_with_gate;
     for (const ProjectionShape& projection : layer_projections(shape)) {
       const std::string path =
@@ -64,6 +65,13 @@ std::vector<AdaptedSite> adapted_sites(const MixtureSpec& spec, const DecoderSha
     }
   }
   return sites;
+}
+
+int lowest_adapted_layer(const MixtureSpec& spec, const DecoderShape& shape) {
+  const std::vector<AdaptedSite> sites = adapted_sites(spec, shape);
+  const int lowest = sites.empty() ? shape.layers : sites.front().layer;
+  return spec.has_plain() ? std::min(lowest, lowest_adapted_layer(spec.plain_part(), shape))
+                          : lowest;
 }
 
 namespace {

@@ -45,6 +45,9 @@ struct AdaptedSite {
 /// Layer by layer. Targets match as PEFT's do: the whole module path, or its end after a dot.
 std::vector<AdaptedSite> adapted_sites(const MixtureSpec& spec, const DecoderShape& shape);
 
+/// The lowest layer with an adapter, plain LoRAs included; layers below it are frozen.
+int lowest_adapted_layer(const MixtureSpec& spec, const DecoderShape& shape);
+
 /// All experts and gates, and the plain LoRAs beside them.
 SiteCost mixture_cost(const MixtureSpec& spec, const DecoderShape& shape);
 

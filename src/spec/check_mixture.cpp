@@ -28,6 +28,13 @@ void check_targets(const MixtureSpec& spec, const std::string& where) {
                  ": mixture.target_modules is empty; hint: [q_proj, k_proj, v_proj, o_proj, "
                  "gate_proj, up_proj, down_proj], or leave the key out");
   check_target_list(spec.target_modules, where + ": mixture.target_modules");
+  std::set<int64_t> seen;
+  for (const int64_t layer : spec.layers_to_transform) {
+    LMOE_CHECK_ARG(layer >= 0, where, ": mixture.layers_to_transform: given ", layer,
+                   ", expected layers counted from 0");
+    LMOE_CHECK_ARG(seen.insert(layer).second, where, ": mixture.layers_to_transform: given ", layer,
+                   " twice");
+  }
 }
 
 void check_names(const ExpertsSpec& experts, const std::string& where) {

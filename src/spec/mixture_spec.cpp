@@ -1,5 +1,6 @@
 #include "spec/mixture_spec.h"
 
+#include <algorithm>
 #include <cmath>
 
 namespace lmoe::spec {
@@ -138,10 +139,17 @@ double MixtureSpec::scaling() const {
   return alpha;
 }
 
+bool MixtureSpec::adapts_layer(int layer) const {
+  return layers_to_transform.empty() ||
+         std::find(layers_to_transform.begin(), layers_to_transform.end(), layer) !=
+             layers_to_transform.end();
+}
+
 MixtureSpec MixtureSpec::plain_part() const {
   MixtureSpec part;
   part.method = method;
   part.target_modules = plain.target_modules;
+  part.layers_to_transform = layers_to_transform;
   part.experts.count = 1;
   part.experts.rank = plain.rank;
   part.experts.alpha = plain.alpha;

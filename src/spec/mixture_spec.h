@@ -319,6 +319,8 @@ struct MixtureSpec {
   std::string method = "l-moe";
   Attach attach = Attach::kProjection;
   std::vector<std::string> target_modules;  ///< suffixes; empty never occurs in a checked spec
+  /// Layers whose targets are adapted, counted from 0, `plain` included; empty: all.
+  std::vector<int64_t> layers_to_transform;
   ExpertsSpec experts;
   GateSpec gate;
   SelectSpec select;
@@ -335,6 +337,8 @@ struct MixtureSpec {
     visit(field("attach", attach, "where experts attach"));
     visit(field("target_modules", target_modules, "projections that get experts")
               .alias("lora_target_modules"));
+    visit(field("layers_to_transform", layers_to_transform,
+                "layers whose targets are adapted, counted from 0; default: all"));
     visit(field("experts", experts, "what is mixed"));
     visit(field("gate", gate, "who decides, from what"));
     visit(field("select", select, "how many take part"));
@@ -346,6 +350,7 @@ struct MixtureSpec {
     visit(field("plain", plain, "one LoRA each, without a gate, for other projections"));
   }
 
+  bool adapts_layer(int layer) const;
   bool has_plain() const { return !plain.target_modules.empty(); }
   /// What `plain` is as a mixture: one expert, no gate.
   MixtureSpec plain_part() const;

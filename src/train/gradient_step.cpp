@@ -54,6 +54,8 @@ class Gatherer {
     }
     LMOE_CHECK_ARG(units_ > 0, "[train] step ", step.step, ": no ", objective_->unit(),
                    " of its rows carries loss");
+    for (const nn::NamedTensor& parameter : step.mixture.parameters())
+      if (parameter.tensor.requires_grad()) trained_.push_back(parameter.tensor);
   }
 
   GradientResult run() {
@@ -84,6 +86,8 @@ class Gatherer {
     context.progress = step_.progress;
     context.dropout_rng = &rng_;
     context.first_pass_cache = step_.first_pass_cache;
+    context.frozen_prefix_cache = step_.frozen_prefix_cache;
+    if (step_.gradient_checkpointing) context.recompute_for = &trained_;
     router_log.segments = batch.segments;
     if (step_.mixture.spec().has_gate()) context.router_log = &router_log;
 
@@ -113,6 +117,7 @@ class Gatherer {
   const GradientStep& step_;
   std::unique_ptr<Objective> objective_;
   Rng rng_{0};  ///< of the micro-batch under way
+  std::vector<at::Tensor> trained_;
   std::unique_ptr<GradientEstimator> estimator_;
   int64_t units_ = 0;  ///< of the whole step
   GradientResult result_;

@@ -10,7 +10,7 @@
 #include "data/packing.h"
 #include "mixture/mixture.h"
 #include "models/decoder.h"
-#include "nn/first_pass.h"
+#include "nn/document_cache.h"
 #include "nn/reward_head.h"
 #include "train/router_statistics.h"
 
@@ -26,8 +26,10 @@ struct GradientStep {
   bool want_statistics = false;
   const std::function<bool()>* should_stop = nullptr;  ///< asked before each micro-batch
   double progress = 1.0;  ///< share of the training that was done before the step
-  nn::FirstPassCache* first_pass_cache = nullptr;  ///< for mixtures that decide from a first pass
-  const nn::RewardHead* reward_head = nullptr;     ///< of objective preference
+  nn::DocumentCache* first_pass_cache = nullptr;     ///< for mixtures that decide from a first pass
+  nn::DocumentCache* frozen_prefix_cache = nullptr;  ///< for layers below the adapted ones
+  bool gradient_checkpointing = false;               ///< layers are computed again in the backward
+  const nn::RewardHead* reward_head = nullptr;       ///< of objective preference
   int worker = 0, workers = 1;  ///< micro-batches worker, worker + workers, … are ours
 };
 

@@ -7,6 +7,7 @@
 
 #include "base/error.h"
 #include "recipe/decoder_shape.h"
+#include "train/document_caches.h"
 
 namespace lmoe::train {
 namespace {
@@ -141,35 +142,66 @@ int64_t kept_by_dropout(const spec::MixtureSpec& spec, const spec::DecoderShape&
                                     : 0;
 }
 
+/// Bytes per token. Layers below all adapters keep nothing; with gradient checkpointing the others
+/// keep their input and what the router log holds, and one of them at a time all else.
+int64_t kept_for_backward(const recipe::Recipe& recipe,
+                          const spec::DecoderShape& shape,
+                          const Adapters& adapters,
+                          int64_t dtype_bytes) {
+  const int64_t layers =
+      std::max(1, shape.layers - spec::lowest_adapted_layer(recipe.mixture, shape));
+  const int64_t by_layers =
+      layers * (kept_per_token(recipe.mixture, shape) + kept_by_dropout(recipe.mixture, shape)) +
+      adapters.kept_per_token;
+  const int64_t floats = adapters.kept_floats_per_token * kFloat;
+  if (!recipe.batch.gradient_checkpointing) return by_layers * dtype_bytes + floats;
+  return (layers * shape.hidden_size + by_layers / layers) * dtype_bytes + floats + floats / layers;
+}
+
 std::string gigabytes(int64_t bytes) {
   char text[32];
   std::snprintf(text, sizeof(text), "%.2f", static_cast<double>(bytes) / kGigabyte);
   return text;
 }
 
-/// The largest micro-batch that fits, or else the longest rows of one.
+/// "micro_batch_size=2 needs 1.20 GB", the most rows that fit, or nothing.
+std::string fitting_rows(recipe::Recipe recipe,
+                         const arch::ModelConfig& config,
+                         int64_t dtype_bytes,
+                         int64_t available) {
+  const auto needed = [&] { return forecast_memory(recipe, config, dtype_bytes).total(); };
+  int64_t& rows = recipe.batch.micro_batch_size;
+  int64_t fitting = 0;
+  for (int64_t too_many = rows + 1; too_many - fitting > 1;) {
+    rows = fitting + (too_many - fitting) / 2;
+    (needed() <= available ? fitting : too_many) = rows;
+  }
+  if (fitting == 0) return "";
+  rows = fitting;
+  return concat("micro_batch_size=", rows, " needs ", gigabytes(needed()), " GB");
+}
+
+/// Fewer rows, or layers that are recomputed, or both, or else the longest rows of one.
 std::string what_fits(recipe::Recipe recipe,
                       const arch::ModelConfig& config,
                       int64_t dtype_bytes,
                       int64_t available) {
   const auto needed = [&] { return forecast_memory(recipe, config, dtype_bytes).total(); };
-  int64_t& rows = recipe.batch.micro_batch_size;
-  int64_t& length = recipe.data.sequence_len;
+  const std::string fewer = fitting_rows(recipe, config, dtype_bytes, available);
+  recipe.batch.gradient_checkpointing = true;
+  if (const int64_t bytes = needed(); bytes <= available)
+    return concat(fewer, fewer.empty() ? "" : ", or ", "gradient_checkpointing=true needs ",
+                  gigabytes(bytes), " GB");
+  if (!fewer.empty()) return fewer;
+  if (const std::string both = fitting_rows(recipe, config, dtype_bytes, available); !both.empty())
+    return "gradient_checkpointing=true with " + both;
   constexpr int64_t kShortest = 32;
-  int64_t fitting = 0;
-  for (int64_t too_many = rows; too_many - fitting > 1;) {
-    rows = fitting + (too_many - fitting) / 2;
-    (needed() <= available ? fitting : too_many) = rows;
-  }
-  if (fitting > 0) {
-    rows = fitting;
-    return concat("micro_batch_size=", rows, " needs ", gigabytes(needed()), " GB");
-  }
-  rows = 1;
+  recipe.batch.micro_batch_size = 1;
+  int64_t& length = recipe.data.sequence_len;
   for (length /= 2; length >= kShortest; length /= 2) {
     if (const int64_t bytes = needed(); bytes <= available)
-      return concat("micro_batch_size=1 with sequence_len=", length, " needs ", gigabytes(bytes),
-                    " GB");
+      return concat("gradient_checkpointing=true and micro_batch_size=1 with sequence_len=", length,
+                    " needs ", gigabytes(bytes), " GB");
   }
   return dtype_bytes > 2 ? "bf16=true, fewer experts, a smaller rank or a smaller base_model"
                          : "fewer experts, a smaller rank or a smaller base_model";
@@ -193,15 +225,15 @@ int64_t remembered_per_parameter(const recipe::OptimizerOptions& options) {
 
 int64_t MemoryForecast::total() const {
   return base_bytes + adapter_bytes + optimizer_bytes + activation_bytes + loss_bytes +
-         first_pass_bytes + runtime_bytes;
+         cache_bytes + runtime_bytes;
 }
 
 std::string MemoryForecast::text() const {
   return gigabytes(total()) + " GB (base " + gigabytes(base_bytes) + ", adapters " +
          gigabytes(adapter_bytes) + ", optimizer " + gigabytes(optimizer_bytes) + ", activations " +
          gigabytes(activation_bytes) + ", loss " + gigabytes(loss_bytes) +
-         (first_pass_bytes > 0 ? ", first passes " + gigabytes(first_pass_bytes) : "") +
-         ", program " + gigabytes(runtime_bytes) + ")";
+         (cache_bytes > 0 ? ", kept documents " + gigabytes(cache_bytes) : "") + ", program " +
+         gigabytes(runtime_bytes) + ")";
 }
 
 MemoryForecast forecast_memory(const recipe::Recipe& recipe,
@@ -219,10 +251,7 @@ MemoryForecast forecast_memory(const recipe::Recipe& recipe,
                            (dtype_bytes < kFloat ? adapters.parameters * dtype_bytes : 0);
   forecast.optimizer_bytes =
       remembered_per_parameter(recipe.optimizer) * forecast.trained_parameters * kFloat;
-  const int64_t kept_by_layers = shape.layers * (kept_per_token(recipe.mixture, shape) +
-                                                 kept_by_dropout(recipe.mixture, shape));
-  const int64_t kept = (kept_by_layers + adapters.kept_per_token) * dtype_bytes +
-                       adapters.kept_floats_per_token * kFloat;
+  const int64_t kept = kept_for_backward(recipe, shape, adapters, dtype_bytes);
   // Passes of a reward model are joined before their backward, so each keeps its own; through
   // frozen experts there is none.
   const int64_t passes =
@@ -232,9 +261,8 @@ MemoryForecast forecast_memory(const recipe::Recipe& recipe,
   const int64_t loss_rows = std::min(tokens, kLossRows);
   forecast.loss_bytes = loss_rows * config.vocab_size * dtype_bytes +
                         4 * tokens * (shape.hidden_size + shape.intermediate_size) * dtype_bytes;
-  const spec::GateSpec& gate = recipe.mixture.gate;
-  if (gate.source == spec::GateSource::kLastHidden && gate.first_pass_weight == 0.0)
-    forecast.first_pass_bytes = recipe.run.first_pass_cache_mb << 20;
+  const CacheLimits caches = cache_limits(recipe, config);
+  forecast.cache_bytes = caches.first_pass + caches.frozen_prefix;
   forecast.runtime_bytes = kRuntimeBytes;
   return forecast;
 }

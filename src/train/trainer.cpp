@@ -11,10 +11,10 @@
 #include "base/files.h"
 #include "distributed/all_or_none.h"
 #include "io/checkpoints.h"
-#include "nn/first_pass.h"
 #include "train/agree_on_start.h"
 #include "train/cadence.h"
 #include "train/checkpoint.h"
+#include "train/document_caches.h"
 #include "train/frozen_parts.h"
 #include "train/gather_over_workers.h"
 #include "train/gradients.h"
@@ -40,6 +40,7 @@ class Trainer {
         schedule_(job.recipe.optimizer, cadence_.total_steps),
         optimizer_(
             make_optimizer(trained_parameters(job.mixture, job.reward_head), job.recipe.optimizer)),
+        caches_(job.recipe, job.decoder.config()),
         guard_(job.recipe.run) {
     LMOE_ASSERT((job.recipe.objective.kind == recipe::Objective::kPreference) ==
                 (job.reward_head != nullptr));
@@ -82,7 +83,6 @@ class Trainer {
     });
     agree_on_start(job_.group, state_, job_.mixture);
     frozen_.emplace(job_.mixture);
-    keep_first_passes();
     distributed::by_first(job_.group, [&] {
       job_.folder.begin();
       withdraw_results(job_.folder.path());
@@ -95,14 +95,6 @@ class Trainer {
     report_.step = state_.step;
     report_.total_steps = cadence_.total_steps;
     emit(TrainEvent::Kind::kStarted);
-  }
-
-  /// Where a first pass is the base alone, documents are run through it once.
-  void keep_first_passes() {
-    const spec::GateSpec& gate = job_.mixture.spec().gate;
-    const int64_t limit = job_.recipe.run.first_pass_cache_mb << 20;
-    if (gate.source == spec::GateSource::kLastHidden && gate.first_pass_weight == 0.0 && limit > 0)
-      first_pass_cache_.emplace(limit);
   }
 
   void resume(const std::filesystem::path& checkpoint) {
@@ -147,7 +139,8 @@ class Trainer {
         job_.group,
         {job_.decoder, job_.mixture, rows, job_.recipe.batch.micro_batch_size, number,
          static_cast<uint64_t>(job_.recipe.batch.seed), is_logged(number), &callbacks_.should_stop,
-         progress, first_pass_cache_ ? &*first_pass_cache_ : nullptr, job_.reward_head},
+         progress, caches_.first_pass(), caches_.frozen_prefix(),
+         job_.recipe.batch.gradient_checkpointing, job_.reward_head},
         optimizer_->parameters());
     if (gradients.interrupted) return false;
     frozen_->clear_gradients();
@@ -236,6 +229,7 @@ class Trainer {
     }
     result_.loss = report_.loss;
     emit(TrainEvent::Kind::kStep, {}, logged);
+    if (state_.step == cadence_.total_steps || job_.rows.epoch() > 0) caches_.say_once();
     if (is_due(state_.step, cadence_.save_every, cadence_.total_steps)) save();
   }
 
@@ -293,7 +287,7 @@ class Trainer {
   LrSchedule schedule_;
   std::unique_ptr<Optimizer> optimizer_;
   std::optional<FrozenParts> frozen_;
-  std::optional<nn::FirstPassCache> first_pass_cache_;
+  DocumentCaches caches_;
   LossGuard guard_;
   /// As of the last completed step; elapsed_seconds without this process's time.
   TrainerState state_;

@@ -34,7 +34,9 @@ const std::set<std::string>& keys_that_may_differ() {
                                               "max_steps",
                                               "loss_watchdog_threshold",
                                               "loss_watchdog_patience",
-                                              "auto_resume_from_checkpoints"};
+                                              "auto_resume_from_checkpoints",
+                                              "frozen_prefix_cache_mb",
+                                              "gradient_checkpointing"};
   return kKeys;
 }
 

@@ -4,8 +4,13 @@
 #include <ATen/ATen.h>
 #include <c10/core/GradMode.h>
 #include <gtest/gtest.h>
+#include <torch/csrc/autograd/autograd.h>
+#include <torch/csrc/autograd/function.h>
+
+#include <set>
 
 #include "base/error.h"
+#include "nn/document_cache.h"
 #include "nn/kv_cache.h"
 #include "nn/loss.h"
 #include "support/gradient_check.h"
@@ -156,14 +161,108 @@ TEST(Decoder, lists_its_sockets_in_order_of_computation) {
             "model.layers.1.self_attn.k_proj");
 }
 
+/// A trained matrix beside o_proj of the second layer.
+at::Tensor nudge_second_layer(const Decoder& decoder) {
+  nn::ProjectionGroup* group = decoder.projection_groups()[5];
+  const at::Tensor matrix =
+      (0.1 * at::randn(group->linears()[0].weight.sizes())).set_requires_grad(true);
+  group->plug(std::make_shared<Nudge>(std::vector{matrix}));
+  return matrix;
+}
+
+/// How many nodes of the graph of `tensor` have a name with `part` in it.
+int64_t count_nodes(const at::Tensor& tensor, const std::string& part) {
+  std::set<const torch::autograd::Node*> seen;
+  std::vector<const torch::autograd::Node*> open = {tensor.grad_fn().get()};
+  int64_t count = 0;
+  while (!open.empty()) {
+    const torch::autograd::Node* node = open.back();
+    open.pop_back();
+    if (node == nullptr || !seen.insert(node).second) continue;
+    count += node->name().find(part) != std::string::npos;
+    for (const torch::autograd::Edge& edge : node->next_edges())
+      open.push_back(edge.function.get());
+  }
+  return count;
+}
+
 TEST(Decoder, builds_no_graph_below_the_lowest_adapted_layer) {
   const auto decoder = tiny_decoder();
   nn::ForwardContext context = packed_documents({6});
   EXPECT_FALSE(decoder->forward(random_ids(6), context).requires_grad());
-  const nn::FrozenLinear& o = decoder->projection_groups()[5]->linears()[0];
-  const at::Tensor matrix = at::zeros(o.weight.sizes()).set_requires_grad(true);
-  decoder->projection_groups()[5]->plug(std::make_shared<Nudge>(std::vector{matrix}));
-  EXPECT_TRUE(decoder->forward(random_ids(6), context).requires_grad());
+  nudge_second_layer(*decoder);
+  const at::Tensor above = decoder->forward(random_ids(6), context);
+  EXPECT_TRUE(above.requires_grad());
+  // Its norms are the one before its MLP and the last one; attention comes before what is trained.
+  EXPECT_EQ(count_nodes(above, "RmsNorm"), 2);
+  EXPECT_EQ(count_nodes(above, "Attention"), 0);
+
+  nn::ProjectionGroup* lowest = decoder->projection_groups()[0];
+  std::vector<at::Tensor> matrices;
+  for (const nn::FrozenLinear& linear : lowest->linears())
+    matrices.push_back(at::zeros(linear.weight.sizes()).set_requires_grad(true));
+  lowest->plug(std::make_shared<Nudge>(matrices));
+  EXPECT_EQ(count_nodes(decoder->forward(random_ids(6), context), "Attention"), 2);
+}
+
+TEST_P(AnyDecoder, what_enters_the_adapted_layers_is_computed_once_per_document) {
+  const auto decoder = tiny_decoder(config());
+  const at::Tensor matrix = nudge_second_layer(*decoder);
+  const std::vector<int64_t> lengths = {40, 33, 1, 50, 41};
+  std::vector<at::Tensor> documents;
+  for (const int64_t length : lengths) documents.push_back(random_ids(length).roll(length));
+  struct Result {
+    at::Tensor hidden, gradient;
+  };
+  const auto run = [&](const std::vector<size_t>& order, nn::DocumentCache* cache) {
+    std::vector<at::Tensor> ids;
+    std::vector<int64_t> own;
+    for (const size_t i : order) {
+      ids.push_back(documents[i]);
+      own.push_back(lengths[i]);
+    }
+    nn::ForwardContext context = packed_documents(own);
+    context.frozen_prefix_cache = cache;
+    const at::Tensor hidden = decoder->forward(at::cat(ids), context);
+    return Result{hidden, torch::autograd::grad({hidden.square().sum()}, {matrix})[0]};
+  };
+  nn::DocumentCache cache(1 << 20), small(6'000);
+  // Other neighbours each time; some documents known and some not.
+  const std::vector<std::vector<size_t>> packings = {{0, 1}, {3, 0}, {2, 1, 4, 0}, {4, 3, 2}};
+  for (const std::vector<size_t>& packing : packings) {
+    const Result plain = run(packing, nullptr);
+    for (nn::DocumentCache* kept : {&cache, &small}) {
+      const Result result = run(packing, kept);
+      EXPECT_TRUE(at::equal(result.hidden, plain.hidden));
+      EXPECT_TRUE(at::equal(result.gradient, plain.gradient));
+    }
+  }
+  EXPECT_EQ(cache.documents(), 5);
+  EXPECT_FALSE(cache.is_full());
+  EXPECT_TRUE(small.is_full());
+  EXPECT_LE(small.bytes(), 6'000);
+}
+
+TEST_P(AnyDecoder, recomputed_layers_have_the_same_gradients) {
+  const auto decoder = tiny_decoder(config());
+  std::vector<at::Tensor> trained;
+  at::manual_seed(9);
+  for (nn::ProjectionGroup* group : decoder->projection_groups()) {
+    std::vector<at::Tensor> own;
+    for (const nn::FrozenLinear& linear : group->linears())
+      own.push_back((0.1 * at::randn(linear.weight.sizes())).set_requires_grad(true));
+    trained.insert(trained.end(), own.begin(), own.end());
+    group->plug(std::make_shared<Nudge>(own));
+  }
+  const auto gradients = [&](bool recomputes) {
+    nn::ForwardContext context = packed_documents({9, 5});
+    if (recomputes) context.recompute_for = &trained;
+    const at::Tensor hidden = decoder->forward(random_ids(14), context);
+    EXPECT_EQ(count_nodes(hidden, "Attention"), recomputes ? 0 : 2);
+    return torch::autograd::grad({hidden.square().sum()}, trained);
+  };
+  const auto expected = gradients(false), recomputed = gradients(true);
+  for (size_t i = 0; i < trained.size(); ++i) EXPECT_TRUE(at::equal(recomputed[i], expected[i]));
 }
 
 TEST(Decoder, refuses_ids_and_segments_that_do_not_fit) {

@@ -10,8 +10,8 @@ using ::testing::Contains;
 using ::testing::HasSubstr;
 
 TEST(ForeignKeys, WhatIsNotBuiltIsRefusedByName) {
-  for (const char* key : {"load_in_4bit", "load_in_8bit", "gradient_checkpointing", "tf32", "fp16",
-                          "mask_history", "push_to_hub"}) {
+  for (const char* key :
+       {"load_in_4bit", "load_in_8bit", "tf32", "fp16", "mask_history", "push_to_hub"}) {
     const std::string on = std::string(key) + ": true\n";
     EXPECT_THAT(message_of("\n" + on), HasSubstr("r.yaml:2: \"" + std::string(key) + ": true\""));
     EXPECT_EQ(code_of(on), ErrorCode::kUnsupported);
@@ -21,6 +21,13 @@ TEST(ForeignKeys, WhatIsNotBuiltIsRefusedByName) {
   EXPECT_THAT(message_of("bias: all\n"), HasSubstr("biases"));
   EXPECT_EQ(message_of("bias: none\n"), "no error");
   EXPECT_THAT(message_of("rank_pattern: {q_proj: 4}\n"), HasSubstr("rank_pattern"));
+}
+
+TEST(ForeignKeys, GradientCheckpointingHasThreeNames) {
+  for (const char* key :
+       {"gradient_checkpointing", "grad_checkpoint", "enable_activation_checkpointing"})
+    EXPECT_TRUE(read_text(std::string(key) + ": true\n").batch.gradient_checkpointing);
+  EXPECT_FALSE(read_text("").batch.gradient_checkpointing);
 }
 
 TEST(ForeignKeys, ScaleIsNotAlpha) {

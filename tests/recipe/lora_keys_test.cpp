@@ -27,6 +27,17 @@ TEST(LoraKeys, ReachTheExperts) {
   EXPECT_THAT(mixture.target_modules, ElementsAre("q_proj", "v_proj"));
 }
 
+TEST(LoraKeys, LayersAreThoseOfTheMixture) {
+  for (const char* key :
+       {"peft_layers_to_transform", "layers_to_transform", "lora_layers_to_transform"})
+    EXPECT_THAT(read_text(std::string(key) + ": [3, 1]\n").mixture.layers_to_transform,
+                ElementsAre(3, 1));
+  EXPECT_THAT(read_text("mixture: {layers_to_transform: [2]}\n").mixture.layers_to_transform,
+              ElementsAre(2));
+  EXPECT_THAT(message_of("layers_to_transform: [1, 1]\n"), HasSubstr("given 1 twice"));
+  EXPECT_THAT(message_of("layers_to_transform: [-1]\n"), HasSubstr("counted from 0"));
+}
+
 TEST(LoraKeys, AdapterNamesTheMethod) {
   EXPECT_EQ(read_text("peft_type: LORA\n").mixture.method, "lora");
   EXPECT_THAT(notes_of("peft_type: LORA\n"),

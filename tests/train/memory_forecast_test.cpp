@@ -13,8 +13,8 @@ using ::testing::HasSubstr;
 class ParameterCounts : public ::testing::TestWithParam<std::string> {};
 
 spec::MixtureSpec spec_of(const std::string& name) {
-  const bool is_variant =
-      name == "mlp" || name == "block" || name == "some" || name == "path" || name == "plain";
+  const bool is_variant = name == "mlp" || name == "block" || name == "some" || name == "path" ||
+                          name == "plain" || name == "layers";
   spec::MixtureSpec spec = spec::find_method(is_variant ? "l-moe" : name).preset();
   if (is_variant) spec.experts.count = 3;
   if (spec.experts.kind != spec::ExpertKind::kRankOne) spec.experts.rank = 2;
@@ -28,6 +28,11 @@ spec::MixtureSpec spec_of(const std::string& name) {
     spec.target_modules = {"up_proj"};
     spec.plain.target_modules = {"gate_proj", "o_proj"};
     spec.plain.rank = 3;
+  }
+  if (name == "layers") {
+    spec.layers_to_transform = {1};
+    spec.target_modules = {"up_proj"};
+    spec.plain.target_modules = {"gate_proj"};
   }
   if (name == "some") spec.target_modules = {"q_proj", "down_proj"};
   return spec;
@@ -48,7 +53,7 @@ TEST_P(ParameterCounts, AreThoseOfTheMixtureAndTheDecoder) {
 }
 
 std::vector<std::string> methods_and_variants() {
-  std::vector<std::string> names = {"mlp", "block", "some", "path", "plain"};
+  std::vector<std::string> names = {"mlp", "block", "some", "path", "plain", "layers"};
   for (const spec::MethodInfo& method : spec::all_methods()) names.emplace_back(method.name);
   return names;
 }
@@ -113,6 +118,21 @@ TEST(MemoryForecast, IsCloseToWhatWasMeasured) {
   }
 }
 
+TEST(MemoryForecast, NamesGradientCheckpointingWhereItHelps) {
+  recipe::Recipe recipe = tiny_recipe("unused");
+  arch::ModelConfig config = test::tiny_config();
+  config.num_hidden_layers = 20;
+  recipe.data.sequence_len = 100'000;
+  recipe.batch.gradient_checkpointing = true;
+  const int64_t needed = forecast_memory(recipe, config, 4).total();
+  EXPECT_NO_THROW(check_memory(recipe, config, 4, needed));
+  recipe.batch.gradient_checkpointing = false;
+  EXPECT_THAT(memory_shortage(recipe, config, 4, needed),
+              HasSubstr("gradient_checkpointing=true needs "));
+  EXPECT_THAT(memory_shortage(recipe, config, 4, 3 * needed / 4),
+              HasSubstr("gradient_checkpointing=true with micro_batch_size=1 needs "));
+}
+
 TEST(MemoryForecast, RefusesEarlyWithWhatWouldFit) {
   recipe::Recipe recipe = tiny_recipe("unused");
   const arch::ModelConfig config = test::tiny_config();
@@ -130,7 +150,7 @@ TEST(MemoryForecast, RefusesEarlyWithWhatWouldFit) {
   }
   recipe.data.sequence_len = 100'000;
   EXPECT_THAT(memory_shortage(recipe, config, 4, 2 * needed),
-              HasSubstr("hint: micro_batch_size=1 with sequence_len="));
+              HasSubstr("micro_batch_size=1 with sequence_len="));
   try {
     check_memory(recipe, config, 4, 1000);
     FAIL();

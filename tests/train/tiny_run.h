@@ -87,8 +87,8 @@ inline recipe::Recipe tiny_recipe(const fs::path& output_dir, const std::string&
 }
 
 /// What is trained in the loop's tests: "lora", "dora", "l-moe", "top-k", "factors", "remix",
-/// "mixlora-switch", "x-lora", "scalezero", and l-moe by "sgd" or "sgd-momentum"; with "/bf16" on a
-/// frozen model in bfloat16.
+/// "mixlora-switch", "x-lora", "scalezero", l-moe by "sgd" or "sgd-momentum", in the "upper" layer
+/// alone, or with layers that are "recomputed"; with "/bf16" on a frozen model in bfloat16.
 inline recipe::Recipe variant_recipe(const fs::path& output_dir, const std::string& variant) {
   const std::string kind = variant.substr(0, variant.find('/'));
   const bool is_method = kind == "lora" || kind == "dora" || kind == "remix" || kind == "x-lora" ||
@@ -106,6 +106,8 @@ inline recipe::Recipe variant_recipe(const fs::path& output_dir, const std::stri
     recipe.mixture.experts.rank = recipe.mixture.plain.rank = 2;
     recipe.mixture.select.capacity = 6;
   }
+  if (kind == "upper") recipe.mixture.layers_to_transform = {1};
+  if (kind == "recomputed") recipe.batch.gradient_checkpointing = true;
   if (kind.starts_with("sgd")) recipe.optimizer.optimizer = recipe::Optimizer::kSgd;
   if (kind == "sgd-momentum") recipe.optimizer.sgd_momentum = 0.9;
   if (kind == "factors") recipe.mixture.apply = spec::Apply::kFactors;
@@ -122,9 +124,9 @@ inline std::string variant_name(const ::testing::TestParamInfo<const char*>& inf
 
 inline auto all_variants() {
   return ::testing::Values("lora", "dora", "l-moe", "top-k", "factors", "remix", "mixlora-switch",
-                           "x-lora", "scalezero", "lora/bf16", "dora/bf16", "l-moe/bf16",
-                           "top-k/bf16", "factors/bf16", "remix/bf16", "mixlora-switch/bf16",
-                           "x-lora/bf16");
+                           "x-lora", "scalezero", "upper", "recomputed", "lora/bf16", "dora/bf16",
+                           "l-moe/bf16", "top-k/bf16", "factors/bf16", "remix/bf16",
+                           "mixlora-switch/bf16", "x-lora/bf16");
 }
 
 /// Everything a job needs; `recipe` may be changed before `start`.

@@ -15,6 +15,7 @@
 #include "recipe/recipe.h"
 #include "runner/loaded_model.h"
 #include "spec/fit_parameters.h"
+#include "train/document_caches.h"
 #include "train/gradient_step.h"
 #include "train/gradients.h"
 #include "train/optimizer.h"
@@ -57,12 +58,18 @@ std::vector<double> time_steps(const BenchOptions& options,
                                const recipe::Recipe& recipe) {
   const std::vector<data::PackedRow> rows = random_rows(options, decoder.config().vocab_size);
   const auto optimizer = train::make_optimizer(mixture.trained_parameters(), recipe.optimizer);
+  train::DocumentCaches caches(recipe, decoder.config());
   Progress progress("bench train");
   std::vector<double> seconds;
   for (int64_t step = 0; step <= options.steps; ++step) {
     const auto begin = std::chrono::steady_clock::now();
-    train::gather_gradients(
-        {.decoder = decoder, .mixture = mixture, .rows = rows, .micro_batch_size = options.rows});
+    train::gather_gradients({.decoder = decoder,
+                             .mixture = mixture,
+                             .rows = rows,
+                             .micro_batch_size = options.rows,
+                             .first_pass_cache = caches.first_pass(),
+                             .frozen_prefix_cache = caches.frozen_prefix(),
+                             .gradient_checkpointing = recipe.batch.gradient_checkpointing});
     optimizer->step(1e-4);
     train::clear_gradients(optimizer->parameters());
     if (step > 0)
@@ -84,7 +91,8 @@ double median(std::vector<double> values) {
 int run_bench(const std::vector<std::string>& arguments) {
   CLI::App app{
       "Times training steps on random tokens; one step warms up. Settings of a recipe follow as "
-      "key=value.",
+      "key=value. With num_epochs=2 the steps are those of a later epoch: what a run keeps of each "
+      "document is there.",
       "lmoe bench"};
   app.footer(
       "examples:\n  lmoe bench train\n  lmoe bench train mixture.method=lora "

@@ -1,5 +1,6 @@
 #include "cli/torch/run_setup.h"
 
+#include "base/cpu_features.h"
 #include "base/error.h"
 #include "base/files.h"
 #include "base/log.h"
@@ -61,6 +62,30 @@ void check_objective(const recipe::Recipe& recipe, const data::TrainingData& tra
                    compares ? "preference (prompt or messages, chosen, rejected)"
                             : "others; hint: objective: preference trains a reward model");
   }
+}
+
+/// How full rows are, and how much of them teaches.
+void describe(const data::RowStream& rows,
+              const data::TrainingData& training,
+              int64_t sequence_len) {
+  double tokens = 0, labelled = 0;
+  for (const data::EncodedDataset& set : training.train) {
+    tokens += set.weight * static_cast<double>(set.statistics.tokens);
+    labelled += set.weight * static_cast<double>(set.statistics.labelled_tokens);
+  }
+  const int64_t count = rows.rows_in_epoch(0);
+  log().info(
+      "rows: {} per epoch, {:.0f} of {} tokens long on average; {:.0f} % of the tokens are "
+      "labelled, none is padding",
+      count, tokens / static_cast<double>(count), sequence_len, 100 * labelled / tokens);
+}
+
+/// "float32 (bf16: auto; this processor has neither avx512_bf16 nor amx_bf16)"
+std::string compute_type_text(const recipe::Recipe& recipe) {
+  const std::string type = dtype_of(recipe) == at::kBFloat16 ? "bfloat16" : "float32";
+  const bool is_auto = recipe.batch.bf16 == recipe::Bf16::kAuto;
+  return concat(type, " (bf16: ", enum_name(recipe.batch.bf16),
+                is_auto ? "; " + bf16_support().reason : "", ")");
 }
 
 std::vector<eval::EvalTask> make_tasks(const std::vector<data::DatasetOptions>& sources,
@@ -133,6 +158,8 @@ DataSetup prepare_data(const recipe::Recipe& recipe) {
                                        .seed = seed};
   setup.rows = std::make_unique<data::RowStream>(setup.training.train, options);
   setup.validation_rows = data::pack_in_order(setup.training.validation, options);
+  describe(*setup.rows, setup.training, recipe.data.sequence_len);
+  log().info("computing in {}", compute_type_text(recipe));
   return setup;
 }
 

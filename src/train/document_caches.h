@@ -1,0 +1,37 @@
+// What a run keeps of each document so that later epochs need not compute it again.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+
+#include "arch/model_config.h"
+#include "nn/document_cache.h"
+#include "recipe/recipe.h"
+
+namespace lmoe::train {
+
+/// Bytes that may be taken; 0 where there is nothing to keep: no document comes twice, the setting
+/// is 0, or training changes what would be kept.
+struct CacheLimits {
+  int64_t first_pass = 0;     ///< last hidden states of the base alone, for gates that read them
+  int64_t frozen_prefix = 0;  ///< what enters the lowest adapted layer
+};
+CacheLimits cache_limits(const recipe::Recipe& recipe, const arch::ModelConfig& config);
+
+class DocumentCaches {
+ public:
+  DocumentCaches(const recipe::Recipe& recipe, const arch::ModelConfig& config);
+
+  /// Null where nothing is kept.
+  nn::DocumentCache* first_pass() { return first_pass_ ? &*first_pass_ : nullptr; }
+  nn::DocumentCache* frozen_prefix() { return frozen_prefix_ ? &*frozen_prefix_ : nullptr; }
+  /// Logs how much is kept, the first time it is called.
+  void say_once();
+
+ private:
+  int lowest_layer_;
+  std::optional<nn::DocumentCache> first_pass_, frozen_prefix_;
+  bool is_said_ = false;
+};
+
+}  // namespace lmoe::train

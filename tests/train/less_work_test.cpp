@@ -1,0 +1,103 @@
+// What saves work or memory must not change what is learned.
+#include <ATen/ATen.h>
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "io/peft_folder.h"
+#include "train/document_caches.h"
+#include "train/gradient_step.h"
+#include "train/gradients.h"
+#include "train/tiny_run.h"
+
+namespace lmoe::train {
+namespace {
+
+struct Outcome {
+  std::vector<at::Tensor> values;
+  std::vector<std::string> log;
+};
+
+Outcome outcome_of(recipe::Recipe recipe, const fs::path& folder) {
+  recipe.run.output_dir = folder.string();
+  TinyRun run(recipe);
+  run.start();
+  return {run.values(), timeless_log(folder)};
+}
+
+class LessWork : public ::testing::TestWithParam<const char*> {
+ protected:
+  test::TempFolder folder_;
+};
+
+INSTANTIATE_TEST_SUITE_P(All, LessWork, all_variants(), variant_name);
+
+TEST_P(LessWork, RecomputedLayersLearnTheSame) {
+  recipe::Recipe recipe = variant_recipe("unused", GetParam());
+  recipe.batch.gradient_checkpointing = false;
+  const Outcome kept = outcome_of(recipe, folder_.path() / "kept");
+  recipe.batch.gradient_checkpointing = true;
+  const Outcome recomputed = outcome_of(recipe, folder_.path() / "recomputed");
+  EXPECT_EQ(recomputed.log, kept.log);
+  EXPECT_TRUE(same_bits(recomputed.values, kept.values));
+}
+
+TEST_P(LessWork, AKeptPrefixLearnsTheSame) {
+  recipe::Recipe recipe = variant_recipe("unused", GetParam());
+  recipe.mixture.layers_to_transform = {1};
+  recipe.run.frozen_prefix_cache_mb = 0;
+  const Outcome computed = outcome_of(recipe, folder_.path() / "computed");
+  recipe.run.frozen_prefix_cache_mb = 1;
+  const Outcome kept = outcome_of(recipe, folder_.path() / "kept");
+  EXPECT_EQ(kept.log, computed.log);
+  EXPECT_TRUE(same_bits(kept.values, computed.values));
+}
+
+TEST(LayersToTransform, AreTheOnlyOnesAdaptedSavedAndLoaded) {
+  const test::TempFolder folder;
+  TinyRun run(variant_recipe(folder.path() / "run", "upper"));
+  for (const std::string& path : run.mixture->target_paths())
+    EXPECT_NE(path.find("layers.1."), std::string::npos) << path;
+  run.start();
+  const io::LoraFolder expert = io::read_peft_folder(folder.path() / "run" / "experts" / "expert0");
+  EXPECT_THAT(expert.config.target_modules,
+              ::testing::UnorderedElementsAreArray(run.mixture->target_paths()));
+  run.mixture->unplug(run.decoder->sockets());
+  const auto loaded = mixture::Mixture::load(folder.path() / "run", run.decoder->sockets());
+  ASSERT_EQ(loaded->parameters().size(), run.values().size());
+  for (size_t i = 0; i < loaded->parameters().size(); ++i)
+    EXPECT_TRUE(at::equal(loaded->parameters()[i].tensor, run.values()[i]));
+}
+
+TEST(LayersToTransform, MustExist) {
+  recipe::Recipe recipe = tiny_recipe("unused");
+  recipe.mixture.layers_to_transform = {1, 2};
+  try {
+    const TinyRun run(recipe);
+    FAIL();
+  } catch (const Error& error) {
+    EXPECT_STREQ(error.what(),
+                 "[attach] mixture.layers_to_transform: given 2, expected layers from 0 to 1");
+  }
+}
+
+TEST(DocumentCaches, AreThereOnlyWhereTheyCanAct) {
+  recipe::Recipe recipe = tiny_recipe("unused");
+  const arch::ModelConfig config = test::tiny_config();
+  EXPECT_EQ(cache_limits(recipe, config).frozen_prefix, 0);
+  recipe.mixture.target_modules = {"layers.1.self_attn.q_proj"};
+  EXPECT_EQ(cache_limits(recipe, config).frozen_prefix, int64_t{1024} << 20);
+  recipe.mixture.plain.target_modules = {"up_proj"};
+  EXPECT_EQ(cache_limits(recipe, config).frozen_prefix, 0);
+  recipe.mixture.layers_to_transform = {1};
+  EXPECT_GT(cache_limits(recipe, config).frozen_prefix, 0);
+  recipe.batch.max_steps.reset();
+  EXPECT_EQ(cache_limits(recipe, config).frozen_prefix, 0);
+  recipe.batch.num_epochs = 1.5;
+  EXPECT_GT(cache_limits(recipe, config).frozen_prefix, 0);
+  EXPECT_EQ(cache_limits(recipe, config).first_pass, 0);
+  recipe.run.frozen_prefix_cache_mb = 0;
+  EXPECT_EQ(cache_limits(recipe, config).frozen_prefix, 0);
+}
+
+}  // namespace
+}  // namespace lmoe::train
