@@ -102,6 +102,7 @@ INSTANTIATE_TEST_SUITE_P(
             "hard_by_task",
             "{experts: {count: 3, rank: 2}, gate: {source: task_id, net: self, default_task: 1},"
             " select: {kind: top_k, k: 1}, normalize: constant, losses: []}"},
+        Variant{"dmoerm", "{method: dmoerm, experts: {count: 3, rank: 2, alpha: 2, dropout: 0}}"},
         Variant{"learned_by_task",
                 "{experts: {count: 3, rank: 2}, gate: {source: task_id, default_task: 2}}"},
         Variant{"lora_mixer", "{method: lora-mixer, experts: {count: 4, rank: 2}, top_k: 2}"},
