@@ -2,6 +2,7 @@
 #pragma once
 
 #include <string>
+#include <vector>
 
 namespace lmoe {
 
@@ -13,5 +14,9 @@ struct Bf16Support {
 /// bfloat16 GEMMs are worth using only with instructions for them (AVX-512 BF16 or AMX); elsewhere
 /// they run many times slower than float32.
 Bf16Support bf16_support();
+
+/// Those instruction sets of the processor that decide how fast matrices are multiplied, for the
+/// conditions of a measurement: "avx2", "avx512f", "avx512_bf16", …
+std::vector<std::string> cpu_features();
 
 }  // namespace lmoe

@@ -2,10 +2,7 @@
 
 #include <ATen/ATen.h>
 
-#include <optional>
-
 #include "mixture/dropout.h"
-#include "mixture/expert_slices.h"
 
 namespace lmoe::mixture {
 
@@ -33,48 +30,30 @@ at::Tensor FfnExperts::apply(const at::Tensor& x,
   if (nobody_is_left) return mlp.forward_alone(x, context);
   const at::Tensor adapter_x = adapter_input(x, dropout_, context);
   const std::vector<at::Tensor> shared = mlp.gate_up().forward({x, x}, context);
-  std::optional<ExpertSlices> gate_up, down;
-  if (gate_up_) gate_up.emplace(*gate_up_, dtype);
-  if (down_) down.emplace(*down_, dtype);
-
-  at::Tensor mixed = at::zeros_like(shared[0]);
-  at::Tensor low_rank = down ? at::zeros_like(x) : at::Tensor();
-  for (const Share& share : shares(weights, dtype)) {
-    std::vector<at::Tensor> inner;
-    for (const at::Tensor& all : shared) inner.push_back(all.index_select(0, share.rows));
-    const at::Tensor rows_x = adapter_x.index_select(0, share.rows);
-    for (size_t t = 0; gate_up && t < gate_up->targets(); ++t) {
-      at::Tensor& output = inner[gate_up_->targets()[t].linear];
-      output = gate_up->add(share.expert, t, rows_x, std::move(output));
-    }
-    const at::Tensor activated = nn::gated_activation(mlp.activation(), inner[0], inner[1]);
-    mixed.index_add_(0, share.rows, activated * share.weights);
-    if (!down) continue;
-    low_rank.index_add_(0, share.rows,
-                        down->weighted(share.expert, 0, adapter_input(activated, dropout_, context),
-                                       share.weights));
-  }
-  at::Tensor y = mlp.down().forward({mixed, x}, context)[0];
-  if (down) y = y + low_rank;
+  const MixedFfn inner = mix_ffn(adapter_x, shared[0], shared[1], weights, factors(),
+                                 mlp.activation(), dropout_mask(dropout_, context));
+  at::Tensor y = mlp.down().forward({inner.mixed, x}, context)[0];
+  if (inner.low.defined()) y = y + inner.low;
   const at::Tensor& bias = mlp.down().linears()[0].bias;
   if (bias.defined()) y = y + (weights.sum(1, /*keepdim=*/true).to(dtype) - 1) * bias;
   return routing.overflow.defined() ? y + routing.overflow.to(dtype) * x : y;
 }
 
-std::vector<FfnExperts::Share> FfnExperts::shares(const at::Tensor& weights, at::ScalarType dtype) {
-  const at::Tensor pairs = weights.detach().t().nonzero();  // [S, 2] expert, token; by expert
-  const at::Tensor owners = pairs.select(/*dim=*/1, 0).contiguous();
-  const at::Tensor rows = pairs.select(/*dim=*/1, 1).contiguous();
-  const at::Tensor typed = weights.to(dtype);
-  const auto* expert = owners.const_data_ptr<int64_t>();
-  std::vector<Share> all;
-  for (int64_t first = 0, last = 0; first < pairs.size(0); first = last) {
-    while (last < pairs.size(0) && expert[last] == expert[first]) ++last;
-    const at::Tensor own = rows.narrow(/*dim=*/0, first, last - first);
-    all.push_back({expert[first], own,
-                   typed.select(/*dim=*/1, expert[first]).index_select(0, own).unsqueeze(1)});
+FfnFactors FfnExperts::factors() const {
+  FfnFactors factors;
+  factors.scaling = (gate_up_ ? gate_up_ : down_)->scaling();
+  if (gate_up_) {
+    factors.gate_up_a = gate_up_->a();
+    for (size_t t = 0; t < gate_up_->targets().size(); ++t) {
+      factors.gate_up_b.push_back(gate_up_->b(t));
+      factors.gate_up_targets.push_back(static_cast<int64_t>(gate_up_->targets()[t].linear));
+    }
   }
-  return all;
+  if (down_) {
+    factors.down_a = down_->a();
+    factors.down_b = down_->b(0);
+  }
+  return factors;
 }
 
 std::vector<const ExpertBank*> FfnExperts::banks() const {

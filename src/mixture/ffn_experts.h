@@ -15,6 +15,7 @@
 
 #include "mixture/expert_bank.h"
 #include "mixture/gate.h"
+#include "mixture/mix_ffn.h"
 #include "nn/gated_mlp.h"
 
 namespace lmoe::mixture {
@@ -41,13 +42,7 @@ class FfnExperts : public nn::BlockMixer {
   void check_fits(const nn::GatedMlp& mlp) const;
 
  private:
-  /// The tokens of each expert that has any.
-  struct Share {
-    int64_t expert = 0;
-    at::Tensor rows;     ///< [n] positions among the tokens
-    at::Tensor weights;  ///< [n, 1]
-  };
-  static std::vector<Share> shares(const at::Tensor& weights, at::ScalarType dtype);
+  FfnFactors factors() const;
   int64_t experts() const;
 
   size_t block_;

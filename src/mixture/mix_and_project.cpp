@@ -5,6 +5,7 @@
 
 #include "mixture/middle_stage.h"
 #include "nn/dispatch.h"
+#include "nn/part_times.h"
 
 namespace lmoe::mixture {
 namespace {
@@ -26,6 +27,7 @@ class MixAndProject : public torch::autograd::Function<MixAndProject> {
                                at::TensorList given_outputs,
                                int64_t apply,
                                double scaling) {
+    const nn::PartScope scope(nn::Part::kAdapterGemm, nn::Direction::kForward);
     const at::Tensor v = weights ? middle_stage(down, *weights, static_cast<int64_t>(ups.size()),
                                                 static_cast<spec::Apply>(apply))
                                  : down;
@@ -42,6 +44,7 @@ class MixAndProject : public torch::autograd::Function<MixAndProject> {
   }
 
   static variable_list backward(AutogradContext* context, variable_list dys) {
+    const nn::PartScope scope(nn::Part::kAdapterGemm, nn::Direction::kBackward);
     const variable_list saved = context->get_saved_variables();
     const at::Tensor &down = saved[0], &weights = saved[1];
     const variable_list ups(saved.begin() + 2, saved.end());

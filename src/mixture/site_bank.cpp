@@ -5,6 +5,7 @@
 #include "base/error.h"
 #include "mixture/dropout.h"
 #include "mixture/task_one_hot.h"
+#include "nn/linear.h"
 
 namespace lmoe::mixture {
 
@@ -48,7 +49,7 @@ BankInput SiteBank::down_and_route(const nn::SocketInput& input,
   const bool is_masked = !input.x.is_same(x);
   if (detach_input_) x = x.detach();
   const at::Tensor a = bank_->a().defined() ? bank_->a().to(x.scalar_type()) : at::Tensor();
-  const auto down = [&] { return a.defined() ? at::linear(x, a) : at::Tensor(); };
+  const auto down = [&] { return a.defined() ? nn::adapter_linear(x, a) : at::Tensor(); };
   BankInput stage = {x, is_masked, {}, {}};
   if (!gate_) {
     stage.down = down();
@@ -83,7 +84,7 @@ BankInput SiteBank::down_and_route(const nn::SocketInput& input,
                                               : source_ == spec::GateSource::kBlockInput &&
                                                     input.block_input.is_same(x));
   if (a.defined() && rows.defined() && reads_x && rows.scalar_type() == x.scalar_type()) {
-    const at::Tensor both = at::linear(x, at::cat({a, rows}));
+    const at::Tensor both = nn::adapter_linear(x, at::cat({a, rows}));
     stage.down = both.narrow(/*dim=*/1, 0, a.size(0));
     stage.weights =
         gate_->weights_of_rows(both.narrow(/*dim=*/1, a.size(0), rows.size(0)), context);

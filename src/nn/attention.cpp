@@ -6,6 +6,7 @@
 #include "nn/attention_kernel.h"
 #include "nn/dispatch.h"
 #include "nn/kv_cache.h"
+#include "nn/part_times.h"
 
 namespace lmoe::nn {
 
@@ -71,6 +72,7 @@ class AttentionFunction : public torch::autograd::Function<AttentionFunction> {
                             const at::Tensor& v,
                             const AttentionShape& shape,
                             const std::vector<Segment>& segments) {
+    const PartScope scope(Part::kAttention, Direction::kForward);
     const at::Tensor log_sum_exp = empty_log_sum_exp(q, shape);
     at::Tensor out = run_forward(q, k, v, shape, segments, log_sum_exp);
     context->save_for_backward({q, k, v, out, log_sum_exp});
@@ -87,6 +89,7 @@ class AttentionFunction : public torch::autograd::Function<AttentionFunction> {
 
   static torch::autograd::variable_list backward(torch::autograd::AutogradContext* context,
                                                  torch::autograd::variable_list grads) {
+    const PartScope scope(Part::kAttention, Direction::kBackward);
     const auto saved = context->get_saved_variables();
     const at::Tensor &q = saved[0], &k = saved[1], &v = saved[2], &out = saved[3];
     const std::vector<int64_t> sizes = context->saved_data["shape"].toIntVector();

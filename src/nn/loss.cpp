@@ -5,6 +5,7 @@
 
 #include "nn/cross_entropy_kernel.h"
 #include "nn/dispatch.h"
+#include "nn/part_times.h"
 
 namespace lmoe::nn {
 
@@ -39,6 +40,7 @@ class CrossEntropyFunction : public torch::autograd::Function<CrossEntropyFuncti
                             double cap,
                             int64_t chunk_rows,
                             bool want_gradient) {
+    const PartScope scope(Part::kLoss, Direction::kForward);
     const at::Tensor rows = labels.ne(kIgnoreLabel).nonzero().squeeze(1);
     const int64_t count = rows.size(0);
     const at::Tensor used_labels = labels.index_select(0, rows);
@@ -61,6 +63,7 @@ class CrossEntropyFunction : public torch::autograd::Function<CrossEntropyFuncti
 
   static torch::autograd::variable_list backward(torch::autograd::AutogradContext* context,
                                                  torch::autograd::variable_list grads) {
+    const PartScope scope(Part::kLoss, Direction::kBackward);
     const auto saved = context->get_saved_variables();
     const at::Tensor &gradient = saved[0], &rows = saved[1];
     at::Tensor dhidden = at::zeros({context->saved_data["total_rows"].toInt(), gradient.size(1)},

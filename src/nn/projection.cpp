@@ -3,6 +3,7 @@
 #include <ATen/ATen.h>
 
 #include "base/error.h"
+#include "nn/linear.h"
 
 namespace lmoe::nn {
 
@@ -11,10 +12,7 @@ ProjectionGroup::ProjectionGroup(int layer, std::string block, std::vector<Froze
 
 std::vector<at::Tensor> ProjectionGroup::forward(const SocketInput& input,
                                                  ForwardContext& context) const {
-  std::vector<at::Tensor> outputs;
-  outputs.reserve(linears_.size());
-  for (const FrozenLinear& linear : linears_)
-    outputs.push_back(at::linear(input.x, linear.weight, linear.bias));
+  std::vector<at::Tensor> outputs = frozen_linears(input.x, linears_);
   return delta_ ? delta_->apply(input, std::move(outputs), context) : outputs;
 }
 

@@ -122,10 +122,9 @@ Adapters all_adapters_of(const spec::MixtureSpec& spec,
 int64_t kept_per_token(const spec::MixtureSpec& spec, const spec::DecoderShape& s) {
   const int64_t norms = 2 * 2 * s.hidden_size;
   const int64_t attention = 2 * s.query_size + 2 * s.key_size;
-  // Experts that are whole FFNs keep these each, and their own rows of the input.
+  // Experts that are whole FFNs share gate and up, and make their products again.
   const bool is_block = spec.attach == spec::Attach::kFfnBlock;
-  const int64_t mlp = is_block ? spec.active_experts() * (3 * s.intermediate_size + s.hidden_size)
-                               : 3 * s.intermediate_size;
+  const int64_t mlp = (is_block ? 2 : 3) * s.intermediate_size;
   return norms + attention + mlp;
 }
 
@@ -136,10 +135,10 @@ int64_t frozen_parameters(const arch::ModelConfig& config, const spec::DecoderSh
   return spec::frozen_multiply_adds(shape) + norms + heads * config.vocab_size * config.hidden_size;
 }
 
-/// Dropout keeps a masked copy of the input of each group of projections, and the mask.
+/// Dropout keeps a masked copy of the input of each group of projections.
 int64_t kept_by_dropout(const spec::MixtureSpec& spec, const spec::DecoderShape& s) {
-  return spec.experts.dropout > 0.0 ? 2 * (2 * s.hidden_size + s.query_size + s.intermediate_size)
-                                    : 0;
+  const int64_t inner = spec.attach == spec::Attach::kFfnBlock ? 0 : s.intermediate_size;
+  return spec.experts.dropout > 0.0 ? 2 * s.hidden_size + s.query_size + inner : 0;
 }
 
 /// Bytes per token. Layers below all adapters keep nothing; with gradient checkpointing the others

@@ -6,6 +6,7 @@
 #include "base/error.h"
 #include "base/files.h"
 #include "io/peft_folder.h"
+#include "mixture/dropout.h"
 #include "mixture/site_bank.h"
 #include "sections.h"
 #include "support/temp_folder.h"
@@ -54,12 +55,7 @@ TEST(Dora, DropoutReachesTheFrozenPart) {
   context.dropout_rng = &rng;
   const at::Tensor y = group.forward({x, x}, context)[0];
   Rng same(5);
-  at::Tensor mask = at::empty(x.sizes(), at::kDouble);
-  for (int64_t i = 0; i < mask.numel(); i += 2) {
-    const uint64_t draw = same.next();
-    mask.data_ptr<double>()[i] = (draw >> 32) < 0x80000000U ? 0 : 2;
-    mask.data_ptr<double>()[i + 1] = (draw & 0xffffffffU) < 0x80000000U ? 0 : 2;
-  }
+  const at::Tensor mask = mixture::dropout(at::ones_like(x), 0.5, same);
   const at::Tensor frozen = at::linear(x, linear.weight, linear.bias);
   EXPECT_LT(max_difference(y, frozen + 2 * at::linear(x * mask, linear.weight)), 1e-13);
 }

@@ -1,16 +1,21 @@
 // `lmoe bench train`: what a training step costs here, with its conditions.
+#include <ATen/Parallel.h>
+
 #include <CLI/CLI.hpp>
 #include <algorithm>
 #include <chrono>
 #include <cstdio>
+#include <map>
 
 #include "arch/base_model.h"
+#include "base/cpu_features.h"
 #include "base/rng.h"
 #include "cli/command.h"
 #include "cli/terminal.h"
 #include "cli/torch/commands.h"
 #include "mixture/mixture.h"
 #include "models/decoder.h"
+#include "nn/part_times.h"
 #include "recipe/decoder_shape.h"
 #include "recipe/recipe.h"
 #include "runner/loaded_model.h"
@@ -20,6 +25,7 @@
 #include "train/gradients.h"
 #include "train/optimizer.h"
 #include "train/step_report.h"
+#include "train/step_work.h"
 
 namespace lmoe::cli {
 namespace {
@@ -51,39 +57,94 @@ std::vector<data::PackedRow> random_rows(const BenchOptions& options, int64_t vo
   return rows;
 }
 
-/// Seconds of each step after one that warms up.
-std::vector<double> time_steps(const BenchOptions& options,
-                               const models::Decoder& decoder,
-                               const mixture::Mixture& mixture,
-                               const recipe::Recipe& recipe) {
-  const std::vector<data::PackedRow> rows = random_rows(options, decoder.config().vocab_size);
+double median(std::vector<double> values) {
+  std::sort(values.begin(), values.end());
+  return values[values.size() / 2];
+}
+
+double seconds_since(std::chrono::steady_clock::time_point begin) {
+  return std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
+}
+
+/// What was measured after a step that warms up.
+struct Timing {
+  std::vector<double> seconds;          ///< of each step
+  std::map<std::string, double> parts;  ///< seconds of the median step, by what took them
+  double gemm_gflops = 0.0;
+};
+
+/// Seconds of each part of a step that took `total`; what no scope covers is "other".
+std::map<std::string, double> parts_of(const nn::PartTimes& times, double total, double optimizer) {
+  using enum nn::Part;
+  std::map<std::string, double> parts;
+  for (const auto& [part, name] : {std::pair{kFrozenGemm, "frozen_gemm"},
+                                   {kAdapterGemm, "adapter_gemm"},
+                                   {kAttention, "attention"},
+                                   {kLoss, "loss"}}) {
+    parts[concat(name, "_forward")] = times.seconds(part, nn::Direction::kForward);
+    parts[concat(name, "_backward")] = times.seconds(part, nn::Direction::kBackward);
+  }
+  parts["optimizer"] = optimizer;
+  double known = 0;
+  for (const auto& [name, seconds] : parts) known += seconds;
+  parts["other"] = total - known;
+  return parts;
+}
+
+Timing time_steps(const BenchOptions& options,
+                  const std::vector<data::PackedRow>& rows,
+                  const models::Decoder& decoder,
+                  const mixture::Mixture& mixture,
+                  const recipe::Recipe& recipe) {
   const auto optimizer = train::make_optimizer(mixture.trained_parameters(), recipe.optimizer);
   train::DocumentCaches caches(recipe, decoder.config());
+  train::GemmRate rate(decoder.config(), options.rows * options.length, decoder.dtype());
   Progress progress("bench train");
-  std::vector<double> seconds;
+  Timing timing;
+  std::vector<std::map<std::string, double>> parts;
   for (int64_t step = 0; step <= options.steps; ++step) {
+    rate.measure();
+    const nn::PartTimes times;
     const auto begin = std::chrono::steady_clock::now();
     train::gather_gradients({.decoder = decoder,
                              .mixture = mixture,
                              .rows = rows,
                              .micro_batch_size = options.rows,
+                             .step = step,
                              .first_pass_cache = caches.first_pass(),
                              .frozen_prefix_cache = caches.frozen_prefix(),
                              .gradient_checkpointing = recipe.batch.gradient_checkpointing});
+    const auto gathered = std::chrono::steady_clock::now();
     optimizer->step(1e-4);
     train::clear_gradients(optimizer->parameters());
-    if (step > 0)
-      seconds.push_back(
-          std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count());
+    const double optimizer_seconds = seconds_since(gathered), total = seconds_since(begin);
+    if (step > 0) {
+      timing.seconds.push_back(total);
+      parts.push_back(parts_of(times, total, optimizer_seconds));
+    }
     progress.update(step, options.steps);
   }
   progress.finish();
-  return seconds;
+  timing.gemm_gflops = rate.gflops();
+  const double middle = median(timing.seconds);
+  const auto typical = std::find(timing.seconds.begin(), timing.seconds.end(), middle);
+  timing.parts = parts[static_cast<size_t>(typical - timing.seconds.begin())];
+  return timing;
 }
 
-double median(std::vector<double> values) {
-  std::sort(values.begin(), values.end());
-  return values[values.size() / 2];
+/// "frozen GEMM forward 0.52 s (12 %), …", the longest first.
+std::string parts_text(const std::map<std::string, double>& parts, double total) {
+  std::vector<std::pair<double, std::string>> sorted;
+  for (const auto& [name, seconds] : parts) sorted.emplace_back(seconds, name);
+  std::sort(sorted.rbegin(), sorted.rend());
+  std::string text;
+  for (const auto& [seconds, name] : sorted) {
+    char line[128];
+    std::snprintf(line, sizeof(line), "  %-22s %8.3f s %5.1f %%\n", name.c_str(), seconds,
+                  100 * seconds / total);
+    text += line;
+  }
+  return text;
 }
 
 }  // namespace
@@ -134,11 +195,18 @@ int run_bench(const std::vector<std::string>& arguments) {
   mixture.plug(decoder->sockets());
   mixture.advance_to(0.0);  // finished experts learn nothing
 
-  const std::vector<double> seconds = time_steps(options, *decoder, mixture, recipe);
-  const double step = median(seconds);
+  const std::vector<data::PackedRow> rows = random_rows(options, decoder->config().vocab_size);
+  const Timing timing = time_steps(options, rows, *decoder, mixture, recipe);
+  const double step = median(timing.seconds);
+  int64_t labelled = 0;
+  for (const data::PackedRow& row : rows) labelled += row.labelled();
   const double speed = static_cast<double>(options.rows * options.length) / step;
+  const double useful_speed = static_cast<double>(labelled) / step;
+  const double bound_share = train::step_flops(mixture.spec(), decoder->config(), rows) /
+                             (timing.gemm_gflops * 1e9) / step;
   const int64_t peak = train::peak_memory_bytes();
   const std::string dtype_name = dtype == at::kBFloat16 ? "bf16" : "f32";
+  const std::vector<std::string> features = cpu_features();
   if (as_json) {
     const Json result = {
         {"method", recipe.mixture.method},
@@ -148,18 +216,29 @@ int run_bench(const std::vector<std::string>& arguments) {
         {"trained_parameters", mixture.trained_parameter_count()},
         {"adapter_multiply_adds", spec::mixture_cost(recipe.mixture, shape).multiply_adds},
         {"seconds_per_step", step},
-        {"seconds", seconds},
+        {"seconds", timing.seconds},
         {"tokens_per_second", speed},
+        {"useful_tokens_per_second", useful_speed},
+        {"gemm_gflops", timing.gemm_gflops},
+        {"bound_share", bound_share},
+        {"parts", timing.parts},
+        {"features", features},
+        {"threads", at::get_num_threads()},
         {"peak_memory_bytes", peak}};
     std::printf("%s\n", result.dump().c_str());
   } else {
     std::printf(
-        "%s, %s, %lld x %lld tokens, %.0f %% labelled: %.2f s/step, %.0f tokens/s, %lld trained "
-        "parameters, peak memory %s\n",
+        "%s, %s, %lld x %lld tokens, %.0f %% labelled: %.2f s/step, %.0f tokens/s, %.0f useful "
+        "tokens/s, %lld trained parameters, peak memory %s\n",
         recipe.mixture.method.c_str(), dtype_name.c_str(), static_cast<long long>(options.rows),
-        static_cast<long long>(options.length), 100 * options.labelled, step, speed,
+        static_cast<long long>(options.length), 100 * options.labelled, step, speed, useful_speed,
         static_cast<long long>(mixture.trained_parameter_count()),
         bytes_text(static_cast<double>(peak)).c_str());
+    std::string all;
+    for (const std::string& feature : features) all += " " + feature;
+    std::printf("%.0f %% of the bound by a GEMM at %.0f GFLOP/s; %d threads,%s\n",
+                100 * bound_share, timing.gemm_gflops, at::get_num_threads(), all.c_str());
+    std::printf("%s", parts_text(timing.parts, step).c_str());
   }
   return 0;
 }

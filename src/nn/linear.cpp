@@ -1,0 +1,76 @@
+#include "nn/linear.h"
+
+#include <ATen/ATen.h>
+#include <torch/csrc/autograd/custom_function.h>
+
+#include "nn/part_times.h"
+#include "nn/projection.h"
+
+namespace lmoe::nn {
+namespace {
+
+using torch::autograd::AutogradContext;
+using torch::autograd::variable_list;
+
+class FrozenLinears : public torch::autograd::Function<FrozenLinears> {
+ public:
+  static variable_list forward(AutogradContext* context,
+                               const at::Tensor& x,
+                               const std::vector<FrozenLinear>& linears) {
+    const PartScope scope(Part::kFrozenGemm, Direction::kForward);
+    variable_list outputs, weights;
+    for (const FrozenLinear& linear : linears) {
+      outputs.push_back(at::linear(x, linear.weight, linear.bias));
+      weights.push_back(linear.weight);
+    }
+    context->save_for_backward(std::move(weights));
+    context->set_materialize_grads(false);
+    return outputs;
+  }
+
+  static variable_list backward(AutogradContext* context, variable_list dys) {
+    const variable_list weights = context->get_saved_variables();
+    const PartScope scope(Part::kFrozenGemm, Direction::kBackward);
+    at::Tensor dx;
+    for (size_t i = 0; i < weights.size(); ++i) {
+      if (!dys[i].defined()) continue;
+      if (dx.defined())
+        dx.addmm_(dys[i], weights[i]);
+      else
+        dx = at::mm(dys[i], weights[i]);
+    }
+    return {dx, at::Tensor()};
+  }
+};
+
+class AdapterLinear : public torch::autograd::Function<AdapterLinear> {
+ public:
+  static at::Tensor forward(AutogradContext* context,
+                            const at::Tensor& x,
+                            const at::Tensor& weight) {
+    const PartScope scope(Part::kAdapterGemm, Direction::kForward);
+    context->save_for_backward({x, weight});
+    return at::linear(x, weight);
+  }
+
+  static variable_list backward(AutogradContext* context, variable_list dys) {
+    const variable_list saved = context->get_saved_variables();
+    const at::Tensor &x = saved[0], &weight = saved[1], &dy = dys[0];
+    const PartScope scope(Part::kAdapterGemm, Direction::kBackward);
+    return {context->needs_input_grad(0) ? at::mm(dy, weight) : at::Tensor(),
+            context->needs_input_grad(1) ? at::mm(dy.t(), x) : at::Tensor()};
+  }
+};
+
+}  // namespace
+
+std::vector<at::Tensor> frozen_linears(const at::Tensor& x,
+                                       const std::vector<FrozenLinear>& linears) {
+  return FrozenLinears::apply(x, linears);
+}
+
+at::Tensor adapter_linear(const at::Tensor& x, const at::Tensor& weight) {
+  return AdapterLinear::apply(x, weight);
+}
+
+}  // namespace lmoe::nn
