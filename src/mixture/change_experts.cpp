@@ -53,7 +53,7 @@ void copy_bank(const ExpertBank& from, const ExpertBank& to, const std::vector<i
   }
 }
 
-/// [G, E, D] of a linear gate.
+/// [G, E, D] of a linear gate, or the keys of a cosine one.
 at::Tensor rows_of(const Gate& gate) {
   const auto sites = static_cast<int64_t>(gate.sites().size());
   return gate.tensors().front().tensor.view({sites, gate.experts(), gate.input_width()});
@@ -113,8 +113,11 @@ void check_changeable(const spec::MixtureSpec& spec) {
   if (spec.experts.kind != spec::ExpertKind::kLora)
     refuse(concat("they are no LoRAs of their own but ", enum_name(spec.experts.kind)));
   if (!spec.experts.count_by_layer.empty()) refuse("layers have different numbers of them");
-  if (spec.gate.net != spec::GateNet::kLinear)
+  const bool has_rows =
+      spec.gate.net == spec::GateNet::kLinear || spec.gate.net == spec::GateNet::kCosine;
+  if (!has_rows)
     refuse(concat("its gates are ", enum_name(spec.gate.net), ", and have no row per expert"));
+  if (spec.gate.init_bias) refuse("its gates have a bias for each");
   if (spec.gate.source != spec::GateSource::kInput &&
       spec.gate.source != spec::GateSource::kBlockInput)
     refuse(concat("its gates read ", enum_name(spec.gate.source)));
@@ -266,7 +269,8 @@ std::unique_ptr<Mixture> with_experts_split(const Mixture& mixture,
   return split;
 }
 
-GateInputs::GateInputs(const Mixture& mixture) {
+GateInputs::GateInputs(const Mixture& mixture)
+    : are_keys_(mixture.spec().gate.net == spec::GateNet::kCosine) {
   check_changeable(mixture.spec());
   for (const auto& gate : mixture.gates()) {
     const at::Tensor rows = rows_of(*gate).detach();
@@ -292,6 +296,10 @@ GateRows GateInputs::rows() const {
   for (const auto& [name, site] : sites_) {
     const double square = (site.sum * site.sum).sum().item<double>();
     if (square == 0.0) continue;
+    if (are_keys_) {
+      rows[name] = site.sum / static_cast<double>(site.tokens);
+      continue;
+    }
     // l m / |m|^2 with m = sum / tokens and l = largest_sum / tokens
     rows[name] = site.sum * (site.largest_sum / square);
   }

@@ -78,6 +78,9 @@ class Mixture {
   /// What the schedule says about who learns when `progress` of the training is done; call before
   /// each optimizer step.
   void advance_to(double progress);
+  /// Of the gates: what each has, then what all share, which is there once.
+  std::vector<nn::NamedTensor> gate_parameters() const;
+  std::vector<nn::NamedTensor> common_gate_parameters() const;
   /// Module paths that got experts, in order, then those that got a plain LoRA.
   std::vector<std::string> target_paths() const;
   /// One per gate, in the order of the router log's records; empty without a router.

@@ -166,6 +166,7 @@ at::Tensor Decoder::forward(const at::Tensor& ids, nn::ForwardContext& context) 
 at::Tensor Decoder::Parts::run(const at::Tensor& ids, nn::ForwardContext& context) const {
   at::Tensor hidden = at::embedding(embedding, ids);
   if (embedding_multiplier != 1) hidden = hidden * embedding_multiplier;
+  context.embedded = hidden;
   const nn::RopeTable rope = make_rope_table(config, context, embedding.scalar_type());
   for (const auto& layer : layers) hidden = layer->forward(hidden, rope, context);
   return nn::rms_norm(hidden, final_norm, config.rms_norm_eps);

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "mixture/site_bank.h"
+#include "recurrent_reference.h"
 #include "residual_reference.h"
 
 namespace lmoe::test {
@@ -59,6 +60,22 @@ inline Vector naive_classifier(const spec::MixtureSpec& spec,
   return Vector(first, first + gate.experts());
 }
 
+/// Of the input with the key of each expert.
+inline Vector naive_cosines(const mixture::Gate& gate, int64_t g, const Vector& h) {
+  Vector cosines;
+  for (int64_t e = 0; e < gate.experts(); ++e) {
+    const Vector key = row(gate.tensors()[0].tensor, g * gate.experts() + e);
+    double product = 0, of_key = 0, of_h = 0;
+    for (size_t i = 0; i < h.size(); ++i) {
+      product += h[i] * key[i];
+      of_key += key[i] * key[i];
+      of_h += h[i] * h[i];
+    }
+    cosines.push_back(product / std::sqrt(of_key * of_h));
+  }
+  return cosines;
+}
+
 /// Logits of the choices of gate `g` of the stacked gates, before the temperature.
 inline std::vector<Vector> naive_logits(const spec::MixtureSpec& spec,
                                         const mixture::Gate& gate,
@@ -74,12 +91,30 @@ inline std::vector<Vector> naive_logits(const spec::MixtureSpec& spec,
     for (int64_t i = 0; i < experts; ++i) own.push_back(row(tensors[0].tensor, g * experts + i)[0]);
     return {own};
   }
+  if (spec.gate.net == spec::GateNet::kCosine) return {naive_cosines(gate, g, h)};
   if (spec.gate.net == spec::GateNet::kLinear)
     return {times(tensors[0].tensor.slice(0, g * experts, (g + 1) * experts), h)};
   const int64_t width = spec.gate.hidden_size;
   Vector hidden = times(tensors[0].tensor.slice(0, g * width, (g + 1) * width), h);
   for (double& value : hidden) value /= 1 + std::exp(-value);
   return {times(tensors[1].tensor.slice(0, g * experts, (g + 1) * experts), hidden)};
+}
+
+/// The same of any net for token `t`, with the trained bias of each logit where there is one.
+inline std::vector<Vector> naive_token_logits(const spec::MixtureSpec& spec,
+                                              const mixture::Gate& gate,
+                                              int64_t g,
+                                              int64_t t,
+                                              const Vector& h,
+                                              NaiveRecurrent& recurrent) {
+  std::vector<Vector> all = spec.gate.net == spec::GateNet::kRecurrent
+                                ? std::vector<Vector>{recurrent.logits(gate, g, t, h)}
+                                : naive_logits(spec, gate, g, h);
+  if (!spec.gate.init_bias) return all;
+  const Vector offsets = row(gate.tensors().back().tensor.unsqueeze(0), 0);
+  for (size_t e = 0; e < all[0].size(); ++e)
+    all[0][e] += offsets[static_cast<size_t>(g * gate.experts()) + e];
+  return all;
 }
 
 /// Scores of the experts in `left`; `bias` is empty without one.
@@ -316,7 +351,7 @@ inline int64_t naive_gate_index(const spec::MixtureSpec& spec,
                                 size_t position) {
   if (spec.gate.share == spec::GateShare::kProjection) return static_cast<int64_t>(position);
   for (size_t i = 0; i < gate.sites().size(); ++i)
-    if (gate.sites()[i].name == target.site) return static_cast<int64_t>(i);
+    if ((target.site + ".").starts_with(gate.sites()[i].name + ".")) return static_cast<int64_t>(i);
   return 0;
 }
 
@@ -328,7 +363,8 @@ inline Vector naive_gate_input(const spec::MixtureSpec& spec,
                                const Vector& x,
                                const Vector& block_input) {
   if (spec.gate.source == spec::GateSource::kBlockInput ||
-      spec.gate.source == spec::GateSource::kLastHidden)
+      spec.gate.source == spec::GateSource::kLastHidden ||
+      spec.gate.source == spec::GateSource::kEmbedding)
     return block_input;
   if (spec.gate.source == spec::GateSource::kTaskId) {  // contexts of the suite name no task
     Vector one_hot(static_cast<size_t>(spec.experts.count), 0.0);
@@ -346,6 +382,7 @@ inline void naive_add(const spec::MixtureSpec& spec,
                       const at::Tensor& x,
                       const at::Tensor& block_input,
                       int disabled,
+                      NaiveRecurrent& recurrent,
                       std::vector<at::Tensor>& outputs) {
   for (size_t p = 0; p < bank.bank().targets().size(); ++p) {
     at::Tensor& output = outputs[bank.bank().targets()[p].linear];
@@ -356,7 +393,7 @@ inline void naive_add(const spec::MixtureSpec& spec,
         const Vector h = naive_gate_input(spec, bank.bank(), p, row(x, t), row(block_input, t));
         const at::Tensor bias = bank.gate()->bias();
         choices.clear();
-        for (const Vector& logits : naive_logits(spec, *bank.gate(), g, h)) {
+        for (const Vector& logits : naive_token_logits(spec, *bank.gate(), g, t, h, recurrent)) {
           const auto choice = g * naive_choice_count(spec) + static_cast<int64_t>(choices.size());
           choices.push_back(
               naive_weights(spec, logits, bias.defined() ? row(bias, choice) : Vector(), disabled));
@@ -369,25 +406,27 @@ inline void naive_add(const spec::MixtureSpec& spec,
 }
 
 /// Outputs of all projections of `group`, number `index` of its model, for x [N, in] and
-/// block_input [N, H].
+/// block_input [N, H]. `recurrent` knows the groups before it of the same forward.
 inline std::vector<at::Tensor> naive_forward(const mixture::Mixture& mixture,
                                              const nn::ProjectionGroup& group,
                                              size_t index,
                                              const at::Tensor& x,
                                              const at::Tensor& block_input,
                                              const at::Tensor& last_hidden,
-                                             int disabled = -1) {
+                                             int disabled,
+                                             NaiveRecurrent& recurrent) {
   const spec::MixtureSpec& spec = mixture.spec();
-  const at::Tensor& read =
-      spec.gate.source == spec::GateSource::kLastHidden ? last_hidden : block_input;
+  const bool reads_end_or_beginning = spec.gate.source == spec::GateSource::kLastHidden ||
+                                      spec.gate.source == spec::GateSource::kEmbedding;
+  const at::Tensor& read = reads_end_or_beginning ? last_hidden : block_input;
   std::vector<at::Tensor> outputs;
   for (const nn::FrozenLinear& linear : group.linears())
     outputs.push_back(at::linear(x, linear.weight, linear.bias));
   for (const auto& bank : mixture.banks())
-    if (bank->group() == index) naive_add(spec, *bank, x, read, disabled, outputs);
+    if (bank->group() == index) naive_add(spec, *bank, x, read, disabled, recurrent, outputs);
   for (const auto& bank : mixture.plain_banks())
     if (bank->group() == index)
-      naive_add(spec.plain_part(), *bank, x, block_input, /*disabled=*/-1, outputs);
+      naive_add(spec.plain_part(), *bank, x, block_input, /*disabled=*/-1, recurrent, outputs);
   return outputs;
 }
 
