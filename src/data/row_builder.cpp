@@ -19,7 +19,8 @@ PackedRow build_row(std::span<const EncodedDataset> datasets, std::span<const Ex
     const Example& example = example_of(datasets, ref);
     row.segments.push_back({static_cast<int32_t>(row.ids.size()),
                             static_cast<int32_t>(example.ids.size()), ref.dataset, example.line,
-                            datasets[static_cast<size_t>(ref.dataset)].task});
+                            datasets[static_cast<size_t>(ref.dataset)].task,
+                            static_cast<int32_t>(example.prompt_length())});
     row.ids.insert(row.ids.end(), example.ids.begin(), example.ids.end());
     row.labels.insert(row.labels.end(), example.labels.begin(), example.labels.end());
   }

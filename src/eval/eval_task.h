@@ -23,6 +23,13 @@ struct EvalItem {
   std::vector<std::vector<text::TokenId>> choices;  ///< continuations of the prompt
   std::vector<int64_t> choice_bytes;                ///< UTF-8 bytes of each choice's text
   int64_t label = -1;
+
+  /// Of `ids`, how many come before the first that is scored.
+  int64_t prompt_length() const {
+    return std::find_if(labels.begin(), labels.end(),
+                        [](text::TokenId id) { return id != data::kIgnoreLabel; }) -
+           labels.begin();
+  }
 };
 
 struct EvalTask {
