@@ -26,6 +26,12 @@ int64_t Example::labelled() const {
                        [](TokenId label) { return label != kIgnoreLabel; });
 }
 
+int64_t Example::prompt_length() const {
+  return std::find_if(labels.begin(), labels.end(),
+                      [](TokenId label) { return label != kIgnoreLabel; }) -
+         labels.begin();
+}
+
 Renderer::Renderer(std::shared_ptr<const text::Tokenizer> tokenizer,
                    std::shared_ptr<const ChatEncoder> chat,
                    DataOptions options,

@@ -35,6 +35,8 @@ struct Example {
 
   int64_t length() const { return static_cast<int64_t>(ids.size()); }
   int64_t labelled() const;
+  /// Tokens before the first one that is learned; all of them where none is.
+  int64_t prompt_length() const;
 };
 
 class Renderer {

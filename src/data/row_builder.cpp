@@ -15,14 +15,16 @@ const Example& example_of(std::span<const EncodedDataset> datasets, const Exampl
 void add_segments(const Example& example, const ExampleRef& ref, int32_t task, PackedRow& row) {
   const auto start = static_cast<int32_t>(row.ids.size());
   const auto length = static_cast<int32_t>(example.ids.size());
+  const auto prompt = static_cast<int32_t>(example.prompt_length());
   if (example.rejected_at == 0) {
-    row.segments.push_back({start, length, ref.dataset, example.line, task});
+    row.segments.push_back({start, length, ref.dataset, example.line, task, prompt});
     return;
   }
   const auto chosen = static_cast<int32_t>(example.rejected_at);
   const auto pair = static_cast<int32_t>(row.pairs());
-  row.segments.push_back({start, chosen, ref.dataset, example.line, task, pair});
-  row.segments.push_back({start + chosen, length - chosen, ref.dataset, example.line, task, pair});
+  row.segments.push_back({start, chosen, ref.dataset, example.line, task, prompt, pair});
+  row.segments.push_back(
+      {start + chosen, length - chosen, ref.dataset, example.line, task, prompt, pair});
 }
 
 }  // namespace

@@ -21,6 +21,9 @@ struct TokenRouting {
 struct StepInput {
   SequenceId sequence = 0;
   std::span<const int32_t> ids;  ///< at least one
+  /// How many of the sequence's first ids come before its first answer, for models to which that
+  /// makes a difference; -1: what it was fed first.
+  int64_t prompt = -1;
 };
 
 struct StepOutput {
@@ -65,8 +68,16 @@ class StepModel {
   virtual StepOutput step(std::span<const StepInput> inputs, bool want_routing = false) = 0;
 
   /// Scores whole sequences without keeping logits of all positions; opens and closes what it
-  /// needs.
-  virtual std::vector<ScoredSequence> score(std::span<const std::vector<int32_t>> sequences) = 0;
+  /// needs. `prompts`: how many ids of each come before its first answer; empty: the first one.
+  virtual std::vector<ScoredSequence> score(std::span<const std::vector<int32_t>> sequences,
+                                            std::span<const int64_t> prompts) = 0;
+  std::vector<ScoredSequence> score(std::span<const std::vector<int32_t>> sequences) {
+    return score(sequences, {});
+  }
+
+  /// True when every token depends on the whole prompt: then a prompt is fed in one step, and none
+  /// of its ids may stay for another one.
+  virtual bool decides_by_prompt() const { return false; }
 
   /// One reward per document; absent unless the model is a reward model.
   virtual std::optional<std::vector<double>> rewards(std::span<const RewardRequest> /*documents*/) {

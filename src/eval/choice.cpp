@@ -53,13 +53,16 @@ TaskScore measure_choice(const EvalContext& context,
     progress.check_cancelled();
     const size_t end = std::min(task.items.size(), begin + kRecordsPerCall);
     std::vector<std::vector<text::TokenId>> sequences;
+    std::vector<int64_t> prompts;
     for (size_t i = begin; i < end; ++i) {
       bool is_cut = false;
-      for (size_t c = 0; c < task.items[i].choices.size(); ++c)
+      for (size_t c = 0; c < task.items[i].choices.size(); ++c) {
         sequences.push_back(join(task, task.items[i], c, context.model.max_positions(), is_cut));
+        prompts.push_back(std::ssize(sequences.back()) - std::ssize(task.items[i].choices[c]));
+      }
       truncated += is_cut ? 1 : 0;
     }
-    const auto scored = score_windowed(context.model, sequences);
+    const auto scored = score_windowed(context.model, sequences, {.prompts = prompts});
     auto next = scored.begin();
     for (size_t i = begin; i < end; ++i) {
       const EvalItem& item = task.items[i];

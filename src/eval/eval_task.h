@@ -24,6 +24,13 @@ struct EvalItem {
   std::vector<int64_t> choice_bytes;                ///< UTF-8 bytes of each choice's text
   int64_t label = -1;
   std::vector<text::TokenId> rejected;  ///< of a preference, whose chosen side is `ids`
+
+  /// Of `ids`, how many come before the first that is scored.
+  int64_t prompt_length() const {
+    return std::find_if(labels.begin(), labels.end(),
+                        [](text::TokenId id) { return id != data::kIgnoreLabel; }) -
+           labels.begin();
+  }
 };
 
 struct EvalTask {

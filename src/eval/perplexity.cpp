@@ -21,11 +21,16 @@ TaskScore measure_perplexity(const EvalContext& context,
                              const std::string& phase) {
   Progress progress(context.hooks, task.name, phase, std::ssize(task.items));
   std::vector<std::vector<text::TokenId>> sequences;
-  for (const EvalItem& item : task.items) sequences.push_back(item.ids);
-  const auto scored = score_windowed(context.model, sequences, {}, [&](int64_t completed) {
-    progress.add(completed);
-    progress.check_cancelled();
-  });
+  std::vector<int64_t> prompts;
+  for (const EvalItem& item : task.items) {
+    sequences.push_back(item.ids);
+    prompts.push_back(item.prompt_length());
+  }
+  const auto scored =
+      score_windowed(context.model, sequences, {.prompts = prompts}, [&](int64_t completed) {
+        progress.add(completed);
+        progress.check_cancelled();
+      });
 
   TaskScore score;
   int64_t bytes = 0;

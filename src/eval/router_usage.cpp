@@ -74,10 +74,12 @@ RouterUsage measure_router_usage(const EvalContext& context, const EvalTask& tas
     generate::SequenceCache sequence(context.model);
     const auto ids = std::span(item.ids).first(
         std::min(item.ids.size(), static_cast<size_t>(context.model.max_positions())));
-    for (size_t begin = 0; begin < ids.size(); begin += kTokensPerStep) {
+    const size_t step = context.model.decides_by_prompt() ? ids.size() : kTokensPerStep;
+    for (size_t begin = 0; begin < ids.size(); begin += step) {
       progress.check_cancelled();
-      const decode::StepInput input{
-          sequence.id(), ids.subspan(begin, std::min<size_t>(kTokensPerStep, ids.size() - begin))};
+      const decode::StepInput input{sequence.id(),
+                                    ids.subspan(begin, std::min(step, ids.size() - begin)),
+                                    std::min(item.prompt_length(), std::ssize(ids))};
       const auto output = context.model.step(std::span(&input, 1), /*want_routing=*/true);
       LMOE_ASSERT(output.routing.size() == 1 && output.routing[0].size() == input.ids.size());
       for (const decode::TokenRouting& token : output.routing[0]) usage.add(token);

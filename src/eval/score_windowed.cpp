@@ -75,6 +75,7 @@ std::vector<decode::ScoredSequence> score_windowed(decode::StepModel& model,
       plan_windows(sequences, static_cast<size_t>(max_positions), static_cast<size_t>(stride));
   for (size_t next = 0; next < windows.size();) {
     std::vector<std::vector<int32_t>> batch;
+    std::vector<int64_t> batch_prompts;
     const size_t first = next;
     int64_t tokens = 0;
     for (; next < windows.size(); ++next) {
@@ -83,8 +84,11 @@ std::vector<decode::ScoredSequence> score_windowed(decode::StepModel& model,
       if (!batch.empty() && tokens > options.max_tokens_per_call) break;
       const auto begin = sequences[window.sequence].begin() + static_cast<ptrdiff_t>(window.begin);
       batch.emplace_back(begin, begin + static_cast<ptrdiff_t>(window.length));
+      if (options.prompts.empty()) continue;
+      batch_prompts.push_back(std::max<int64_t>(
+          0, options.prompts[window.sequence] - static_cast<int64_t>(window.begin)));
     }
-    const auto scored = model.score(batch);
+    const auto scored = model.score(batch, batch_prompts);
     LMOE_ASSERT(scored.size() == batch.size());
     int64_t completed = 0;
     for (size_t i = 0; i < scored.size(); ++i) {

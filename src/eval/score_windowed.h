@@ -19,6 +19,8 @@ struct WindowOptions {
   int64_t stride = 0;  ///< 0: half of the model's positions
   int64_t max_tokens_per_call =
       2048;  ///< given to StepModel::score at once; a longer window goes alone
+  /// As in StepModel::score; a window that begins after the prompt has none.
+  std::span<const int64_t> prompts = {};
 };
 
 /// One result per sequence, in order; every sequence has at least one id. `on_scored` is called

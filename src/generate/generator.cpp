@@ -16,14 +16,17 @@ struct StepPlan {
   bool want_routing = false;
 
   void add(Slot& slot, size_t count) {
-    inputs.push_back({slot.sequence(), slot.pending().first(count)});
+    inputs.push_back({slot.sequence(), slot.pending().first(count), slot.prompt()});
     slots.push_back(&slot);
     want_routing = want_routing || slot.wants_routing();
   }
 };
 
-/// Running answers come first, one id each; prompts share what is left of the step.
-StepPlan plan_step(std::span<const std::unique_ptr<Slot>> slots, int64_t max_step_tokens) {
+/// Running answers come first, one id each; prompts share what is left of the step. Where they
+/// `stay_whole`, the last one may take more than that.
+StepPlan plan_step(std::span<const std::unique_ptr<Slot>> slots,
+                   int64_t max_step_tokens,
+                   bool stay_whole) {
   StepPlan plan;
   auto left = static_cast<size_t>(max_step_tokens);
   for (const auto& slot : slots) {
@@ -32,10 +35,11 @@ StepPlan plan_step(std::span<const std::unique_ptr<Slot>> slots, int64_t max_ste
     --left;
   }
   for (const auto& slot : slots) {
-    const size_t count = std::min(left, slot->pending().size());
-    if (slot->pending().size() == 1 || count == 0) continue;
+    const size_t wanted = slot->pending().size();
+    if (wanted == 1 || left == 0) continue;
+    const size_t count = stay_whole ? wanted : std::min(left, wanted);
     plan.add(*slot, count);
-    left -= count;
+    left -= std::min(left, count);
   }
   return plan;
 }
@@ -86,7 +90,8 @@ std::vector<Generation> Generator::run_batch(std::span<const GenerateRequest> re
     }
     for (; next < requests.size() && std::ssize(slots) < batch_.max_sequences; ++next)
       slots.push_back(std::make_unique<Slot>(next, requests[next], model_, tokenizer_, hooks));
-    const auto finished = run_step(model_, plan_step(slots, batch_.max_step_tokens));
+    const auto finished =
+        run_step(model_, plan_step(slots, batch_.max_step_tokens, model_.decides_by_prompt()));
     std::erase_if(slots, [&](const std::unique_ptr<Slot>& slot) {
       if (!finished.contains(slot.get())) return false;
       results[slot->index()] = slot->take();

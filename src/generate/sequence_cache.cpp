@@ -12,8 +12,10 @@ SequenceCache::~SequenceCache() { model_.close_sequence(id_); }
 int64_t SequenceCache::begin(std::span<const text::TokenId> prompt) {
   const auto shared =
       std::mismatch(ids_.begin(), ids_.end(), prompt.begin(), prompt.end()).second - prompt.begin();
-  const int64_t kept =
+  int64_t kept =
       std::max<int64_t>(0, std::min<int64_t>(shared, static_cast<int64_t>(prompt.size()) - 1));
+  if (kept < prompt_ && model_.decides_by_prompt()) kept = 0;
+  if (kept == 0 || kept < prompt_) prompt_ = std::ssize(prompt);
   // Even when nothing is dropped: a step that failed may have left more in the model than was
   // noted.
   model_.truncate_sequence(id_, kept);

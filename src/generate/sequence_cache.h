@@ -20,9 +20,12 @@ class SequenceCache {
 
   decode::SequenceId id() const { return id_; }
   const std::vector<text::TokenId>& ids() const { return ids_; }
+  /// What came before the first answer: a chat's first prompt, as long as it goes on from there.
+  int64_t prompt() const { return prompt_; }
 
   /// Keeps the longest beginning shared with `prompt`, but always less than all of it, because the
-  /// last id must be fed to get logits. Returns how many ids were kept.
+  /// last id must be fed to get logits; of another prompt nothing where the model decides by whole
+  /// prompts. Returns how many ids were kept.
   int64_t begin(std::span<const text::TokenId> prompt);
   /// Notes that `ids` were fed.
   void fed(std::span<const text::TokenId> ids);
@@ -31,6 +34,7 @@ class SequenceCache {
   decode::StepModel& model_;
   decode::SequenceId id_;
   std::vector<text::TokenId> ids_;
+  int64_t prompt_ = 0;
 };
 
 }  // namespace lmoe::generate

@@ -2,24 +2,46 @@
 
 #include <ATen/ATen.h>
 
+#include <algorithm>
+
 #include "base/error.h"
 
 namespace lmoe::mixture {
+
+std::vector<TokenGroup> token_groups(const std::vector<nn::Segment>& segments,
+                                     const spec::SelectSpec& select) {
+  std::vector<TokenGroup> all;
+  const auto add = [&](int64_t index, int64_t start, int64_t length) {
+    if (length > 0) all.push_back({index, start, length});
+  };
+  for (const nn::Segment& segment : segments) {
+    if (select.private_by == spec::PrivateBy::kRole) {
+      if (segment.prompt < 0) continue;
+      const int64_t asked = std::clamp<int64_t>(segment.prompt - segment.past, 0, segment.length);
+      add(kPromptGroup, segment.start, asked);
+      add(kAnswerGroup, segment.start + asked, segment.length - asked);
+      continue;
+    }
+    if (segment.task < 0) continue;
+    LMOE_CHECK_ARG(segment.task < select.private_groups(), "[route] a document of task ",
+                   segment.task, " reached a gate that has experts for ", select.private_groups(),
+                   " tasks");
+    add(segment.task, segment.start, segment.length);
+  }
+  return all;
+}
 
 at::Tensor forbidden_experts(const nn::ForwardContext& context,
                              int64_t tokens,
                              int64_t experts,
                              const spec::SelectSpec& select) {
   if (select.private_experts == 0) return {};
-  const int64_t groups = select.groups.value_or(0), own = select.private_experts;
+  const int64_t groups = select.private_groups(), own = select.private_experts;
   at::Tensor forbidden = at::zeros({tokens, experts}, at::TensorOptions().dtype(at::kBool));
   forbidden.narrow(/*dim=*/1, 0, groups * own).fill_(true);
-  for (const nn::Segment& segment : context.segments) {
-    if (segment.task < 0) continue;
-    LMOE_CHECK_ARG(segment.task < groups, "[route] a document of task ", segment.task,
-                   " reached a gate that has experts for ", groups, " tasks");
-    forbidden.narrow(/*dim=*/0, segment.start, segment.length)
-        .narrow(/*dim=*/1, segment.task * own, own)
+  for (const TokenGroup& group : token_groups(context.segments, select)) {
+    forbidden.narrow(/*dim=*/0, group.start, group.length)
+        .narrow(/*dim=*/1, group.index * own, own)
         .fill_(false);
   }
   return forbidden;

@@ -57,6 +57,9 @@ class Builder {
       : spec_(spec), groups_(groups), seed_(seed), dtype_(dtype), first_stream_(first_stream) {
     for (const nn::ProjectionGroup* group : groups) layers_ = std::max(layers_, group->layer() + 1);
     check_layers(spec, layers_);
+    if (spec.gate.net != spec::GateNet::kRecurrent) return;
+    Rng rng(seed, first_stream + 4 * groups.size());  // after those of the plain LoRAs
+    cell_ = std::make_shared<RecurrentCell>(spec.gate.hidden_size, dtype, rng);
   }
 
   std::vector<std::shared_ptr<SiteBank>> build(SiteRole role) {
@@ -131,20 +134,25 @@ class Builder {
     return make_gate(g, std::move(sites), input_width(group, in));
   }
 
-  /// Of a gate for the whole model: all targets, or one for all.
+  /// Of a gate for the whole model: all targets, or all blocks that have some, or one for all.
   std::vector<SiteInfo> model_sites() const {
     if (!spec_.gate.layerwise) return {{kModelSite, 0}};
+    const bool is_block = spec_.attach == spec::Attach::kFfnBlock;
     std::vector<SiteInfo> sites;
-    for (const nn::ProjectionGroup* group : groups_)
-      for (const BankTarget& target : targets_of(*group))
-        sites.push_back({target.site, group->layer()});
+    for (const nn::ProjectionGroup* group : groups_) {
+      for (const BankTarget& target : targets_of(*group)) {
+        const std::string site =
+            is_block ? block_site(group->layer(), group->block()) : target.site;
+        if (sites.empty() || sites.back().name != site) sites.push_back({site, group->layer()});
+      }
+    }
     return sites;
   }
 
   std::shared_ptr<Gate> make_gate(size_t g, std::vector<SiteInfo> sites, int64_t width) const {
     Rng rng(seed_, first_stream_ + 2 * g + 1);
     const int64_t experts = spec_.experts.count_at(groups_[g]->layer(), layers_);
-    return std::make_shared<Gate>(spec_, std::move(sites), experts, width, dtype_, rng);
+    return std::make_shared<Gate>(spec_, std::move(sites), experts, width, dtype_, rng, cell_);
   }
 
   /// Of what a gate of its own reads.
@@ -152,6 +160,7 @@ class Builder {
     switch (spec_.gate.source) {
       case spec::GateSource::kBlockInput:
       case spec::GateSource::kLastHidden:
+      case spec::GateSource::kEmbedding:
         return block_width(group);
       case spec::GateSource::kLearned:
         return 1;
@@ -182,6 +191,7 @@ class Builder {
   at::ScalarType dtype_;
   uint64_t first_stream_;
   int layers_ = 0;
+  std::shared_ptr<const RecurrentCell> cell_;  ///< of all gates; null but for recurrent ones
   std::map<std::string, std::shared_ptr<Gate>> block_gates_;
 };
 

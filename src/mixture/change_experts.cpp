@@ -77,8 +77,11 @@ void check_changeable(const spec::MixtureSpec& spec) {
   if (spec.experts.kind != spec::ExpertKind::kLora)
     refuse(concat("they are no LoRAs of their own but ", enum_name(spec.experts.kind)));
   if (!spec.experts.count_by_layer.empty()) refuse("layers have different numbers of them");
-  if (spec.gate.net != spec::GateNet::kLinear)
+  const bool has_rows =
+      spec.gate.net == spec::GateNet::kLinear || spec.gate.net == spec::GateNet::kCosine;
+  if (!has_rows)
     refuse(concat("its gates are ", enum_name(spec.gate.net), ", and have no row per expert"));
+  if (spec.gate.init_bias) refuse("its gates have a bias for each");
   if (spec.gate.source != spec::GateSource::kInput &&
       spec.gate.source != spec::GateSource::kBlockInput)
     refuse(concat("its gates read ", enum_name(spec.gate.source)));

@@ -15,17 +15,34 @@ FfnExperts::FfnExperts(const spec::MixtureSpec& spec,
       gate_up_(std::move(gate_up)),
       down_(std::move(down)),
       gate_(std::move(gate)),
-      dropout_(spec.experts.dropout) {}
+      source_(spec.gate.source),
+      is_shared_(spec.gate.share == spec::GateShare::kModel),
+      dropout_(spec.experts.dropout) {
+  if (!gate_) return;
+  const std::string& own = banks().front()->targets().front().site;
+  for (size_t i = 0; i < gate_->sites().size(); ++i)
+    if (own.starts_with(gate_->sites()[i].name + ".")) choice_ = static_cast<int64_t>(i);
+}
+
+Routing FfnExperts::route(const at::Tensor& x, nn::ForwardContext& context) const {
+  if (!gate_) return {at::ones({x.size(0), 1}, x.scalar_type()), {}};
+  at::Tensor* shared = is_shared_ ? &context.shared_gates[gate_.get()] : nullptr;
+  if (shared != nullptr && shared->defined()) return {shared->select(/*dim=*/1, choice_), {}};
+  const at::Tensor& read = source_ == spec::GateSource::kEmbedding ? embedded(context) : x;
+  Routing routing = gate_->route(read, context);
+  if (context.router_log != nullptr && context.router_log->keeps_inputs)
+    gate_->log_input(read, *context.router_log);
+  if (shared != nullptr) *shared = routing.weights;
+  routing.weights = routing.weights.select(/*dim=*/1, choice_);
+  return routing;
+}
 
 at::Tensor FfnExperts::apply(const at::Tensor& x,
                              const nn::GatedMlp& mlp,
                              nn::ForwardContext& context) {
   const at::ScalarType dtype = x.scalar_type();
-  const Routing routing =
-      gate_ ? gate_->route(x, context) : Routing{at::ones({x.size(0), 1, 1}, dtype), {}};
-  if (gate_ && context.router_log != nullptr && context.router_log->keeps_inputs)
-    gate_->log_input(x, *context.router_log);
-  const at::Tensor weights = routing.weights.select(/*dim=*/1, 0);
+  const Routing routing = route(x, context);
+  const at::Tensor& weights = routing.weights;
   const bool nobody_is_left = experts() == 1 && context.disabled_expert == 0;
   if (nobody_is_left) return mlp.forward_alone(x, context);
   const at::Tensor adapter_x = adapter_input(x, dropout_, context);

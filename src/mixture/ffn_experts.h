@@ -44,10 +44,15 @@ class FfnExperts : public nn::BlockMixer {
  private:
   FfnFactors factors() const;
   int64_t experts() const;
+  /// The weights of each token [N, E], and what did not fit.
+  Routing route(const at::Tensor& x, nn::ForwardContext& context) const;
 
   size_t block_;
   std::unique_ptr<ExpertBank> gate_up_, down_;
   std::shared_ptr<Gate> gate_;
+  spec::GateSource source_;
+  bool is_shared_;      ///< a gate for the whole model
+  int64_t choice_ = 0;  ///< which of the gate's is this block's
   double dropout_;
 };
 

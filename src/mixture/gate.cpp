@@ -8,8 +8,12 @@
 #include "mixture/allowed_experts.h"
 #include "mixture/capacity.h"
 #include "mixture/draw_experts.h"
+#include "mixture/dropout.h"
+#include "mixture/gate_disagreement.h"
 #include "mixture/gate_noise.h"
 #include "mixture/normalize.h"
+#include "mixture/pool_prompts.h"
+#include "mixture/run_folder.h"
 #include "mixture/select.h"
 #include "mixture/site_name.h"
 #include "mixture/task_one_hot.h"
@@ -31,6 +35,11 @@ std::vector<SiteInfo> owners_of(const spec::GateSpec& spec, std::vector<SiteInfo
   return sites;
 }
 
+at::Tensor first_offset(const spec::GateSpec& spec, int64_t count, at::ScalarType dtype) {
+  if (!spec.init_bias) return {};
+  return at::full({count}, *spec.init_bias, dtype).requires_grad_(true);
+}
+
 std::vector<SiteInfo> sites_of(const std::vector<SiteInfo>& owners, const GateNet& net) {
   std::vector<SiteInfo> sites;
   for (const SiteInfo& owner : owners)
@@ -40,6 +49,13 @@ std::vector<SiteInfo> sites_of(const std::vector<SiteInfo>& owners, const GateNe
 }
 
 }  // namespace
+
+const at::Tensor& embedded(const nn::ForwardContext& context) {
+  LMOE_CHECK_ARG(context.embedded.defined(),
+                 "[route] gate.source embedding needs what enters the first layer; forward the "
+                 "whole decoder");
+  return context.embedded;
+}
 
 std::unique_ptr<GateNet> make_gate_net(const spec::GateSpec& spec,
                                        const GateShape& shape,
@@ -57,6 +73,10 @@ std::unique_ptr<GateNet> make_gate_net(const spec::GateSpec& spec,
       return make_classifier_gate(spec, shape, rng);
     case spec::GateNet::kScalars:
       return make_scalar_gate(spec, shape, rng);
+    case spec::GateNet::kRecurrent:
+      return make_recurrent_gate(spec, shape, rng);
+    case spec::GateNet::kCosine:
+      return make_cosine_gate(spec, shape, rng);
   }
   return nullptr;
 }
@@ -66,12 +86,13 @@ Gate::Gate(const spec::MixtureSpec& spec,
            int64_t experts,
            int64_t input_width,
            at::ScalarType dtype,
-           Rng& rng)
+           Rng& rng,
+           std::shared_ptr<const RecurrentCell> cell)
     : owners_(owners_of(spec.gate, sites)),
-      net_(make_gate_net(
-          spec.gate,
-          {static_cast<int64_t>(sites.size()), experts, spec.experts.levels, input_width, dtype},
-          rng)),
+      net_(make_gate_net(spec.gate,
+                         {static_cast<int64_t>(sites.size()), experts, spec.experts.levels,
+                          input_width, dtype, std::move(cell)},
+                         rng)),
       sites_(spec.gate.share == spec::GateShare::kModel ? std::move(sites)
                                                         : sites_of(owners_, *net_)),
       experts_(experts),
@@ -80,6 +101,10 @@ Gate::Gate(const spec::MixtureSpec& spec,
       temperature_(spec.gate.temperature),
       jitter_(spec.gate.jitter),
       noise_(spec.gate.noise),
+      input_dropout_(spec.gate.input_dropout),
+      passes_(spec.gate.uncertainty_passes),
+      pool_(spec.gate.pool),
+      offset_(first_offset(spec.gate, static_cast<int64_t>(sites_.size()) * experts, dtype)),
       select_(spec.select),
       normalize_(spec.normalize),
       bias_use_(spec.bias.use),
@@ -98,7 +123,25 @@ Routing Gate::route(const at::Tensor& input, nn::ForwardContext& context) const 
   at::Tensor read = (samples() ? input.detach() : input).to(dtype_);
   if (jitter_ > 0.0 && context.is_training) read = jitter(read, jitter_, generator(context));
   if (bias_use_ == spec::BiasUse::kActivation) read = read + bias_;
-  return route_logits(net_->logits(read, context), context);
+  return route_logits(net_logits(read, context), context);
+}
+
+at::Tensor Gate::net_logits(const at::Tensor& read, nn::ForwardContext& context) const {
+  if (!context.is_training || passes_ == 1)
+    return net_->logits(adapter_input(read, input_dropout_, context), context);
+  std::vector<at::Tensor> passes;
+  for (int64_t i = 0; i < passes_; ++i)
+    passes.push_back(net_->logits(adapter_input(read, input_dropout_, context), context));
+  return divided_by_disagreement(passes);
+}
+
+at::Tensor Gate::finished_logits(at::Tensor logits, nn::ForwardContext& context) const {
+  if (offset_.defined()) logits = logits + offset_.view({logits.size(1), experts_});
+  if (temperature_ != 1.0) logits = logits / temperature_;
+  if (noise_ > 0.0 && context.is_training)
+    logits = add_normal_noise(logits, noise_, generator(context));
+  if (pool_ == spec::GatePool::kPrompt) logits = pool_over_prompts(logits, this, context);
+  return logits;
 }
 
 at::Tensor Gate::weights_of_rows(const at::Tensor& product, nn::ForwardContext& context) const {
@@ -107,9 +150,7 @@ at::Tensor Gate::weights_of_rows(const at::Tensor& product, nn::ForwardContext& 
 }
 
 Routing Gate::route_logits(at::Tensor logits, nn::ForwardContext& context) const {
-  if (temperature_ != 1.0) logits = logits / temperature_;
-  if (noise_ > 0.0 && context.is_training)
-    logits = add_normal_noise(logits, noise_, generator(context));
+  logits = finished_logits(std::move(logits), context);
   // Sites may have fewer experts than the mixture.
   const bool disables = context.disabled_expert >= 0 && context.disabled_expert < experts_;
   if (disables) {
@@ -188,9 +229,9 @@ at::Tensor Gate::weights_by_task(int64_t tokens, nn::ForwardContext& context) co
   return weights;
 }
 
-void Gate::log_uniform(nn::RouterLog& log, int64_t tokens) const {
+void Gate::log_uniform(nn::RouterLog& log, int64_t tokens, int64_t experts) const {
   const auto gates = static_cast<int64_t>(sites_.size());
-  const at::Tensor logits = at::zeros({tokens, gates, experts_}, dtype_);
+  const at::Tensor logits = at::zeros({tokens, gates, experts}, dtype_);
   const Scores scores = make_scores(logits, {}, spec::BiasUse::kNone, normalize_);
   at::Tensor selected = select_experts(scores, select_);
   if (selected.defined()) {
@@ -220,12 +261,25 @@ void Gate::log_input(const at::Tensor& input, nn::RouterLog& log) const {
     log.records[i].input = input;
 }
 
+std::vector<StackedTensor> Gate::tensors() const {
+  std::vector<StackedTensor> all = net_->tensors();
+  if (offset_.defined()) all.push_back({"offset", offset_});
+  return all;
+}
+
 std::vector<nn::NamedTensor> Gate::parameters() const {
   std::vector<std::string> names;
   for (const SiteInfo& owner : owners_) names.push_back(owner.name);
   std::vector<nn::NamedTensor> named;
   for (const StackedTensor& stacked : tensors())
     named.push_back({join_sites(names) + ".gate." + stacked.suffix, stacked.tensor});
+  return named;
+}
+
+std::vector<nn::NamedTensor> Gate::common_parameters() const {
+  std::vector<nn::NamedTensor> named;
+  for (const StackedTensor& common : net_->common_tensors())
+    named.push_back({router_tensor(kModelSite, common.suffix), common.tensor});
   return named;
 }
 

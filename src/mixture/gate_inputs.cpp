@@ -8,7 +8,8 @@
 
 namespace lmoe::mixture {
 
-GateInputs::GateInputs(const Mixture& mixture) {
+GateInputs::GateInputs(const Mixture& mixture)
+    : are_keys_(mixture.spec().gate.net == spec::GateNet::kCosine) {
   check_changeable(mixture.spec());
   for (const auto& gate : mixture.gates()) {
     const at::Tensor rows = gate_rows(*gate).detach();
@@ -34,6 +35,10 @@ GateRows GateInputs::rows() const {
   for (const auto& [name, site] : sites_) {
     const double square = (site.sum * site.sum).sum().item<double>();
     if (square == 0.0) continue;
+    if (are_keys_) {
+      rows[name] = site.sum / static_cast<double>(site.tokens);
+      continue;
+    }
     // l m / |m|^2 with m = sum / tokens and l = largest_sum / tokens
     rows[name] = site.sum * (site.largest_sum / square);
   }

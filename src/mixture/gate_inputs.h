@@ -18,7 +18,7 @@ using GateRows = std::map<std::string, at::Tensor>;
 ///
 /// With m the mean of a gate's inputs and l the mean over the samples of the largest logit, the row
 /// is l m / |m|^2: on these samples the new expert's logit is on average that of the expert each
-/// token would have chosen.
+/// token would have chosen. The key of a cosine gate is m itself.
 class GateInputs {
  public:
   explicit GateInputs(const Mixture& mixture);
@@ -34,6 +34,7 @@ class GateInputs {
     double largest_sum = 0.0;  ///< of the largest logits
     int64_t tokens = 0;
   };
+  bool are_keys_;
   std::map<std::string, Site> sites_;
 };
 

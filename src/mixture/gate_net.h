@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "base/rng.h"
+#include "mixture/recurrent_cell.h"
 #include "mixture/stacked_tensor.h"
 #include "nn/forward_context.h"
 #include "spec/mixture_spec.h"
@@ -25,6 +26,8 @@ class GateNet {
   virtual at::Tensor logits(const at::Tensor& input, nn::ForwardContext& context) const = 0;
   /// Trained; names in router.safetensors after "<site>.gate.".
   virtual std::vector<StackedTensor> tensors() const = 0;
+  /// Trained and the same for all gates of the mixture; names after "model.gate.".
+  virtual std::vector<StackedTensor> common_tensors() const { return {}; }
   /// What follows a gate's site in the names of its Q choices.
   virtual std::vector<std::string> choices() const { return {""}; }
   /// [G * E, D] when the logits are these rows times the input and nothing else, so that they can
@@ -35,6 +38,7 @@ class GateNet {
 struct GateShape {
   int64_t gates = 1, experts = 1, levels = 1, input_width = 0;
   at::ScalarType dtype = at::kFloat;
+  std::shared_ptr<const RecurrentCell> cell = nullptr;  ///< of the whole mixture, for `recurrent`
 };
 
 /// One matrix [E, D] per gate, no bias.
@@ -52,6 +56,12 @@ std::unique_ptr<GateNet> make_tree_gate(const spec::GateSpec&, const GateShape&,
 std::unique_ptr<GateNet> make_classifier_gate(const spec::GateSpec&, const GateShape&, Rng&);
 /// One number per gate and expert, whatever is read.
 std::unique_ptr<GateNet> make_scalar_gate(const spec::GateSpec&, const GateShape&, Rng&);
+/// [M, D] and [E, M] per gate around the cell that all gates share; reads the state the gate before
+/// left in the context and leaves its own. Gates of one group follow each other in their order.
+std::unique_ptr<GateNet> make_recurrent_gate(const spec::GateSpec&, const GateShape&, Rng&);
+/// Cosines of the input and a key [D] per expert, each computed by itself: they are bit for bit the
+/// same whatever other experts there are.
+std::unique_ptr<GateNet> make_cosine_gate(const spec::GateSpec&, const GateShape&, Rng&);
 /// By `gate.net`.
 std::unique_ptr<GateNet> make_gate_net(const spec::GateSpec&, const GateShape&, Rng&);
 

@@ -76,8 +76,9 @@ void load_router(const Mixture& mixture, const fs::path& path) {
                    return router_tensor(gate->owners()[s].name, suffix);
                  });
   }
-  for (const nn::NamedTensor& buffer : mixture.buffers())
-    nn::copy_from_view(file->claim(buffer.name, buffer.tensor.sizes().vec()), buffer.tensor);
+  for (const auto& tensors : {mixture.common_gate_parameters(), mixture.buffers()})
+    for (const nn::NamedTensor& one : tensors)
+      nn::copy_from_view(file->claim(one.name, one.tensor.sizes().vec()), one.tensor);
   file->check_all_claimed("load_mixture");
 }
 

@@ -11,10 +11,23 @@
 #include "mixture/balance_loss.h"
 #include "mixture/build.h"
 #include "mixture/delta_pair.h"
+#include "mixture/group_loss.h"
 #include "mixture/run_folder.h"
 #include "mixture/site_bank.h"
 
 namespace lmoe::mixture {
+namespace {
+
+/// What gates log that are undecided and choose equally often, all but `left_out` experts.
+nn::RouterLog undecided(const std::vector<std::shared_ptr<Gate>>& gates, int64_t left_out) {
+  int64_t tokens = 1;  // a multiple of every gate's experts
+  for (const auto& gate : gates) tokens = std::lcm(tokens, gate->experts() - left_out);
+  nn::RouterLog log;
+  for (const auto& gate : gates) gate->log_uniform(log, tokens, gate->experts() - left_out);
+  return log;
+}
+
+}  // namespace
 
 Mixture::Mixture(spec::MixtureSpec spec,
                  const nn::Sockets& sockets,
@@ -108,9 +121,22 @@ std::vector<nn::NamedTensor> Mixture::parameters() const {
     all.insert(all.end(), some.begin(), some.end());
   };
   for (const ExpertBank* bank : expert_banks()) append(bank->parameters());
-  for (const auto& gate : gates()) append(gate->parameters());
+  append(gate_parameters());
   for (const ExpertBank* bank : plain_expert_banks()) append(bank->parameters());
   return all;
+}
+
+std::vector<nn::NamedTensor> Mixture::gate_parameters() const {
+  std::vector<nn::NamedTensor> all;
+  for (const auto& gate : gates())
+    for (nn::NamedTensor& parameter : gate->parameters()) all.push_back(std::move(parameter));
+  for (nn::NamedTensor& common : common_gate_parameters()) all.push_back(std::move(common));
+  return all;
+}
+
+std::vector<nn::NamedTensor> Mixture::common_gate_parameters() const {
+  const auto all = gates();
+  return all.empty() ? std::vector<nn::NamedTensor>() : all.front()->common_parameters();
 }
 
 std::vector<nn::NamedTensor> Mixture::trained_parameters() const {
@@ -212,9 +238,8 @@ void Mixture::update_biases(const SelectionCounts& counts, double progress) {
 
 bool Mixture::advance_to(double progress) {
   if (progress >= spec_.schedule.freeze_gates_from)
-    for (const auto& gate : gates())
-      for (const nn::NamedTensor& parameter : gate->parameters())
-        parameter.tensor.requires_grad_(false);
+    for (const nn::NamedTensor& parameter : gate_parameters())
+      parameter.tensor.requires_grad_(false);
   if (spec_.schedule.staged) return enter_stage(progress);
   if (!spec_.schedule.freeze_experts) return false;
   const bool learn = progress < spec_.schedule.hard_until;
@@ -246,7 +271,8 @@ at::Tensor Mixture::auxiliary_loss(const nn::RouterLog& log,
     LMOE_CHECK_ARG(!log.records.empty(),
                    "[auxiliary_loss] the router log is empty; hint: forward with "
                    "context.router_log set");
-    const at::Tensor value = balance_loss(loss, log);
+    const at::Tensor value =
+        loss.per_group ? group_loss(loss, spec_.select, log) : balance_loss(loss, log);
     if (values != nullptr) (*values)[enum_name(loss.kind)] = value.item<double>();
     const at::Tensor weighted = value * loss.coef;
     total = total.defined() ? total + weighted : weighted;
@@ -256,16 +282,16 @@ at::Tensor Mixture::auxiliary_loss(const nn::RouterLog& log,
 
 std::map<std::string, double> Mixture::losses_if_uniform() const {
   const c10::NoGradGuard no_grad;
-  int64_t tokens = 1;  // a multiple of every gate's experts
-  for (const auto& gate : gates()) tokens = std::lcm(tokens, gate->experts());
-  nn::RouterLog log;
-  for (const auto& gate : gates()) gate->log_uniform(log, tokens);
   std::map<std::string, double> values;
   for (const spec::LossSpec& loss : spec_.losses) {
-    log.segments.clear();  // a document per token, the tasks in turn
-    for (int64_t t = 0; t < tokens; ++t)
+    // A group chooses among its own experts and those of everybody.
+    const int64_t groups = loss.per_group ? spec_.select.private_groups() : 1;
+    nn::RouterLog log = undecided(gates(), (groups - 1) * spec_.select.private_experts);
+    const int64_t tokens = log.records.front().probabilities.size(0);
+    for (int64_t t = 0; t < tokens; ++t)  // a document per token, the tasks in turn
       log.segments.push_back({.start = t, .length = 1, .task = t % loss.tasks.value_or(2)});
-    values[enum_name(loss.kind)] = balance_loss(loss, log).item<double>();
+    values[enum_name(loss.kind)] =
+        static_cast<double>(groups) * balance_loss(loss, log).item<double>();
   }
   return values;
 }

@@ -82,6 +82,9 @@ class Mixture {
   /// each optimizer step. True when the stage of another expert has begun: then `frozen_parts` are
   /// others, and what an optimizer remembers is about experts that are done.
   bool advance_to(double progress);
+  /// Of the gates: what each has, then what all share, which is there once.
+  std::vector<nn::NamedTensor> gate_parameters() const;
+  std::vector<nn::NamedTensor> common_gate_parameters() const;
   /// Module paths that got experts, in order, then those that got a plain LoRA.
   std::vector<std::string> target_paths() const;
   /// One per gate, in the order of the router log's records; empty without a router.

@@ -38,9 +38,10 @@ void save_router(const Mixture& mixture, const fs::path& path) {
         },
         views);
   }
+  const std::vector<nn::NamedTensor> common = mixture.common_gate_parameters();
   const std::vector<nn::NamedTensor> buffers = mixture.buffers();
-  for (const nn::NamedTensor& buffer : buffers)
-    views.push_back(nn::view_of(buffer.name, buffer.tensor));
+  for (const auto* tensors : {&common, &buffers})
+    for (const nn::NamedTensor& one : *tensors) views.push_back(nn::view_of(one.name, one.tensor));
   if (!views.empty()) io::write_safetensors(path, views, {{"format", "pt"}});
 }
 

@@ -29,8 +29,10 @@ struct Decoder::Parts {
 
   /// The layers and the final norm.
   at::Tensor run(const at::Tensor& ids, nn::ForwardContext& context) const;
+  /// What enters the first layer.
+  at::Tensor embed(const at::Tensor& ids) const;
   /// Through the first `count` layers.
-  at::Tensor run_first(const at::Tensor& ids, nn::ForwardContext& context, size_t count) const;
+  at::Tensor run_first(at::Tensor hidden, nn::ForwardContext& context, size_t count) const;
   /// Those below everything that is plugged in: nothing there changes or has a gradient.
   size_t frozen_layers() const;
   /// What a first pass ends with.
@@ -173,12 +175,13 @@ at::Tensor Decoder::Parts::run(const at::Tensor& ids, nn::ForwardContext& contex
   const bool keeps_prefix =
       context.frozen_prefix_cache != nullptr && context.kv_cache == nullptr && frozen > 0;
   const auto run_frozen = [&](const at::Tensor& own_ids, nn::ForwardContext& own) {
-    return run_first(own_ids, own, frozen);
+    return run_first(embed(own_ids), own, frozen);
   };
+  context.embedded = embed(ids);
   at::Tensor hidden =
       keeps_prefix
           ? nn::hidden_of_documents(ids, context.segments, *context.frozen_prefix_cache, run_frozen)
-          : run_frozen(ids, context);
+          : run_first(context.embedded, context, frozen);
   nn::RopeTable rope;
   if (frozen < layers.size()) rope = make_rope_table(config, context, embedding.scalar_type());
   for (size_t i = frozen; i < layers.size(); ++i)
@@ -188,11 +191,14 @@ at::Tensor Decoder::Parts::run(const at::Tensor& ids, nn::ForwardContext& contex
   return nn::rms_norm(hidden, final_norm, config.rms_norm_eps);
 }
 
-at::Tensor Decoder::Parts::run_first(const at::Tensor& ids,
+at::Tensor Decoder::Parts::embed(const at::Tensor& ids) const {
+  const at::Tensor rows = at::embedding(embedding, ids);
+  return embedding_multiplier != 1 ? rows * embedding_multiplier : rows;
+}
+
+at::Tensor Decoder::Parts::run_first(at::Tensor hidden,
                                      nn::ForwardContext& context,
                                      size_t count) const {
-  at::Tensor hidden = at::embedding(embedding, ids);
-  if (embedding_multiplier != 1) hidden = hidden * embedding_multiplier;
   if (count == 0) return hidden;
   const nn::RopeTable rope = make_rope_table(config, context, embedding.scalar_type());
   for (size_t i = 0; i < count; ++i) hidden = layers[i]->forward(hidden, rope, context);

@@ -41,8 +41,9 @@ class Decoder {
   /// ids [N] int64 packed as `context.segments` says -> hidden states after the final norm [N, H].
   /// Fills `context.positions` when undefined. With a KV cache, makes room in it, and afterwards
   /// the tokens belong to their slots. Runs twice while a mixture holds the socket of the first
-  /// pass, and fills `context.last_hidden`. Throws kInvalidArgument for ids outside the vocabulary,
-  /// segments that do not cover the ids in order, or a past that is not the slot's length.
+  /// pass, and fills `context.last_hidden`; fills `context.embedded`. Throws kInvalidArgument for
+  /// ids outside the vocabulary, segments that do not cover the ids in order, or a past that is not
+  /// the slot's length.
   at::Tensor forward(const at::Tensor& ids, nn::ForwardContext& context) const;
   /// [M, H] -> [M, V] in float32 (double for a double model), soft-capped where the family does.
   at::Tensor logits(const at::Tensor& hidden) const;

@@ -26,6 +26,9 @@ struct Segment {
   int64_t past = 0;   ///< tokens already in the cache; positions continue there
   int64_t slot = -1;  ///< row of the KV cache, -1 without one
   int64_t task = -1;  ///< which of the run's tasks it belongs to, -1 where nobody knows
+  /// How many of its first tokens, counted from the beginning of the document, come before its
+  /// first answer; -1 where nobody knows.
+  int64_t prompt = -1;
 };
 
 /// What one gate decided in this forward; tensors keep their autograd history.
@@ -60,14 +63,15 @@ struct ForwardContext {
   /// A mixture that decides from the end of the model runs it twice (see FirstPassSocket).
   bool is_first_pass = false;
   at::Tensor last_hidden;  ///< [N, H] what the first pass ended with, in the second
+  at::Tensor embedded;     ///< [N, H] what enters the first layer
   DocumentCache* first_pass_cache = nullptr;  ///< training: what documents ended with before
   /// Training: what documents enter the lowest layer with that has something plugged in.
   DocumentCache* frozen_prefix_cache = nullptr;
   /// Gradient checkpointing (recomputed_layer.h): everything that is trained, each requiring its
   /// gradient; outlives the backward. Null: layers keep their activations.
   const std::vector<at::Tensor>* recompute_for = nullptr;
-  /// Gate weights that several projections of a block share, by gate; lives as long as this
-  /// forward.
+  /// What gates hand on within this forward, by whose it is: weights that several projections
+  /// share, the state of recurrent nets.
   std::map<const void*, at::Tensor> shared_gates;
 };
 

@@ -80,11 +80,18 @@ void KvCache::resize(int64_t slots, int64_t length) {
   for (std::vector<at::Tensor>* part : {&keys_, &values_, &first_pass_keys_, &first_pass_values_})
     for (at::Tensor& tensor : *part) tensor = grown(tensor, slots_, capacity_);
   for (auto& [owner, tensor] : notes_) tensor = grown(tensor, slots_, capacity_);
+  for (auto& [owner, tensor] : memory_) tensor = grown(tensor, slots_, tensor.size(1));
 }
 
 at::Tensor& KvCache::notes(const void* owner, int64_t width) {
   at::Tensor& tensor = notes_[owner];
   if (!tensor.defined()) tensor = at::zeros({slots_, capacity_, width}, at::kBool);
+  return tensor;
+}
+
+at::Tensor& KvCache::memory(const void* owner, int64_t width, at::ScalarType dtype) {
+  at::Tensor& tensor = memory_[owner];
+  if (!tensor.defined()) tensor = at::zeros({slots_, width}, dtype);
   return tensor;
 }
 

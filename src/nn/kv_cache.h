@@ -37,6 +37,8 @@ class KvCache {
   /// bool [slots, capacity, width]: what `owner` has to remember of each token; rows past a slot's
   /// length are undefined.
   at::Tensor& notes(const void* owner, int64_t width);
+  /// [slots, width]: what `owner` has to remember of each sequence; undefined before it is written.
+  at::Tensor& memory(const void* owner, int64_t width, at::ScalarType dtype);
 
  private:
   void resize(int64_t slots, int64_t length);
@@ -44,7 +46,7 @@ class KvCache {
   int64_t kv_heads_, head_dim_, slots_ = 0, capacity_ = 0;
   at::ScalarType dtype_;
   std::vector<at::Tensor> keys_, values_, first_pass_keys_, first_pass_values_;
-  std::map<const void*, at::Tensor> notes_;
+  std::map<const void*, at::Tensor> notes_, memory_;
   std::vector<int64_t> lengths_;
   std::vector<int64_t> free_slots_;
 };

@@ -17,7 +17,7 @@ namespace {
 struct Outcome {
   at::Tensor hidden;
   RouterLog log;
-  std::map<const void*, at::Tensor> new_gates;
+  std::map<const void*, at::Tensor> new_gates;  ///< and those it replaced
 };
 
 /// Those tensors of an outcome that have a gradient, always in the same order.
@@ -57,7 +57,9 @@ struct LayerRun : torch::CustomClassHolder {
     if (has_log) context.router_log = &outcome.log;
     for (size_t i = 0; i < gates.size(); ++i) context.shared_gates[gates[i]] = inputs[i + 1];
     outcome.hidden = layer->forward(inputs[0], rope, context);
-    for (const void* gate : gates) context.shared_gates.erase(gate);
+    for (size_t i = 0; i < gates.size(); ++i)
+      if (context.shared_gates[gates[i]].is_same(inputs[i + 1]))
+        context.shared_gates.erase(gates[i]);
     outcome.new_gates = std::move(context.shared_gates);
     return outcome;
   }
@@ -152,7 +154,7 @@ at::Tensor forward_recomputed(const DecoderLayer& layer,
   if (context.router_log != nullptr)
     for (GateRecord& record : outcome.log.records)
       context.router_log->records.push_back(std::move(record));
-  context.shared_gates.merge(outcome.new_gates);
+  for (auto& [gate, weights] : outcome.new_gates) context.shared_gates[gate] = std::move(weights);
   return outcome.hidden;
 }
 

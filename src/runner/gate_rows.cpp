@@ -16,7 +16,8 @@ mixture::GateRows gate_rows_for(const models::Decoder& decoder,
     log.keeps_inputs = true;
     nn::ForwardContext context;
     context.router_log = &log;
-    context.segments = {{0, static_cast<int64_t>(ids.size())}};
+    const auto length = static_cast<int64_t>(ids.size());
+    context.segments = {{.start = 0, .length = length, .prompt = length}};
     decoder.forward(at::tensor(ids, at::kInt).to(at::kLong), context);
     inputs.add(log);
   }

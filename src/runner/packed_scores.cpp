@@ -57,16 +57,20 @@ void score_chunk(const at::Tensor& logits, int64_t first, Targets& targets) {
 
 Targets score_pack(const models::Decoder& decoder,
                    std::span<const std::vector<int32_t>> sequences,
+                   std::span<const int64_t> prompts,
                    int disabled_expert) {
   nn::ForwardContext context;
   context.disabled_expert = disabled_expert;
   std::vector<int64_t> ids;
   Targets targets;
-  for (const std::vector<int32_t>& sequence : sequences) {
+  for (size_t i = 0; i < sequences.size(); ++i) {
+    const std::vector<int32_t>& sequence = sequences[i];
     const auto start = static_cast<int64_t>(ids.size());
     if (sequence.empty()) continue;
     ids.insert(ids.end(), sequence.begin(), sequence.end());
-    context.segments.push_back({start, static_cast<int64_t>(sequence.size())});
+    context.segments.push_back({.start = start,
+                                .length = static_cast<int64_t>(sequence.size()),
+                                .prompt = prompts.empty() ? 1 : prompts[i]});
     for (size_t t = 1; t < sequence.size(); ++t) {
       targets.rows.push_back(start + static_cast<int64_t>(t) - 1);
       targets.labels.push_back(sequence[t]);
@@ -88,11 +92,13 @@ Targets score_pack(const models::Decoder& decoder,
 
 std::vector<decode::ScoredSequence> score_sequences(const models::Decoder& decoder,
                                                     std::span<const std::vector<int32_t>> sequences,
+                                                    std::span<const int64_t> prompts,
                                                     int disabled_expert) {
   std::vector<decode::ScoredSequence> results(sequences.size());
   for (const Pack& pack : make_packs(sequences)) {
     const auto part = sequences.subspan(pack.first, pack.last - pack.first);
-    const Targets targets = score_pack(decoder, part, disabled_expert);
+    const auto of_part = prompts.empty() ? prompts : prompts.subspan(pack.first, part.size());
+    const Targets targets = score_pack(decoder, part, of_part, disabled_expert);
     size_t next = 0;
     for (size_t i = pack.first; i < pack.last; ++i) {
       for (size_t t = 1; t < sequences[i].size(); ++t, ++next) {

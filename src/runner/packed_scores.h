@@ -14,9 +14,11 @@ namespace lmoe::runner {
 /// Tokens of one forward; a longer sequence has a forward of its own.
 inline constexpr int64_t kTokensPerForward = 4096;
 
-/// One result per sequence, in order. `disabled_expert` as in ForwardContext.
+/// One result per sequence, in order. `prompts` as in StepModel::score, `disabled_expert` as in
+/// ForwardContext.
 std::vector<decode::ScoredSequence> score_sequences(const models::Decoder& decoder,
                                                     std::span<const std::vector<int32_t>> sequences,
+                                                    std::span<const int64_t> prompts,
                                                     int disabled_expert);
 
 }  // namespace lmoe::runner

@@ -42,8 +42,13 @@ struct Piece {
   bool is_last = false;         ///< its last row gives the input's logits
 };
 
-/// Cuts the inputs into forwards of at most kTokensPerForward tokens.
-std::vector<std::vector<Piece>> plan_forwards(std::span<const StepInput> inputs) {
+bool pools_prompts(const mixture::Mixture* mixture) {
+  return mixture != nullptr && mixture->spec().gate.pool == spec::GatePool::kPrompt;
+}
+
+/// Cuts the inputs into forwards of at most kTokensPerForward tokens; between them only, where they
+/// stay whole.
+std::vector<std::vector<Piece>> plan_forwards(std::span<const StepInput> inputs, bool stay_whole) {
   std::vector<std::vector<Piece>> forwards;
   size_t room = 0;
   for (size_t i = 0; i < inputs.size(); ++i) {
@@ -52,9 +57,10 @@ std::vector<std::vector<Piece>> plan_forwards(std::span<const StepInput> inputs)
         forwards.emplace_back();
         room = static_cast<size_t>(kTokensPerForward);
       }
-      const size_t count = std::min(room, inputs[i].ids.size() - first);
+      const size_t left = inputs[i].ids.size() - first;
+      const size_t count = stay_whole ? left : std::min(room, left);
       forwards.back().push_back({i, first, count, first + count == inputs[i].ids.size()});
-      room -= count;
+      room -= std::min(room, count);
       first += count;
     }
   }
@@ -66,10 +72,11 @@ std::vector<std::vector<Piece>> plan_forwards(std::span<const StepInput> inputs)
 struct TorchStepModel::State {
   const models::Decoder& decoder;
   std::optional<decode::RouterInfo> router;
+  bool pools_prompts = false;
   nn::KvCache cache;
   const nn::RewardHead* head = nullptr;
   int64_t default_task = 0;  ///< of documents without one
-  std::map<SequenceId, int64_t> slots;
+  std::map<SequenceId, int64_t> slots, prompts;
   SequenceId next_sequence = 1;
   int disabled_expert = -1;
 
@@ -123,8 +130,11 @@ void TorchStepModel::State::forward(std::span<const StepInput> inputs,
   for (const Piece& piece : pieces) {
     const StepInput& input = inputs[piece.input];
     const int64_t slot = slot_of(input.sequence);
-    context.segments.push_back({static_cast<int64_t>(ids.size()), static_cast<int64_t>(piece.count),
-                                cache.length(slot), slot});
+    context.segments.push_back({.start = static_cast<int64_t>(ids.size()),
+                                .length = static_cast<int64_t>(piece.count),
+                                .past = cache.length(slot),
+                                .slot = slot,
+                                .prompt = prompts.at(input.sequence)});
     const auto part = input.ids.subspan(piece.first, piece.count);
     ids.insert(ids.end(), part.begin(), part.end());
     if (!piece.is_last) continue;
@@ -181,7 +191,8 @@ void TorchStepModel::State::check(const std::vector<int32_t>& ids, const char* o
 TorchStepModel::TorchStepModel(const models::Decoder& decoder,
                                const mixture::Mixture* mixture,
                                const nn::RewardHead* head)
-    : state_(new State{decoder, router_info(mixture), make_cache(decoder), head}) {
+    : state_(new State{decoder, router_info(mixture), pools_prompts(mixture), make_cache(decoder),
+                       head}) {
   if (mixture != nullptr)
     state_->default_task = mixture->spec().gate.default_task.value_or(state_->default_task);
 }
@@ -203,6 +214,7 @@ SequenceId TorchStepModel::open_sequence() {
 void TorchStepModel::close_sequence(SequenceId sequence) {
   state_->cache.close_slot(state_->slot_of(sequence));
   state_->slots.erase(sequence);
+  state_->prompts.erase(sequence);
 }
 
 void TorchStepModel::truncate_sequence(SequenceId sequence, int64_t length) {
@@ -216,17 +228,27 @@ StepOutput TorchStepModel::step(std::span<const StepInput> inputs, bool want_rou
   output.logits.resize(inputs.size() * static_cast<size_t>(vocab_size()));
   const bool has_routing = want_routing && state_->router.has_value();
   if (has_routing) output.routing.resize(inputs.size());
-  for (const std::vector<Piece>& pieces : plan_forwards(inputs))
+  for (const StepInput& input : inputs) {
+    if (input.prompt >= 0)
+      state_->prompts[input.sequence] = input.prompt;
+    else if (state_->cache.length(state_->slot_of(input.sequence)) == 0)
+      state_->prompts[input.sequence] = std::ssize(input.ids);
+  }
+  for (const std::vector<Piece>& pieces : plan_forwards(inputs, state_->pools_prompts))
     state_->forward(inputs, pieces, has_routing, output);
   return output;
 }
 
 std::vector<decode::ScoredSequence> TorchStepModel::score(
-    std::span<const std::vector<int32_t>> sequences) {
+    std::span<const std::vector<int32_t>> sequences, std::span<const int64_t> prompts) {
   const c10::NoGradGuard no_grad;
+  LMOE_CHECK_ARG(prompts.empty() || prompts.size() == sequences.size(), "[score] given ",
+                 prompts.size(), " lengths of prompts, expected ", sequences.size(), " or none");
   for (const std::vector<int32_t>& sequence : sequences) state_->check(sequence, "[score]");
-  return score_sequences(state_->decoder, sequences, state_->disabled_expert);
+  return score_sequences(state_->decoder, sequences, prompts, state_->disabled_expert);
 }
+
+bool TorchStepModel::decides_by_prompt() const { return state_->pools_prompts; }
 
 std::optional<std::vector<double>> TorchStepModel::rewards(
     std::span<const decode::RewardRequest> documents) {

@@ -27,8 +27,10 @@ class TorchStepModel : public decode::StepModel {
   void truncate_sequence(decode::SequenceId sequence, int64_t length) override;
   decode::StepOutput step(std::span<const decode::StepInput> inputs,
                           bool want_routing = false) override;
-  std::vector<decode::ScoredSequence> score(
-      std::span<const std::vector<int32_t>> sequences) override;
+  using decode::StepModel::score;
+  std::vector<decode::ScoredSequence> score(std::span<const std::vector<int32_t>> sequences,
+                                            std::span<const int64_t> prompts) override;
+  bool decides_by_prompt() const override;
   std::optional<std::vector<double>> rewards(
       std::span<const decode::RewardRequest> documents) override;
   const decode::RouterInfo* router() const override;

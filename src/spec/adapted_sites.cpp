@@ -17,6 +17,7 @@ bool is_target(const MixtureSpec& spec, const std::string& path) {
 int64_t gate_input_width(const MixtureSpec& spec, const DecoderShape& shape, int64_t in) {
   switch (spec.gate.source) {
     case GateSource::kBlockInput:
+    case GateSource::kEmbedding:
       return shape.hidden_size;
     case GateSource::kRankActivation:
       return spec.experts.kind == ExpertKind::kRankOne ? spec.experts.count : spec.experts.rank;
@@ -76,18 +77,38 @@ int lowest_adapted_layer(const MixtureSpec& spec, const DecoderShape& shape) {
 
 namespace {
 
-/// One classifier for all sites, and the first pass that it reads.
-SiteCost model_gate_cost(const MixtureSpec& spec, const DecoderShape& shape, int64_t sites) {
-  SiteCost cost = {0, frozen_multiply_adds(shape)};
+/// One classifier for all sites.
+SiteCost classifier_cost(const MixtureSpec& spec, const DecoderShape& shape, int64_t sites) {
+  SiteCost cost;
   int64_t width = shape.hidden_size;
   for (int64_t depth = 0; depth < spec.gate.depth; ++depth) {
     const bool is_last = depth + 1 == spec.gate.depth;
-    const int64_t rows =
-        is_last ? (spec.gate.layerwise ? sites : 1) * spec.experts.count : spec.gate.hidden_size;
+    const int64_t rows = is_last ? sites * spec.experts.count : spec.gate.hidden_size;
     cost.parameters += rows * (width + 1);
     cost.multiply_adds += rows * width;
     width = rows;
   }
+  return cost;
+}
+
+/// Of a gate for the whole model, and the first pass if it reads one.
+SiteCost model_gate_cost(const MixtureSpec& spec,
+                         const DecoderShape& shape,
+                         const std::vector<AdaptedSite>& sites) {
+  std::set<int> layers;
+  for (const AdaptedSite& site : sites) layers.insert(site.layer);
+  const bool is_block = spec.attach == Attach::kFfnBlock;
+  const int64_t decisions =
+      spec.gate.layerwise ? (is_block ? std::ssize(layers) : std::ssize(sites)) : 1;
+  SiteCost cost;
+  if (spec.gate.net == GateNet::kClassifier) {
+    cost = classifier_cost(spec, shape, decisions);
+  } else {
+    const SiteCost one = gate_cost(spec, shape.hidden_size, spec.experts.count);
+    cost = {decisions * one.parameters, decisions * one.multiply_adds};
+  }
+  if (spec.gate.source == GateSource::kLastHidden)
+    cost.multiply_adds += frozen_multiply_adds(shape);
   return cost;
 }
 
@@ -104,7 +125,8 @@ SiteCost mixture_cost(const MixtureSpec& spec, const DecoderShape& shape) {
     if (site.gate_width) add(gate_cost(spec, *site.gate_width, site.experts));
   }
   if (spec.gate.share == GateShare::kModel)
-    add(model_gate_cost(spec, shape, std::ssize(adapted_sites(spec, shape))));
+    add(model_gate_cost(spec, shape, adapted_sites(spec, shape)));
+  add(common_gate_cost(spec));
   if (spec.has_plain()) add(mixture_cost(spec.plain_part(), shape));
   return total;
 }

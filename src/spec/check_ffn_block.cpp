@@ -20,12 +20,18 @@ void check_ffn_block(const MixtureSpec& spec, const std::string& where) {
   LMOE_CHECK_ARG(spec.schedule.hard_until == 0.0, where,
                  ": mixture.schedule.hard_until cannot act: given attach ffn_block, expected "
                  "projection");
+  const GateSpec& gate = spec.gate;
   const bool reads_block =
-      spec.gate.source == GateSource::kBlockInput && spec.gate.share == GateShare::kBlock;
-  LMOE_CHECK_ARG(!spec.has_gate() || reads_block, where,
+      gate.source == GateSource::kBlockInput && gate.share == GateShare::kBlock;
+  const bool reads_embedding =
+      gate.source == GateSource::kEmbedding && gate.share != GateShare::kProjection;
+  LMOE_CHECK_ARG(!spec.has_gate() || reads_block || reads_embedding, where,
                  ": mixture.attach ffn_block has one gate per FFN: given gate.source ",
-                 enum_name(spec.gate.source), " and gate.share ", enum_name(spec.gate.share),
-                 ", expected block_input and block");
+                 enum_name(gate.source), " and gate.share ", enum_name(gate.share),
+                 ", expected block_input and block, or embedding and block or model");
+  LMOE_CHECK_ARG(!spec.select.capacity || gate.share == GateShare::kBlock, where,
+                 ": mixture.select.capacity counts the tokens of each FFN: given gate.share ",
+                 enum_name(gate.share), ", expected block");
 }
 
 }  // namespace lmoe::spec

@@ -41,6 +41,11 @@ void check_loss(const MixtureSpec& spec, const LossSpec& loss, const std::string
   LMOE_CHECK_ARG(loss.kind == BalanceLoss::kEntropy || loss.coef >= 0.0, name, "given coef ",
                  loss.coef, ", expected at least 0; only entropy can be rewarded");
   check_task_loss(spec, loss, name);
+  LMOE_CHECK_ARG(!loss.per_group || spec.select.private_experts > 0, name,
+                 "per_group measures groups that have experts of their own: given "
+                 "select.private_experts 0");
+  LMOE_CHECK_ARG(!loss.per_group || !needs_tasks(loss.kind), name,
+                 "per_group cannot act: it looks at tasks already");
   LMOE_CHECK_ARG(loss.over != LossOver::kPooled || spec.experts.count_by_layer.empty(), name,
                  "over pooled takes the tokens of all layers together, but "
                  "experts.count_by_layer gives layers different experts; hint: layers_pooled_sum");

@@ -91,7 +91,9 @@ void check_gate(const MixtureSpec& spec, const std::string& where) {
                  where, ": mixture.normalize constant ignores the gate: given gate.source ",
                  enum_name(gate.source),
                  " and select.kind all, expected softmax, softmax_selected or renormalize");
-  LMOE_CHECK_ARG(gate.share != GateShare::kBlock || gate.source == GateSource::kBlockInput, where,
+  LMOE_CHECK_ARG(gate.share != GateShare::kBlock || gate.source == GateSource::kBlockInput ||
+                     gate.source == GateSource::kEmbedding,
+                 where,
                  ": mixture.gate.share block needs one input for the whole block: given "
                  "gate.source ",
                  enum_name(gate.source),
@@ -301,6 +303,7 @@ void check_mixture(const MixtureSpec& spec, const std::string& where) {
   check_frozen(spec, opening);
   check_selection(spec, opening);
   check_gate(spec, opening);
+  check_gate_parts(spec, opening);
   check_experts(spec, opening);
   check_kernels(spec.experts, opening);
   check_levels(spec, opening);

@@ -12,7 +12,7 @@ void check_classifier_keys(const MixtureSpec& spec, const std::string& where) {
   LMOE_CHECK_ARG(is_classifier || (gate.depth == defaults.depth && gate.dropout == 0.0), where,
                  ": mixture.gate.depth and dropout cannot act: given net ", enum_name(gate.net),
                  ", expected classifier");
-  LMOE_CHECK_ARG(is_classifier || gate.layerwise == defaults.layerwise, where,
+  LMOE_CHECK_ARG(gate.share == GateShare::kModel || gate.layerwise == defaults.layerwise, where,
                  ": mixture.gate.layerwise cannot act: given share ", enum_name(gate.share),
                  ", expected model");
   LMOE_CHECK_ARG(gate.source == GateSource::kLastHidden || gate.first_pass_weight == 0.0, where,
@@ -22,14 +22,27 @@ void check_classifier_keys(const MixtureSpec& spec, const std::string& where) {
                  ": mixture.gate.dropout cannot act: given depth 1, and it lies between layers");
 }
 
+void check_embedding_gate(const GateSpec& gate, const std::string& where) {
+  const bool is_model = gate.share == GateShare::kModel;
+  LMOE_CHECK_ARG(gate.net != GateNet::kClassifier || is_model, where,
+                 ": mixture.gate.net classifier is one net for the whole model: given share ",
+                 enum_name(gate.share), ", expected model");
+  LMOE_CHECK_ARG(gate.net != GateNet::kTree || !is_model, where,
+                 ": mixture.gate.net tree chooses at each site: given share model, expected "
+                 "projection or block");
+}
+
 }  // namespace
 
 void check_model_gate(const MixtureSpec& spec, const std::string& where) {
   const GateSpec& gate = spec.gate;
   const bool reads_end = gate.source == GateSource::kLastHidden;
+  const bool is_model = gate.share == GateShare::kModel;
+  const bool is_classifier = gate.net == GateNet::kClassifier;
+  if (gate.source == GateSource::kEmbedding) check_embedding_gate(gate, where);
   LMOE_CHECK_ARG(
-      reads_end == (gate.share == GateShare::kModel) &&
-          reads_end == (gate.net == GateNet::kClassifier),
+      gate.source == GateSource::kEmbedding ||
+          (reads_end == is_model && reads_end == is_classifier),
       where,
       ": mixture.gate: source last_hidden, share model and net classifier go together: given ",
       enum_name(gate.source), ", ", enum_name(gate.share), " and ", enum_name(gate.net));
@@ -37,7 +50,7 @@ void check_model_gate(const MixtureSpec& spec, const std::string& where) {
                  ": mixture.gate: source learned and net scalars go together: given ",
                  enum_name(gate.source), " and ", enum_name(gate.net));
   check_classifier_keys(spec, where);
-  LMOE_CHECK_ARG(!reads_end || spec.experts.count_by_layer.empty(), where,
+  LMOE_CHECK_ARG(!is_model || spec.experts.count_by_layer.empty(), where,
                  ": mixture.gate.share model decides for the same experts everywhere: given "
                  "experts.count_by_layer, expected none");
   LMOE_CHECK_ARG(!reads_end || !spec.experts.use_dora, where,

@@ -14,6 +14,9 @@ void check_selection(const MixtureSpec& spec, const std::string& where);
 
 /// Losses that cannot act, or do not fit what they measure.
 void check_losses(const MixtureSpec& spec, const std::string& where);
+/// Nets and other parts of a gate that do not go together.
+void check_gate_parts(const MixtureSpec& spec, const std::string& where);
+
 /// A gate for the whole model and what only it can do; learned scalars.
 void check_model_gate(const MixtureSpec& spec, const std::string& where);
 

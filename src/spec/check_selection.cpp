@@ -85,16 +85,21 @@ void check_private(const MixtureSpec& spec, const std::string& where) {
   const SelectSpec& select = spec.select;
   LMOE_CHECK_ARG(select.private_experts > 0 || !select.groups, where,
                  ": mixture.select.groups cannot act: given private_experts 0");
+  LMOE_CHECK_ARG(select.private_experts > 0 || select.private_by == PrivateBy::kTask, where,
+                 ": mixture.select.private_by cannot act: given private_experts 0");
+  LMOE_CHECK_ARG(select.private_by == PrivateBy::kTask || !select.groups, where,
+                 ": mixture.select.groups cannot act: given private_by role, whose groups are two, "
+                 "prompts and answers");
   if (select.private_experts == 0) return;
   LMOE_CHECK_ARG(
       spec.has_gate() && spec.experts.count_by_layer.empty(), where,
       ": mixture.select.private_experts needs a gate and the same experts in all layers");
   const int64_t shared = spec.experts.count - spec.private_total();
   LMOE_CHECK_ARG(shared >= select.k.value_or(1), where, ": mixture.select.private_experts: given ",
-                 select.private_experts, " for each of ", select.groups.value_or(0),
-                 " tasks, which leaves ", shared, " of ", spec.experts.count,
-                 " experts for all: expected at least ", select.k.value_or(1),
-                 "; hint: experts.count");
+                 select.private_experts, " for each of ", select.private_groups(),
+                 select.private_by == PrivateBy::kRole ? " roles" : " tasks", ", which leaves ",
+                 shared, " of ", spec.experts.count, " experts for all: expected at least ",
+                 select.k.value_or(1), "; hint: experts.count");
 }
 
 }  // namespace

@@ -59,6 +59,9 @@ struct LossSpec {
   double delta = 0.1;
   bool per_token = false;  ///< divides by the tokens of a document, with `localized`; the source
                            ///< does not, so that documents of different length pull apart
+  /// Measured for each group of select.private_experts on its own tokens and the experts it may
+  /// choose; the groups' values are summed (moiie.md).
+  bool per_group = false;
 
   template <class Visitor>
   void for_each_field(Visitor&& visit) {
@@ -71,6 +74,8 @@ struct LossSpec {
     visit(field("delta", delta, "how unequal the tasks' shares are to be, with localized")
               .range(-0.99, 0.99));
     visit(field("per_token", per_token, "long documents count as much as short ones"));
+    visit(field("per_group", per_group,
+                "measured for each group of private experts on its own tokens, and summed"));
   }
 };
 

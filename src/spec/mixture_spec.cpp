@@ -40,7 +40,7 @@ std::span<const EnumName<GateSource>> enum_names(GateSource) {
       {"constant", GateSource::kConstant},      {"input", GateSource::kInput},
       {"block_input", GateSource::kBlockInput}, {"rank_activation", GateSource::kRankActivation},
       {"task_id", GateSource::kTaskId},         {"last_hidden", GateSource::kLastHidden},
-      {"learned", GateSource::kLearned}};
+      {"learned", GateSource::kLearned},        {"embedding", GateSource::kEmbedding}};
   return kNames;
 }
 
@@ -50,7 +50,9 @@ std::span<const EnumName<GateNet>> enum_names(GateNet) {
                                                  {"self", GateNet::kSelf},
                                                  {"tree", GateNet::kTree},
                                                  {"classifier", GateNet::kClassifier},
-                                                 {"scalars", GateNet::kScalars}};
+                                                 {"scalars", GateNet::kScalars},
+                                                 {"recurrent", GateNet::kRecurrent},
+                                                 {"cosine", GateNet::kCosine}};
   return kNames;
 }
 
@@ -71,6 +73,18 @@ std::span<const EnumName<GateShare>> enum_names(GateShare) {
   static constexpr EnumName<GateShare> kNames[] = {{"projection", GateShare::kProjection},
                                                    {"block", GateShare::kBlock},
                                                    {"model", GateShare::kModel}};
+  return kNames;
+}
+
+std::span<const EnumName<GatePool>> enum_names(GatePool) {
+  static constexpr EnumName<GatePool> kNames[] = {{"none", GatePool::kNone},
+                                                  {"prompt", GatePool::kPrompt}};
+  return kNames;
+}
+
+std::span<const EnumName<PrivateBy>> enum_names(PrivateBy) {
+  static constexpr EnumName<PrivateBy> kNames[] = {{"task", PrivateBy::kTask},
+                                                   {"role", PrivateBy::kRole}};
   return kNames;
 }
 

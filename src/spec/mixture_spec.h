@@ -4,9 +4,11 @@
 //   experts     what is mixed?               lora | rank_one | shared_a | core | kronecker |
 //                                            residual
 //   gate        who decides, from what?      constant | input | block_input | rank_activation |
-//                                            task_id | last_hidden | learned;
-//                                            linear | mlp | self | tree | classifier | scalars;
-//                                            one per projection, block or model
+//                                            task_id | last_hidden | learned | embedding;
+//                                            linear | mlp | self | tree | classifier | scalars |
+//                                            recurrent | cosine;
+//                                            one per projection, block or model;
+//                                            per token, or one decision per prompt
 //   select      how many take part?          all | top_k | top_p | threshold | entropy_switch |
 //                                            sample
 //   normalize   what becomes of weights?     softmax | softmax_selected | softmax_twice |
@@ -32,6 +34,7 @@
 #include <vector>
 
 #include "base/options.h"
+#include "spec/gate_spec.h"
 #include "spec/loss_spec.h"
 #include "spec/schedule_spec.h"
 
@@ -50,32 +53,9 @@ enum class ExpertActivation { kIdentity, kTanh, kRelu };
 /// What alpha is divided by: the rank of an expert, the number of experts, the number that take
 /// part in a token, the ranks of these together, or nothing.
 enum class ScaleBy { kRank, kCount, kActive, kActiveRank, kNone };
-/// kInput: what the projection reads. kBlockInput: the normalised input of the attention or the
-/// MLP. kRankActivation: A x of the experts themselves. kTaskId: the document's task, one-hot over
-/// experts.count; a self gate takes it as it is, a linear one learns weights for each task.
-/// kLastHidden: what the model ends with, in a first pass without the mixture (x-lora.md).
-/// kLearned: nothing; weights that are the same for all tokens (lora-soups.md).
-enum class GateSource {
-  kConstant,
-  kInput,
-  kBlockInput,
-  kRankActivation,
-  kTaskId,
-  kLastHidden,
-  kLearned
-};
-/// kSelf: no net, A x of each rank is its own logit (flylora.md, moram.md). kTree: from the root
-/// down, children are chosen by what the gate reads and the keys of their ancestors. kClassifier:
-/// `depth` layers with biases, ReLU and dropout between them, one for the whole model (x-lora.md).
-/// kScalars: one number per expert.
-enum class GateNet { kLinear, kMlp, kSelf, kTree, kClassifier, kScalars };
-/// What a self gate makes of A x. kAbs: absolute values. kUnitNorm: divided by their norm.
-enum class GateActivation { kNone, kAbs, kUnitNorm };
-/// kNormal: deviation init_range. kKaimingUniform: uniform in ±1/sqrt(width of the input), the
-/// default of a linear layer in PyTorch.
-enum class GateInit { kNormal, kKaimingUniform };
-/// kModel: one gate for all projections, with weights for each of them if `layerwise`.
-enum class GateShare { kProjection, kBlock, kModel };
+/// Whose own `private_experts` are: of tasks of the data, or of the two kinds of tokens, first
+/// those of prompts, then those of answers.
+enum class PrivateBy { kTask, kRole };
 /// kTopP: the likeliest until their probabilities reach top_p. kThreshold: those whose score
 /// reaches a value. kEntropySwitch: all where the gate is undecided, else top_p (dynmole.md).
 /// kSample: k drawn without replacement from the softmax while training, top-k otherwise; the gate
@@ -109,11 +89,7 @@ std::span<const EnumName<Attach>> enum_names(Attach);
 std::span<const EnumName<ExpertKind>> enum_names(ExpertKind);
 std::span<const EnumName<ExpertActivation>> enum_names(ExpertActivation);
 std::span<const EnumName<ScaleBy>> enum_names(ScaleBy);
-std::span<const EnumName<GateSource>> enum_names(GateSource);
-std::span<const EnumName<GateNet>> enum_names(GateNet);
-std::span<const EnumName<GateActivation>> enum_names(GateActivation);
-std::span<const EnumName<GateInit>> enum_names(GateInit);
-std::span<const EnumName<GateShare>> enum_names(GateShare);
+std::span<const EnumName<PrivateBy>> enum_names(PrivateBy);
 std::span<const EnumName<SelectKind>> enum_names(SelectKind);
 std::span<const EnumName<Normalize>> enum_names(Normalize);
 std::span<const EnumName<Apply>> enum_names(Apply);
@@ -180,53 +156,6 @@ struct ExpertsSpec {
   }
 };
 
-struct GateSpec {
-  GateSource source = GateSource::kInput;
-  GateNet net = GateNet::kLinear;
-  GateShare share = GateShare::kProjection;
-  GateActivation activation = GateActivation::kNone;  ///< with `self`
-  /// Width of the hidden layer of `mlp` (SiLU), of those of a `classifier`, of keys, queries and
-  /// all else inside a `tree`.
-  int64_t hidden_size = 64;
-  int64_t depth = 1;      ///< linear layers of a `classifier`
-  double dropout = 0.0;   ///< between them
-  bool layerwise = true;  ///< with share `model`: weights for each projection of its own
-  /// With `last_hidden`: weight of every expert in the first pass; 0: the base alone.
-  double first_pass_weight = 0.0;
-  double temperature = 1.0;  ///< logits are divided by it
-  double jitter = 0.0;  ///< training: inputs times a uniform number in 1 ± jitter; Switch has 0.01
-  double noise = 0.0;   ///< training: deviation of normal noise on the logits
-  GateInit init = GateInit::kNormal;
-  double init_range = 0.02;  ///< standard deviation of the initial weights, with `normal`
-  /// With `task_id`: the task of text that has no label, as in chat and evaluation.
-  std::optional<int64_t> default_task;
-
-  template <class Visitor>
-  void for_each_field(Visitor&& visit) {
-    visit(field("source", source, "what the gate reads"));
-    visit(field("net", net, "form of the gate"));
-    visit(field("share", share, "one gate per projection or per block"));
-    visit(field("activation", activation, "what a self gate makes of A x"));
-    visit(field("hidden_size", hidden_size, "hidden width of an mlp, tree or classifier")
-              .range(1, 65536));
-    visit(field("depth", depth, "linear layers of a classifier").range(1, 64));
-    visit(field("dropout", dropout, "dropout between the layers of a classifier").range(0.0, 0.95));
-    visit(field("layerwise", layerwise, "with share model: own weights for each projection"));
-    visit(field("first_pass_weight", first_pass_weight,
-                "with last_hidden: weight of every expert in the first pass")
-              .range(0.0, 1e3));
-    visit(field("temperature", temperature, "softmax temperature").range(1e-3, 1e3));
-    visit(
-        field("jitter", jitter, "training: what the gate reads, times 1 ± jitter").range(0.0, 1.0));
-    visit(field("noise", noise, "training: deviation of noise on the logits").range(0.0, 1e3));
-    visit(field("init", init, "initial gate weights"));
-    visit(field("init_range", init_range, "standard deviation of the initial gate weights")
-              .range(0.0, 10.0));
-    visit(field("default_task", default_task, "task of text without a label, with source task_id")
-              .range(0, 4095));
-  }
-};
-
 struct SelectSpec {
   SelectKind kind = SelectKind::kAll;
   /// Exactly with top_k and sample, at least with the others.
@@ -243,9 +172,11 @@ struct SelectSpec {
   /// others keep theirs (moram.md).
   std::optional<double> inference_threshold;
   int64_t rollouts = 2;  ///< forwards of a micro-batch with `sample`; remix.md: 2 to 32
-  /// The first experts belong to the tasks of the data, so many to each, in order; a document is
-  /// routed among those of its task and the rest, one without a task among the rest (moiie.md).
+  /// The first experts belong to groups of tokens, by `private_by`, so many to each, in order; a
+  /// token is routed among those of its group and the rest, one without a group among the rest
+  /// (moiie.md).
   int64_t private_experts = 0;
+  PrivateBy private_by = PrivateBy::kTask;
   std::optional<int64_t> groups;  ///< how many tasks have experts of their own; unset: the data's
   /// Tokens of a sequence that one expert takes, with ffn_block; later ones pass through: their
   /// input stands in for its output. Default: no limit. mixlora.md has 32 for mixlora-switch.
@@ -253,6 +184,8 @@ struct SelectSpec {
 
   /// Whether exactly k experts take part.
   bool takes_k() const { return kind == SelectKind::kTopK || kind == SelectKind::kSample; }
+  /// How many groups have experts of their own, as far as it is known.
+  int64_t private_groups() const { return private_by == PrivateBy::kRole ? 2 : groups.value_or(0); }
 
   template <class Visitor>
   void for_each_field(Visitor&& visit) {
@@ -271,8 +204,10 @@ struct SelectSpec {
                 "outside training: logit below which an expert's weight is 0")
               .range(-1e3, 1e3));
     visit(field("rollouts", rollouts, "forwards of each micro-batch, with sample").range(2, 1024));
-    visit(field("private_experts", private_experts, "experts of its own that each task has")
+    visit(field("private_experts", private_experts, "experts of its own that each group has")
               .range(0, 4096));
+    visit(
+        field("private_by", private_by, "which tokens are a group: by task, or prompt and answer"));
     visit(field("groups", groups, "tasks that have experts of their own; default: the data's")
               .range(1, 4096));
     visit(field("capacity", capacity, "tokens of a sequence that one expert of ffn_block takes")
@@ -357,8 +292,8 @@ struct MixtureSpec {
   bool has_gate() const { return gate.source != GateSource::kConstant; }
   /// The factor in front of B A, by experts.scale_by.
   double scaling() const;
-  /// Experts that belong to a task: the first ones.
-  int64_t private_total() const { return select.private_experts * select.groups.value_or(0); }
+  /// Experts that belong to a group: the first ones.
+  int64_t private_total() const { return select.private_experts * select.private_groups(); }
   /// Experts that take part in a token: k with top_k and sample, else at most all.
   int64_t active_experts() const { return select.takes_k() ? *select.k : experts.count; }
   /// What lies under `experts/`, each a PEFT LoRA: one folder per expert, or, where experts are not

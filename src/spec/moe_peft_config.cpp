@@ -211,6 +211,9 @@ void check_can_hold(const MixtureSpec& spec, const std::string& strategy) {
   if (spec.apply == Apply::kFactors) cannot_hold("apply factors");
   if (spec.gate.net != GateNet::kLinear) cannot_hold(concat("gate.net ", enum_name(spec.gate.net)));
   if (spec.gate.temperature != 1.0) cannot_hold("gate.temperature");
+  if (spec.gate.pool != GatePool::kNone) cannot_hold("gate.pool");
+  if (spec.gate.init_bias) cannot_hold("gate.init_bias");
+  if (spec.gate.input_dropout > 0.0) cannot_hold("gate.input_dropout");
   if (spec.attach == Attach::kProjection && spec.gate.source != GateSource::kInput)
     cannot_hold(concat("gate.source ", enum_name(spec.gate.source)));
   if (spec.bias.use != BiasUse::kNone) cannot_hold("bias");

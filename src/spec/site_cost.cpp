@@ -47,6 +47,11 @@ SiteCost tree_cost(const MixtureSpec& spec, int64_t width, int64_t experts) {
   return cost;
 }
 
+/// Of a GRU whose input is as wide as its state, without biases.
+int64_t recurrent_cell_weights(const MixtureSpec& spec) {
+  return 6 * spec.gate.hidden_size * spec.gate.hidden_size;
+}
+
 /// Numbers of A, of B of all experts, and of what else is trained.
 struct Sizes {
   int64_t a = 0, b = 0, other = 0;
@@ -91,9 +96,15 @@ SiteCost gate_cost(const MixtureSpec& spec, int64_t width, int64_t experts) {
   if (spec.gate.net == GateNet::kScalars) return {experts, 0};
   if (spec.gate.net == GateNet::kTree) return tree_cost(spec, width, experts);
   const int64_t hidden = spec.gate.hidden_size;
-  const int64_t weights =
-      spec.gate.net == GateNet::kMlp ? hidden * (width + experts) : width * experts;
-  return {weights, weights};
+  const bool has_hidden = spec.gate.net == GateNet::kMlp || spec.gate.net == GateNet::kRecurrent;
+  const int64_t weights = has_hidden ? hidden * (width + experts) : width * experts;
+  const int64_t steps = spec.gate.net == GateNet::kRecurrent ? recurrent_cell_weights(spec) : 0;
+  return {weights + (spec.gate.init_bias ? experts : 0), weights + steps};
+}
+
+SiteCost common_gate_cost(const MixtureSpec& spec) {
+  if (spec.gate.net != GateNet::kRecurrent) return {};
+  return {recurrent_cell_weights(spec) + 6 * spec.gate.hidden_size, 0};
 }
 
 }  // namespace lmoe::spec

@@ -20,4 +20,7 @@ SiteCost experts_cost(const MixtureSpec& spec, int64_t in, int64_t out, int64_t 
 /// One gate of `experts` outputs that reads `width` numbers; nothing for a constant gate.
 SiteCost gate_cost(const MixtureSpec& spec, int64_t width, int64_t experts);
 
+/// What all gates of a mixture share, besides what each of them costs: a recurrent net's GRU.
+SiteCost common_gate_cost(const MixtureSpec& spec);
+
 }  // namespace lmoe::spec

@@ -5,10 +5,14 @@
 namespace lmoe::spec {
 namespace {
 
+bool has_private_by_task(const SelectSpec& select) {
+  return select.private_experts > 0 && select.private_by == PrivateBy::kTask;
+}
+
 bool needs_tasks(const MixtureSpec& spec) {
   const auto& losses = spec.losses;
   return spec.gate.source == GateSource::kTaskId || spec.schedule.hard_until > 0.0 ||
-         spec.select.private_experts > 0 ||
+         has_private_by_task(spec.select) ||
          std::any_of(losses.begin(), losses.end(),
                      [](const LossSpec& loss) { return needs_tasks(loss.kind); });
 }
@@ -39,7 +43,7 @@ MixtureSpec with_tasks(MixtureSpec spec, int64_t tasks) {
                    "; hint: `task:` in the entries of `datasets` puts several into one task");
     loss.tasks = tasks;
   }
-  if (spec.select.private_experts > 0) {
+  if (has_private_by_task(spec.select)) {
     LMOE_CHECK_ARG(spec.select.groups.value_or(tasks) == tasks,
                    "[mixture] mixture.select.groups: given ", spec.select.groups.value_or(0),
                    ", but the data have ", tasks, " tasks");

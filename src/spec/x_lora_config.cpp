@@ -123,6 +123,9 @@ void check_can_be_held(const MixtureSpec& spec) {
   if (gate.source != GateSource::kLastHidden)
     refuse(concat("gate.source ", enum_name(gate.source), ", only last_hidden"));
   if (spec.apply != Apply::kDeltas) refuse("apply factors");
+  if (gate.pool != GatePool::kNone) refuse("gate.pool");
+  if (gate.init_bias) refuse("gate.init_bias");
+  if (gate.input_dropout > 0.0) refuse("gate.input_dropout");
   if (spec.has_plain()) refuse("mixture.plain");
   if (!spec.losses.empty() || spec.bias.use != BiasUse::kNone) refuse("balancing");
   if (gate.jitter != 0.0 || gate.noise != 0.0) refuse("gate.jitter or gate.noise");

@@ -92,6 +92,10 @@ Adapters adapters_of(const spec::MixtureSpec& spec,
       adapters.stacked += down_size(spec.experts, site.experts) * site.projection.in;
     if (spec.gate.share == spec::GateShare::kModel)
       adapters.kept_floats_per_token += 4 * site.experts;
+    const bool decides =
+        site.gate_width || (spec.gate.share == spec::GateShare::kModel && spec.gate.layerwise);
+    if (decides && spec.gate.net == spec::GateNet::kRecurrent)  // input, products of three, state
+      adapters.kept_floats_per_token += 8 * spec.gate.hidden_size;
     if (!site.gate_width) continue;
     const std::pair<int, int> group = {site.layer, site.projection.group};
     if (!is_wide && reads_wide_input && group != last_group)

@@ -36,6 +36,7 @@ MicroBatch make_micro_batch(std::span<const data::PackedRow> rows) {
       packed.start = begin + segment.start;
       packed.length = segment.length;
       packed.task = segment.task;
+      packed.prompt = segment.prompt;
       batch.segments.push_back(packed);
     }
   }

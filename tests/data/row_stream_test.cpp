@@ -106,6 +106,10 @@ TEST(RowStream, RowsHoldWholeExamplesWithTheirBoundaries) {
       EXPECT_EQ(segment.length, example.length());
       EXPECT_EQ(row.ids[static_cast<size_t>(at)], example.ids[0]);
       EXPECT_EQ(row.labels[static_cast<size_t>(at)], kIgnoreLabel);
+      for (int32_t token = 0; token <= segment.prompt; ++token) {
+        const bool is_learned = row.labels[static_cast<size_t>(at + token)] != kIgnoreLabel;
+        EXPECT_EQ(is_learned, token == segment.prompt) << "the prompt ends where learning begins";
+      }
       at += segment.length;
     }
     EXPECT_EQ(at, row.length());

@@ -216,6 +216,40 @@ TEST(Generator, LongPromptsGoInParts) {
   EXPECT_EQ(model.steps.front().ids, 8);
 }
 
+TEST(Generator, PromptsThatDecideGoWhole) {
+  FakeStepModel model(5, scrambled(5));
+  model.is_pooled = true;
+  const std::vector<GenerateRequest> requests(
+      3, {.prompt = std::vector<TokenId>(30, 2), .options = {.max_new_tokens = 3}});
+  Generator(model, letters(), {.max_sequences = 3, .max_step_tokens = 8}).run_batch(requests);
+  std::vector<int64_t> fed;
+  for (const auto& step : model.steps) fed.push_back(step.ids);
+  EXPECT_EQ(std::vector<int64_t>(fed.begin(), fed.begin() + 3), (std::vector<int64_t>{30, 31, 32}));
+  EXPECT_EQ(model.fed_prompts, std::vector<int64_t>(model.fed_prompts.size(), 30));
+}
+
+TEST(Generator, AConversationKeepsItsFirstPrompt) {
+  for (const bool is_pooled : {false, true}) {
+    FakeStepModel model(5, scrambled(5));
+    model.is_pooled = is_pooled;
+    SequenceCache cache(model);
+    Generator generator(model, letters());
+    const GenerateOptions options{.max_new_tokens = 4, .ignore_eos = true};
+    const auto run = [&](const std::vector<TokenId>& prompt) {
+      model.fed_prompts.clear();
+      return generator.run({.prompt = prompt, .options = options, .cache = &cache});
+    };
+    std::vector<TokenId> prompt = {0, 1, 2};
+    const Generation first = run(prompt);
+    EXPECT_EQ(model.fed_prompts, std::vector<int64_t>(4, 3));
+    prompt.insert(prompt.end(), first.ids.begin(), first.ids.end());
+    EXPECT_EQ(run(prompt).stats.reused_tokens, 6);
+    EXPECT_EQ(model.fed_prompts, std::vector<int64_t>(4, 3)) << "the first answer ended it";
+    EXPECT_EQ(run({0, 1, 4, 4}).stats.reused_tokens, is_pooled ? 0 : 2) << "another prompt";
+    EXPECT_EQ(model.fed_prompts, std::vector<int64_t>(4, 4));
+  }
+}
+
 TEST(Generator, CancelKeepsWhatThereIs) {
   FakeStepModel model(5, [](FakeStepModel::History) { return one_hot_logits(5, 1); });
   int asked = 0;

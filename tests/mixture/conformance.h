@@ -171,14 +171,15 @@ TEST_P(Conformance, EqualsTheNaiveReference) {
   for (int disabled = -1; disabled < spec_.experts.count; ++disabled) {
     nn::ForwardContext context;
     context.disabled_expert = disabled;
-    context.last_hidden = numbers({kTokens, kHidden}, 99, at::kDouble);
+    context.last_hidden = context.embedded = numbers({kTokens, kHidden}, 99, at::kDouble);
+    NaiveRecurrent recurrent;
     for (size_t g = 0; g < model.groups().size(); ++g) {
       const nn::ProjectionGroup& group = *model.groups()[g];
       const int64_t width = group.linears().front().weight.size(1);
       const at::Tensor block_input = numbers({kTokens, kHidden}, 20 + g / 2, at::kDouble);
       const at::Tensor x = numbers({kTokens, width}, 40 + g, at::kDouble);
-      const auto expected =
-          naive_forward(mixture, group, g, x, block_input, context.last_hidden, disabled);
+      const auto expected = naive_forward(mixture, group, g, x, block_input, context.last_hidden,
+                                          disabled, recurrent);
       const auto actual = group.forward({x, block_input}, context);
       ASSERT_EQ(actual.size(), expected.size());
       for (size_t i = 0; i < actual.size(); ++i)
@@ -187,9 +188,11 @@ TEST_P(Conformance, EqualsTheNaiveReference) {
     for (const auto& experts : mixture.ffn_experts()) {
       const nn::GatedMlp& mlp = *model.sockets().mlps[experts->block()];
       const at::Tensor x = numbers({kTokens, kHidden}, 60 + experts->block(), at::kDouble);
-      EXPECT_LT(
-          max_difference(mlp.forward(x, context), naive_ffn(spec_, *experts, mlp, x, disabled)),
-          1e-12);
+      const at::Tensor& read =
+          spec_.gate.source == spec::GateSource::kEmbedding ? context.embedded : x;
+      EXPECT_LT(max_difference(mlp.forward(x, context),
+                               naive_ffn(spec_, *experts, mlp, x, read, disabled, recurrent)),
+                1e-12);
     }
   }
 }

@@ -9,7 +9,7 @@
 #include <vector>
 
 #include "mixture/site_bank.h"
-#include "residual_reference.h"
+#include "reference_gate.h"
 
 namespace lmoe::test {
 
@@ -20,66 +20,6 @@ inline Vector softmax(const Vector& logits) {
   for (const double z : logits) sum += std::exp(z - largest);
   for (const double z : logits) p.push_back(std::exp(z - largest) / sum);
   return p;
-}
-
-/// A x as logits.
-inline Vector naive_self_logits(const spec::MixtureSpec& spec,
-                                const mixture::Gate& gate,
-                                int64_t g,
-                                Vector u) {
-  if (spec.bias.use == spec::BiasUse::kActivation) {
-    const Vector bias = row(gate.bias(), g);
-    for (size_t i = 0; i < u.size(); ++i) u[i] += bias[i];
-  }
-  double norm = 0;
-  for (const double one : u) norm += one * one;
-  norm = std::max(std::sqrt(norm), 1e-8);
-  for (double& one : u) {
-    if (spec.gate.activation == spec::GateActivation::kAbs) one = std::abs(one);
-    if (spec.gate.activation == spec::GateActivation::kUnitNorm) one /= norm;
-  }
-  return u;
-}
-
-/// X-LoRA's: linear layers with ReLU between them; of the outputs those of site `g`.
-inline Vector naive_classifier(const spec::MixtureSpec& spec,
-                               const mixture::Gate& gate,
-                               int64_t g,
-                               Vector x) {
-  const auto tensors = gate.tensors();
-  for (int64_t layer = 0; layer < spec.gate.depth; ++layer) {
-    const auto index = static_cast<size_t>(2 * layer);
-    if (layer > 0)
-      for (double& value : x) value = std::max(value, 0.0);
-    x = times(tensors[index].tensor, x);
-    const at::Tensor bias = tensors[index + 1].tensor.detach();
-    for (size_t i = 0; i < x.size(); ++i) x[i] += bias[static_cast<int64_t>(i)].item<double>();
-  }
-  const auto first = x.begin() + g * gate.experts();
-  return Vector(first, first + gate.experts());
-}
-
-/// Logits of the choices of gate `g` of the stacked gates, before the temperature.
-inline std::vector<Vector> naive_logits(const spec::MixtureSpec& spec,
-                                        const mixture::Gate& gate,
-                                        int64_t g,
-                                        const Vector& h) {
-  if (spec.gate.net == spec::GateNet::kSelf) return {naive_self_logits(spec, gate, g, h)};
-  if (spec.gate.net == spec::GateNet::kClassifier) return {naive_classifier(spec, gate, g, h)};
-  const int64_t experts = gate.experts();
-  const auto tensors = gate.tensors();
-  if (spec.gate.net == spec::GateNet::kTree) return NaiveTreeGate{spec, gate, g, h}.logits();
-  if (spec.gate.net == spec::GateNet::kScalars) {
-    Vector own;
-    for (int64_t i = 0; i < experts; ++i) own.push_back(row(tensors[0].tensor, g * experts + i)[0]);
-    return {own};
-  }
-  if (spec.gate.net == spec::GateNet::kLinear)
-    return {times(tensors[0].tensor.slice(0, g * experts, (g + 1) * experts), h)};
-  const int64_t width = spec.gate.hidden_size;
-  Vector hidden = times(tensors[0].tensor.slice(0, g * width, (g + 1) * width), h);
-  for (double& value : hidden) value /= 1 + std::exp(-value);
-  return {times(tensors[1].tensor.slice(0, g * experts, (g + 1) * experts), hidden)};
 }
 
 /// Scores of the experts in `left`; `bias` is empty without one.
@@ -319,7 +259,7 @@ inline int64_t naive_gate_index(const spec::MixtureSpec& spec,
                                 size_t position) {
   if (spec.gate.share == spec::GateShare::kProjection) return static_cast<int64_t>(position);
   for (size_t i = 0; i < gate.sites().size(); ++i)
-    if (gate.sites()[i].name == target.site) return static_cast<int64_t>(i);
+    if ((target.site + ".").starts_with(gate.sites()[i].name + ".")) return static_cast<int64_t>(i);
   return 0;
 }
 
@@ -331,7 +271,8 @@ inline Vector naive_gate_input(const spec::MixtureSpec& spec,
                                const Vector& x,
                                const Vector& block_input) {
   if (spec.gate.source == spec::GateSource::kBlockInput ||
-      spec.gate.source == spec::GateSource::kLastHidden)
+      spec.gate.source == spec::GateSource::kLastHidden ||
+      spec.gate.source == spec::GateSource::kEmbedding)
     return block_input;
   if (spec.gate.source == spec::GateSource::kTaskId) {  // contexts of the suite name no task
     Vector one_hot(static_cast<size_t>(spec.experts.count), 0.0);
@@ -349,6 +290,7 @@ inline void naive_add(const spec::MixtureSpec& spec,
                       const at::Tensor& x,
                       const at::Tensor& block_input,
                       int disabled,
+                      NaiveRecurrent& recurrent,
                       std::vector<at::Tensor>& outputs) {
   for (size_t p = 0; p < bank.bank().targets().size(); ++p) {
     at::Tensor& output = outputs[bank.bank().targets()[p].linear];
@@ -359,7 +301,7 @@ inline void naive_add(const spec::MixtureSpec& spec,
         const Vector h = naive_gate_input(spec, bank.bank(), p, row(x, t), row(block_input, t));
         const at::Tensor bias = bank.gate()->bias();
         choices.clear();
-        for (const Vector& logits : naive_logits(spec, *bank.gate(), g, h)) {
+        for (const Vector& logits : naive_token_logits(spec, *bank.gate(), g, t, h, recurrent)) {
           const auto choice = g * naive_choice_count(spec) + static_cast<int64_t>(choices.size());
           choices.push_back(
               naive_weights(spec, logits, bias.defined() ? row(bias, choice) : Vector(), disabled));
@@ -372,25 +314,27 @@ inline void naive_add(const spec::MixtureSpec& spec,
 }
 
 /// Outputs of all projections of `group`, number `index` of its model, for x [N, in] and
-/// block_input [N, H].
+/// block_input [N, H]. `recurrent` knows the groups before it of the same forward.
 inline std::vector<at::Tensor> naive_forward(const mixture::Mixture& mixture,
                                              const nn::ProjectionGroup& group,
                                              size_t index,
                                              const at::Tensor& x,
                                              const at::Tensor& block_input,
                                              const at::Tensor& last_hidden,
-                                             int disabled = -1) {
+                                             int disabled,
+                                             NaiveRecurrent& recurrent) {
   const spec::MixtureSpec& spec = mixture.spec();
-  const at::Tensor& read =
-      spec.gate.source == spec::GateSource::kLastHidden ? last_hidden : block_input;
+  const bool reads_end_or_beginning = spec.gate.source == spec::GateSource::kLastHidden ||
+                                      spec.gate.source == spec::GateSource::kEmbedding;
+  const at::Tensor& read = reads_end_or_beginning ? last_hidden : block_input;
   std::vector<at::Tensor> outputs;
   for (const nn::FrozenLinear& linear : group.linears())
     outputs.push_back(at::linear(x, linear.weight, linear.bias));
   for (const auto& bank : mixture.banks())
-    if (bank->group() == index) naive_add(spec, *bank, x, read, disabled, outputs);
+    if (bank->group() == index) naive_add(spec, *bank, x, read, disabled, recurrent, outputs);
   for (const auto& bank : mixture.plain_banks())
     if (bank->group() == index)
-      naive_add(spec.plain_part(), *bank, x, block_input, /*disabled=*/-1, outputs);
+      naive_add(spec.plain_part(), *bank, x, block_input, /*disabled=*/-1, recurrent, outputs);
   return outputs;
 }
 

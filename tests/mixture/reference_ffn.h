@@ -52,20 +52,25 @@ inline Vector naive_ffn_token(const mixture::FfnExperts& experts,
   return y;
 }
 
-/// x [N, H] -> [N, H]
+/// x [N, H] -> [N, H]; `read` [N, H] is what the gate reads.
 inline at::Tensor naive_ffn(const spec::MixtureSpec& spec,
                             const mixture::FfnExperts& experts,
                             const nn::GatedMlp& mlp,
                             const at::Tensor& x,
-                            int disabled = -1) {
+                            const at::Tensor& read,
+                            int disabled,
+                            NaiveRecurrent& recurrent) {
   std::vector<at::Tensor> rows;
   for (int64_t t = 0; t < x.size(0); ++t) {
     const Vector token = row(x, t);
     Vector w = {1.0};
     if (experts.gate()) {
       const at::Tensor bias = experts.gate()->bias();
-      w = naive_weights(spec, naive_logits(spec, *experts.gate(), 0, token).front(),
-                        bias.defined() ? row(bias, 0) : Vector(), disabled);
+      const int64_t g =
+          naive_gate_index(spec, *experts.gate(), experts.banks().front()->targets().front(), 0);
+      const Vector logits =
+          naive_token_logits(spec, *experts.gate(), g, t, row(read, t), recurrent).front();
+      w = naive_weights(spec, logits, bias.defined() ? row(bias, 0) : Vector(), disabled);
     }
     const bool nobody = w.size() == 1 && disabled == 0;
     rows.push_back(at::tensor(

@@ -39,6 +39,7 @@ class TinyModel {
 
   /// h [N, hidden] -> [N, hidden]
   at::Tensor forward(at::Tensor h, nn::ForwardContext& context) const {
+    context.embedded = h;
     if (!context.last_hidden.defined()) context.last_hidden = at::tanh(h);  // for a first pass's
     for (size_t layer = 0; layer < mlps_.size(); ++layer) {
       const at::Tensor block = at::tanh(h);  // stands for the norm: keeps values near 1

@@ -49,6 +49,7 @@ class FakeStepModel : public decode::StepModel {
       auto& ids = sequences_.at(input.sequence);
       fed += std::ssize(input.ids);
       if (input.ids.empty()) throw std::logic_error("input without ids");
+      fed_prompts.push_back(input.prompt);
       std::vector<decode::TokenRouting> routing;
       for (const int32_t id : input.ids) {
         ids.push_back(id);
@@ -63,8 +64,10 @@ class FakeStepModel : public decode::StepModel {
     return output;
   }
 
-  std::vector<decode::ScoredSequence> score(
-      std::span<const std::vector<int32_t>> sequences) override {
+  using decode::StepModel::score;
+  std::vector<decode::ScoredSequence> score(std::span<const std::vector<int32_t>> sequences,
+                                            std::span<const int64_t> prompts) override {
+    scored_prompts.insert(scored_prompts.end(), prompts.begin(), prompts.end());
     std::vector<decode::ScoredSequence> scored;
     for (const auto& ids : sequences) {
       if (ids.empty() || std::ssize(ids) > max_positions_)
@@ -84,6 +87,7 @@ class FakeStepModel : public decode::StepModel {
     return scored;
   }
 
+  bool decides_by_prompt() const override { return is_pooled; }
   const decode::RouterInfo* router() const override { return routing_of ? &router_info : nullptr; }
   void disable_expert(std::optional<int> expert) override { disabled_expert = expert; }
 
@@ -96,6 +100,9 @@ class FakeStepModel : public decode::StepModel {
   std::vector<Step> steps;
   size_t most_open = 0;
   int64_t fail_at_step = -1;
+  bool is_pooled = false;            ///< what decides_by_prompt answers
+  std::vector<int64_t> fed_prompts;  ///< of each input of each step
+  std::vector<int64_t> scored_prompts;
   int64_t scored_tokens = 0;
   std::function<decode::TokenRouting(History)> routing_of;
   decode::RouterInfo router_info;

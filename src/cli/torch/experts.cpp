@@ -187,7 +187,9 @@ int run_experts(const std::vector<std::string>& arguments) {
   app.footer(
       "A row is l m / |m|^2, m being the mean of what the gate reads on the samples and l the mean "
       "of\n"
-      "their largest logit: on these samples the new expert's logit is on average the largest.\n"
+      "their largest logit: on these samples the new expert's logit is on average the largest. "
+      "The\n"
+      "key of a cosine gate is m itself.\n"
       "examples:\n"
       "  lmoe experts runs/l-moe list\n"
       "  lmoe experts runs/l-moe add math=adapters/math --data data/tasks/scan/test.jsonl#50\n"

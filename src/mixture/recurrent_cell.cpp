@@ -1,0 +1,36 @@
+#include "mixture/recurrent_cell.h"
+
+#include <ATen/ATen.h>
+
+#include <cmath>
+
+#include "mixture/initial.h"
+
+namespace lmoe::mixture {
+
+RecurrentCell::RecurrentCell(int64_t width, at::ScalarType dtype, Rng& rng) {
+  const double bound = 1.0 / std::sqrt(static_cast<double>(width));
+  const auto drawn = [&](std::vector<int64_t> shape) {
+    at::Tensor tensor = zero_parameter(std::move(shape), dtype);
+    fill_uniform(tensor.detach(), bound, rng);
+    return tensor;
+  };
+  weight_ih_ = drawn({3 * width, width});
+  weight_hh_ = drawn({3 * width, width});
+  bias_ih_ = drawn({3 * width});
+  bias_hh_ = drawn({3 * width});
+}
+
+at::Tensor RecurrentCell::step(const at::Tensor& input, const at::Tensor& state) const {
+  const at::Tensor before = state.defined() ? state : at::zeros_like(input);
+  return at::gru_cell(input, before, weight_ih_, weight_hh_, bias_ih_, bias_hh_);
+}
+
+std::vector<StackedTensor> RecurrentCell::tensors() const {
+  return {{"gru.weight_ih", weight_ih_},
+          {"gru.weight_hh", weight_hh_},
+          {"gru.bias_ih", bias_ih_},
+          {"gru.bias_hh", bias_hh_}};
+}
+
+}  // namespace lmoe::mixture

@@ -1,0 +1,120 @@
+// Who decides, from what: `gate` of the mixture grammar.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <span>
+
+#include "base/options.h"
+
+namespace lmoe::spec {
+
+/// kInput: what the projection reads. kBlockInput: the normalised input of the attention or the
+/// MLP. kRankActivation: A x of the experts themselves. kTaskId: the document's task, one-hot over
+/// experts.count; a self gate takes it as it is, a linear one learns weights for each task.
+/// kLastHidden: what the model ends with, in a first pass without the mixture (x-lora.md).
+/// kLearned: nothing; weights that are the same for all tokens (lora-soups.md). kEmbedding: what
+/// enters the first layer, so that no layer has to run before the choice (read-me.md).
+enum class GateSource {
+  kConstant,
+  kInput,
+  kBlockInput,
+  kRankActivation,
+  kTaskId,
+  kLastHidden,
+  kLearned,
+  kEmbedding
+};
+/// kSelf: no net, A x of each rank is its own logit (flylora.md, moram.md). kTree: from the root
+/// down, children are chosen by what the gate reads and the keys of their ancestors. kClassifier:
+/// `depth` layers with biases, ReLU and dropout between them, one for the whole model (x-lora.md).
+/// kScalars: one number per expert. kRecurrent: a state of width hidden_size that each token
+/// carries from gate to gate in the order in which the layers meet them, through one GRU of the
+/// whole model; never from token to token (rmoe.md). kCosine: the cosine of the input and a key per
+/// expert (uni-rag.md).
+enum class GateNet { kLinear, kMlp, kSelf, kTree, kClassifier, kScalars, kRecurrent, kCosine };
+/// What a self gate makes of A x. kAbs: absolute values. kUnitNorm: divided by their norm.
+enum class GateActivation { kNone, kAbs, kUnitNorm };
+/// kNormal: deviation init_range. kKaimingUniform: uniform in ±1/sqrt(width of the input), the
+/// default of a linear layer in PyTorch.
+enum class GateInit { kNormal, kKaimingUniform };
+/// kModel: one gate for all projections, with weights for each of them if `layerwise`.
+enum class GateShare { kProjection, kBlock, kModel };
+/// kPrompt: the logits of a document's prompt are averaged, and decide for all of its tokens, those
+/// of the answer too (wemoe.md). A document's prompt is what comes before its first answer.
+enum class GatePool { kNone, kPrompt };
+
+std::span<const EnumName<GateSource>> enum_names(GateSource);
+std::span<const EnumName<GateNet>> enum_names(GateNet);
+std::span<const EnumName<GateActivation>> enum_names(GateActivation);
+std::span<const EnumName<GateInit>> enum_names(GateInit);
+std::span<const EnumName<GateShare>> enum_names(GateShare);
+std::span<const EnumName<GatePool>> enum_names(GatePool);
+
+struct GateSpec {
+  GateSource source = GateSource::kInput;
+  GateNet net = GateNet::kLinear;
+  GateShare share = GateShare::kProjection;
+  GateActivation activation = GateActivation::kNone;  ///< with `self`
+  /// Width of the hidden layer of `mlp` (SiLU), of those of a `classifier`, of keys, queries and
+  /// all else inside a `tree`, of the state of `recurrent` (rmoe.md has 128).
+  int64_t hidden_size = 64;
+  int64_t depth = 1;      ///< linear layers of a `classifier`
+  double dropout = 0.0;   ///< between them
+  bool layerwise = true;  ///< with share `model`: weights for each projection of its own
+  /// With `last_hidden`: weight of every expert in the first pass; 0: the base alone.
+  double first_pass_weight = 0.0;
+  double temperature = 1.0;  ///< logits are divided by it
+  double jitter = 0.0;  ///< training: inputs times a uniform number in 1 ± jitter; Switch has 0.01
+  double noise = 0.0;   ///< training: deviation of normal noise on the logits
+  double input_dropout = 0.0;  ///< training: dropout on what the gate reads
+  /// While training the gate runs so many times, each with a dropout of its own, and the mean of
+  /// its logits is divided by 1 + their deviation: without dropout nothing changes (mofme.md, which
+  /// has 5).
+  int64_t uncertainty_passes = 1;
+  GatePool pool = GatePool::kNone;
+  /// Set: every logit has a trained bias that begins with this value (wemoe.md: 0.3).
+  std::optional<double> init_bias;
+  GateInit init = GateInit::kNormal;
+  double init_range = 0.02;  ///< standard deviation of the initial weights, with `normal`
+  /// With `task_id`: the task of text that has no label, as in chat and evaluation.
+  std::optional<int64_t> default_task;
+
+  template <class Visitor>
+  void for_each_field(Visitor&& visit) {
+    visit(field("source", source, "what the gate reads"));
+    visit(field("net", net, "form of the gate"));
+    visit(field("share", share, "one gate per projection or per block"));
+    visit(field("activation", activation, "what a self gate makes of A x"));
+    visit(
+        field("hidden_size", hidden_size, "width inside an mlp, tree, classifier or recurrent net")
+            .range(1, 65536));
+    visit(field("depth", depth, "linear layers of a classifier").range(1, 64));
+    visit(field("dropout", dropout, "dropout between the layers of a classifier").range(0.0, 0.95));
+    visit(field("layerwise", layerwise, "with share model: own weights for each projection"));
+    visit(field("first_pass_weight", first_pass_weight,
+                "with last_hidden: weight of every expert in the first pass")
+              .range(0.0, 1e3));
+    visit(field("temperature", temperature, "softmax temperature").range(1e-3, 1e3));
+    visit(
+        field("jitter", jitter, "training: what the gate reads, times 1 ± jitter").range(0.0, 1.0));
+    visit(field("noise", noise, "training: deviation of noise on the logits").range(0.0, 1e3));
+    visit(field("input_dropout", input_dropout, "training: dropout on what the gate reads")
+              .range(0.0, 0.95));
+    visit(field("uncertainty_passes", uncertainty_passes,
+                "training: passes whose disagreement makes logits smaller")
+              .range(1, 64));
+    visit(field("pool", pool,
+                "whether the tokens of a prompt decide together, for all that follows"));
+    visit(
+        field("init_bias", init_bias, "first value of a trained bias of each logit; unset: no bias")
+            .range(-1e3, 1e3));
+    visit(field("init", init, "initial gate weights"));
+    visit(field("init_range", init_range, "standard deviation of the initial gate weights")
+              .range(0.0, 10.0));
+    visit(field("default_task", default_task, "task of text without a label, with source task_id")
+              .range(0, 4095));
+  }
+};
+
+}  // namespace lmoe::spec
