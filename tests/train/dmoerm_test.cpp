@@ -181,9 +181,10 @@ TEST(Dmoerm, TheAggregatorLearnsOverExpertsThatStayAsTheyAre) {
     EXPECT_EQ(at::equal(run.values()[i], begin[i]), i < lora_tensors) << i;
 
   const std::vector<data::PackedRow> rows = {run.rows->next()};
-  Rng dropout_rng(3);
-  gather_gradients({*run.decoder, *run.mixture, rows, 1, 1, false, &dropout_rng, nullptr, 1.0,
-                    nullptr, run.reward_head.get()});
+  gather_gradients({.decoder = *run.decoder,
+                    .mixture = *run.mixture,
+                    .rows = rows,
+                    .reward_head = run.reward_head.get()});
   for (const nn::NamedTensor& one : run.mixture->parameters())
     EXPECT_FALSE(one.tensor.grad().defined()) << one.name;
   for (const nn::NamedTensor& one : run.reward_head->parameters())
