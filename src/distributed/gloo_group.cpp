@@ -76,7 +76,10 @@ std::unique_ptr<ProcessGroup> join_gloo_group(const WorkerEnvironment& environme
     const auto gloo = c10::make_intrusive<c10d::ProcessGroupGloo>(
         store, environment.rank, environment.size,
         c10d::ProcessGroupGloo::Options::create_default(kPatience));
-    return std::make_unique<GlooGroup>(environment.rank, environment.size, gloo);
+    auto group = std::make_unique<GlooGroup>(environment.rank, environment.size, gloo);
+    std::vector<double> present = {1.0};
+    group->sum(present);  // who goes on, and perhaps ends, leaves nobody half connected
+    return group;
   } catch (const std::exception& error) {
     fail(ErrorCode::kIo, "[distributed] worker ", environment.rank, " of ", environment.size,
          " cannot join the others at ", environment.address, ":", environment.port, ": ",

@@ -17,6 +17,12 @@ std::string same_everywhere(TrainerState state) {
 
 }  // namespace
 
+void check_worker_count(const distributed::ProcessGroup& group, const recipe::BatchOptions& batch) {
+  LMOE_CHECK_ARG(group.size() <= batch.gradient_accumulation_steps, "[distributed] ", group.size(),
+                 " workers for the ", batch.gradient_accumulation_steps,
+                 " micro-batches of a step, expected at most one for each; hint: fewer workers");
+}
+
 void agree_on_start(distributed::ProcessGroup& group,
                     const TrainerState& state,
                     const mixture::Mixture& mixture) {

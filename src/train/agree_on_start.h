@@ -3,9 +3,13 @@
 
 #include "distributed/process_group.h"
 #include "mixture/mixture.h"
+#include "recipe/batch_options.h"
 #include "train/trainer_state.h"
 
 namespace lmoe::train {
+
+/// Throws kInvalidArgument when there are more workers than micro-batches in a step.
+void check_worker_count(const distributed::ProcessGroup& group, const recipe::BatchOptions& batch);
 
 /// Throws kInvalidArgument in all workers when one of them has another recipe, base, data or step
 /// than the first; then gives all the first one's parameters and biases, bit for bit.

@@ -46,10 +46,7 @@ class Trainer {
                 (job.reward_head != nullptr));
     LMOE_CHECK_ARG(callbacks.validate || !job.recipe.run.eval_steps,
                    "[train] eval_steps cannot act: there is no held-out data; hint: val_set_size");
-    const int64_t micro_batches = job.recipe.batch.gradient_accumulation_steps;
-    LMOE_CHECK_ARG(job.group.size() <= micro_batches, "[distributed] ", job.group.size(),
-                   " workers for the ", micro_batches,
-                   " micro-batches of a step, expected at most one for each; hint: fewer workers");
+    check_worker_count(job.group, job.recipe.batch);
     state_.total_steps = cadence_.total_steps;
     state_.base_name = job.base.name;
     state_.base_hash = job.base.hash;

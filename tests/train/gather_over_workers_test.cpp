@@ -4,6 +4,8 @@
 #include <ATen/ATen.h>
 #include <gtest/gtest.h>
 
+#include <mutex>
+
 #include "support/thread_workers.h"
 #include "train/gradients.h"
 #include "train/tiny_run.h"
@@ -16,8 +18,7 @@ constexpr int64_t kMicroBatches = 5;
 /// One worker's model; the same in all of them.
 struct Model {
   explicit Model(const recipe::Recipe& recipe)
-      : decoder(test::tiny_decoder(test::tiny_config(), at::kDouble)),
-        mixture(recipe.mixture, decoder->sockets(), 7, at::kDouble) {
+      : decoder(one_at_a_time()), mixture(recipe.mixture, decoder->sockets(), 7, at::kDouble) {
     mixture.plug(decoder->sockets());
     double phase = 0.0;  // away from B = 0, where only B has a gradient
     for (const nn::NamedTensor& parameter : mixture.parameters()) {
@@ -26,6 +27,13 @@ struct Model {
                       .mul(0.1)
                       .view(value.sizes()));
     }
+  }
+
+  /// Its weights come from the one generator that all threads share.
+  static std::unique_ptr<models::Decoder> one_at_a_time() {
+    static std::mutex mutex;
+    const std::lock_guard lock(mutex);
+    return test::tiny_decoder(test::tiny_config(), at::kDouble);
   }
 
   std::unique_ptr<models::Decoder> decoder;
