@@ -1,5 +1,6 @@
 #include "mixture/expert_bank.h"
 #include "mixture/mix_and_project.h"
+#include "mixture/mix_selected.h"
 
 namespace lmoe::mixture {
 namespace {
@@ -23,6 +24,8 @@ class LoraBank : public ExpertBank {
 
   std::vector<at::Tensor> project(const BankInput& input,
                                   const std::vector<at::Tensor>& outputs) const override {
+    if (!input.down.defined())
+      return mix_selected(input.x, input.weights, a(), ups(a().scalar_type()), outputs, scaling());
     return mix_and_project(input.down, input.weights, ups(input.down.scalar_type()), outputs,
                            apply_, scaling());
   }

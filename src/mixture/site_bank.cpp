@@ -4,10 +4,28 @@
 
 #include "base/error.h"
 #include "mixture/dropout.h"
+#include "mixture/mix_selected.h"
 #include "mixture/task_one_hot.h"
 #include "nn/linear.h"
 
 namespace lmoe::mixture {
+namespace {
+
+/// Whether the bank gets no A x and computes the chosen experts alone, once the gate has spoken.
+bool selects_few(const spec::MixtureSpec& spec, int64_t experts) {
+  using enum spec::ExpertKind;
+  const bool is_lora =
+      (spec.experts.kind == kLora && !spec.experts.use_dora) || spec.experts.kind == kRankOne;
+  const bool takes_k = spec.select.k && (spec.select.kind == spec::SelectKind::kTopK ||
+                                         spec.select.kind == spec::SelectKind::kSample);
+  const bool gate_reads_x = spec.gate.source == spec::GateSource::kInput ||
+                            spec.gate.source == spec::GateSource::kBlockInput;
+  return is_lora && takes_k && gate_reads_x && !spec.select.inference_only &&
+         spec.apply == spec::Apply::kDeltas &&
+         chooses_selected(experts, *spec.select.k, spec.experts.rank);
+}
+
+}  // namespace
 
 SiteBank::SiteBank(const spec::MixtureSpec& spec,
                    SiteRole role,
@@ -25,7 +43,8 @@ SiteBank::SiteBank(const spec::MixtureSpec& spec,
       default_task_(spec.gate.default_task.value_or(kNoTask)),
       hard_until_(spec.schedule.hard_until),
       dropout_(spec.experts.dropout),
-      detach_input_(spec.experts.detach_input) {}
+      detach_input_(spec.experts.detach_input),
+      selects_few_(gate_ && selects_few(spec, bank_->experts())) {}
 
 std::vector<at::Tensor> SiteBank::apply(const nn::SocketInput& input,
                                         std::vector<at::Tensor> outputs,
@@ -48,7 +67,8 @@ BankInput SiteBank::down_and_route(const nn::SocketInput& input,
   at::Tensor x = adapter_input(input.x, dropout_, context);
   const bool is_masked = !input.x.is_same(x);
   if (detach_input_) x = x.detach();
-  const at::Tensor a = bank_->a().defined() ? bank_->a().to(x.scalar_type()) : at::Tensor();
+  const at::Tensor a =
+      bank_->a().defined() && !selects_few_ ? bank_->a().to(x.scalar_type()) : at::Tensor();
   const auto down = [&] { return a.defined() ? nn::adapter_linear(x, a) : at::Tensor(); };
   BankInput stage = {x, is_masked, {}, {}};
   if (!gate_) {

@@ -60,6 +60,7 @@ class SiteBank : public nn::ProjectionDelta {
   double hard_until_;
   double dropout_;
   bool detach_input_;
+  bool selects_few_;  ///< chosen experts are computed alone, without A x of all
 };
 
 }  // namespace lmoe::mixture

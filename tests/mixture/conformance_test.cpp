@@ -41,6 +41,10 @@ INSTANTIATE_TEST_SUITE_P(
         Variant{"l_moe_one_expert", "{experts: {count: 1, rank: 2}}"},
         Variant{"l_moe_top_k", "{experts: {count: 4, rank: 2}, top_k: 2}"},
         Variant{"l_moe_top_1", "{experts: {count: 3, rank: 1}, top_k: 1}"},
+        Variant{"l_moe_top_1_of_many", "{experts: {count: 22, rank: 3}, top_k: 1}"},
+        Variant{"l_moe_top_2_of_many_block",
+                "{experts: {count: 22, rank: 6}, top_k: 2, normalize: softmax_selected,"
+                " gate: {source: block_input, share: block}}"},
         Variant{"l_moe_top_k_factors_block",
                 "{experts: {count: 4, rank: 2}, top_k: 2, apply: factors,"
                 " gate: {source: block_input, share: block}}"},

@@ -43,8 +43,11 @@ std::vector<at::Tensor> gradients(const TinyRun& run,
                                   GradientResult& result) {
   const auto parameters = trained_parameters(*run.mixture, run.reward_head.get());
   clear_gradients(parameters);
-  result = gather_gradients({*run.decoder, *run.mixture, rows, micro_batch_size, 1, false, nullptr,
-                             nullptr, 1.0, nullptr, run.reward_head.get()});
+  result = gather_gradients({.decoder = *run.decoder,
+                             .mixture = *run.mixture,
+                             .rows = rows,
+                             .micro_batch_size = micro_batch_size,
+                             .reward_head = run.reward_head.get()});
   std::vector<at::Tensor> copies;
   for (const nn::NamedTensor& parameter : parameters)
     copies.push_back(parameter.tensor.grad().clone());

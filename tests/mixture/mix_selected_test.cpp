@@ -1,0 +1,120 @@
+// The form that computes chosen experts alone against the dense one, whose gradients its own test
+// compares with autograd's.
+#include "mixture/mix_selected.h"
+
+#include <ATen/ATen.h>
+#include <ATen/Parallel.h>
+#include <gtest/gtest.h>
+
+#include "mixture/mix_and_project.h"
+#include "tiny_model.h"
+
+namespace lmoe::test {
+namespace {
+
+constexpr int64_t kIn = 7, kRank = 3, kExperts = 6;
+const std::vector<int64_t> kOuts = {5, 9};
+
+struct Case {
+  std::string name;
+  int64_t tokens = 37;
+  int64_t gates = 2;  ///< 1: shared by the projections
+  bool all_on_one = false;
+  at::ScalarType dtype = at::kDouble;
+  int threads = 1;
+};
+
+struct Inputs {
+  explicit Inputs(const Case& c) {
+    const at::ScalarType wide = c.dtype == at::kDouble ? at::kDouble : at::kFloat;
+    x = numbers({c.tokens, kIn}, 1, c.dtype).requires_grad_(true);
+    at::Tensor w = numbers({c.tokens, c.gates, kExperts}, 2, wide);
+    for (int64_t t = 0; t < c.tokens; ++t)
+      for (int64_t g = 0; g < c.gates; ++g)
+        for (int64_t e = 0; e < kExperts; ++e)  // of gate 0 expert 5 is nobody's
+          if (c.all_on_one ? e != 1 : e != (t + g) % 5 && e != (3 * t + 2 * g) % 5)
+            w[t][g][e] = 0.0;
+    weights = w.requires_grad_(true);
+    const auto projections = static_cast<int64_t>(kOuts.size());
+    a = numbers({projections * kExperts * kRank, kIn}, 3, wide).requires_grad_(true);
+    for (size_t p = 0; p < kOuts.size(); ++p) {
+      ups.push_back(numbers({kOuts[p], kExperts * kRank}, 4 + p, wide).requires_grad_(true));
+      bases.push_back(numbers({c.tokens, kOuts[p]}, 7 + p, c.dtype).requires_grad_(true));
+    }
+  }
+  std::vector<at::Tensor> outputs(at::ScalarType dtype) const {
+    std::vector<at::Tensor> all;
+    for (const at::Tensor& base : bases) all.push_back(base.to(dtype) * 2);
+    return all;
+  }
+  std::vector<at::Tensor> leaves() const {
+    std::vector<at::Tensor> all = {x, weights, a};
+    all.insert(all.end(), ups.begin(), ups.end());
+    all.insert(all.end(), bases.begin(), bases.end());
+    return all;
+  }
+
+  at::Tensor x, weights, a;
+  std::vector<at::Tensor> ups, bases;
+};
+
+class MixSelected : public ::testing::TestWithParam<Case> {};
+
+TEST_P(MixSelected, EqualsTheDenseForm) {
+  const Case& c = GetParam();
+  const int threads = at::get_num_threads();
+  at::set_num_threads(c.threads);
+  const Inputs few(c), dense(c);
+  const at::ScalarType wide = few.weights.scalar_type();
+  constexpr double kScaling = 1.5;
+  const auto actual =
+      mixture::mix_selected(few.x, few.weights, few.a, few.ups, few.outputs(c.dtype), kScaling);
+  const auto expected =
+      mixture::mix_and_project(at::linear(dense.x.to(wide), dense.a), dense.weights, dense.ups,
+                               dense.outputs(wide), spec::Apply::kDeltas, kScaling);
+  const double tolerance = c.dtype == at::kDouble ? 1e-13 : c.dtype == at::kFloat ? 1e-5 : 0.03;
+  const auto compare = [&](const at::Tensor& ours, const at::Tensor& theirs) {
+    const at::Tensor exact = theirs.to(at::kDouble);
+    EXPECT_LT(max_difference(ours.to(at::kDouble), exact),
+              tolerance * std::max(1.0, exact.abs().max().item<double>()));
+  };
+  for (size_t p = 0; p < kOuts.size(); ++p) {
+    EXPECT_EQ(actual[p].scalar_type(), c.dtype);
+    compare(actual[p], expected[p]);
+    const at::Tensor direction = numbers({c.tokens, kOuts[p]}, 9 + p, c.dtype).to(wide);
+    (actual[p].to(wide) * direction).sum().backward({}, /*retain_graph=*/true);
+    (expected[p] * direction).sum().backward({}, /*retain_graph=*/true);
+  }
+  const auto ours = few.leaves(), theirs = dense.leaves();
+  for (size_t i = 0; i < ours.size(); ++i) {
+    const at::Tensor mine = ours[i].grad();
+    ASSERT_TRUE(mine.defined()) << i;
+    EXPECT_EQ(mine.scalar_type(), ours[i].scalar_type());
+    // Experts of weight 0 are not computed; selection would have made their gradient zero.
+    compare(mine, i == 1 ? theirs[i].grad() * few.weights.detach().ne(0) : theirs[i].grad());
+  }
+  at::set_num_threads(threads);
+}
+
+std::string case_name(const ::testing::TestParamInfo<Case>& info) { return info.param.name; }
+
+INSTANTIATE_TEST_SUITE_P(Cases,
+                         MixSelected,
+                         ::testing::Values(Case{"TwoGates"},
+                                           Case{"SharedGate", 37, 1},
+                                           Case{"OneToken", 1},
+                                           Case{"AllOnOne", 37, 2, true},
+                                           Case{"ThreeLanes", 517, 2, false, at::kDouble, 3},
+                                           Case{"Float", 300, 2, false, at::kFloat, 2},
+                                           Case{"BFloat16", 37, 1, false, at::kBFloat16}),
+                         case_name);
+
+TEST(ChoosesSelected, WhereFewOfManyTakePart) {
+  EXPECT_TRUE(mixture::chooses_selected(64, 2, 8));
+  EXPECT_TRUE(mixture::chooses_selected(8, 1, 16));
+  EXPECT_FALSE(mixture::chooses_selected(8, 2, 8));
+  EXPECT_FALSE(mixture::chooses_selected(4, 4, 256)) << "all of them";
+}
+
+}  // namespace
+}  // namespace lmoe::test
