@@ -87,8 +87,9 @@ inline recipe::Recipe tiny_recipe(const fs::path& output_dir, const std::string&
 }
 
 /// What is trained in the loop's tests: "lora", "dora", "l-moe", "top-k", "factors", "remix",
-/// "mixlora-switch", "x-lora", "scalezero", l-moe by "sgd" or "sgd-momentum", in the "upper" layer
-/// alone, or with layers that are "recomputed"; with "/bf16" on a frozen model in bfloat16.
+/// "mixlora-switch", "x-lora", "scalezero", with gates that read the "embedding", l-moe by "sgd" or
+/// "sgd-momentum", in the "upper" layer alone, or with layers that are "recomputed"; with "/bf16"
+/// on a frozen model in bfloat16.
 inline recipe::Recipe variant_recipe(const fs::path& output_dir, const std::string& variant) {
   const std::string kind = variant.substr(0, variant.find('/'));
   const bool is_method = kind == "lora" || kind == "dora" || kind == "remix" || kind == "x-lora" ||
@@ -105,6 +106,11 @@ inline recipe::Recipe variant_recipe(const fs::path& output_dir, const std::stri
     recipe.mixture.experts.count = 3;
     recipe.mixture.experts.rank = recipe.mixture.plain.rank = 2;
     recipe.mixture.select.capacity = 6;
+  }
+  if (kind == "embedding") {
+    recipe.mixture.gate.source = spec::GateSource::kEmbedding;
+    recipe.mixture.gate.share = spec::GateShare::kModel;
+    recipe.mixture.gate.layerwise = false;
   }
   if (kind == "upper") recipe.mixture.layers_to_transform = {1};
   if (kind == "recomputed") recipe.batch.gradient_checkpointing = true;
@@ -124,8 +130,8 @@ inline std::string variant_name(const ::testing::TestParamInfo<const char*>& inf
 
 inline auto all_variants() {
   return ::testing::Values("lora", "dora", "l-moe", "top-k", "factors", "remix", "mixlora-switch",
-                           "x-lora", "scalezero", "upper", "recomputed", "lora/bf16", "dora/bf16",
-                           "l-moe/bf16", "top-k/bf16", "factors/bf16", "remix/bf16",
+                           "x-lora", "scalezero", "embedding", "upper", "recomputed", "lora/bf16",
+                           "dora/bf16", "l-moe/bf16", "top-k/bf16", "factors/bf16", "remix/bf16",
                            "mixlora-switch/bf16", "x-lora/bf16");
 }
 
