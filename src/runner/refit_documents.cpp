@@ -43,7 +43,8 @@ void add_context(const models::Decoder& decoder,
 
 /// Mean of -log p over the labels.
 double mean_loss(const models::Decoder& decoder, const Document& document) {
-  const auto scored = score_sequences(decoder, {&document.ids, 1}, /*disabled_expert=*/-1);
+  const auto scored =
+      score_sequences(decoder, {&document.ids, 1}, /*prompts=*/{}, /*disabled_expert=*/-1);
   double sum = 0.0;
   int64_t count = 0;
   for (size_t t = 1; t < document.labels.size(); ++t) {
