@@ -4,9 +4,9 @@
 #include <gtest/gtest.h>
 
 #include "base/error.h"
-#include "mixture/change_experts.h"
 #include "mixture/gate.h"
 #include "mixture/site_bank.h"
+#include "mixture/split_experts.h"
 #include "sections.h"
 #include "tiny_model.h"
 

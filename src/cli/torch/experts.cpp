@@ -19,6 +19,7 @@
 #include "io/checkpoints.h"
 #include "mixture/change_experts.h"
 #include "mixture/run_folder.h"
+#include "mixture/split_experts.h"
 #include "runner/gate_rows.h"
 
 namespace lmoe::cli {
