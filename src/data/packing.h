@@ -16,7 +16,7 @@ struct Segment {
   int32_t dataset = 0;  ///< index into the data sets of the run
   int64_t line = 0;     ///< of the data set's file
   int32_t task = 0;     ///< of the data set
-  int32_t prompt = 0;   ///< tokens before the first one that is learned
+  int32_t prompt = 0;   ///< tokens before the first one that is learned; -1: nobody knows
   /// Both sides of a preference have the same number in their row, the chosen one stands first; -1:
   /// a document of its own.
   int32_t pair = -1;

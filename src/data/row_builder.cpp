@@ -20,11 +20,12 @@ void add_segments(const Example& example, const ExampleRef& ref, int32_t task, P
     row.segments.push_back({start, length, ref.dataset, example.line, task, prompt});
     return;
   }
+  constexpr int32_t kUnknownPrompt = -1;  // only each side's end is marked
   const auto chosen = static_cast<int32_t>(example.rejected_at);
   const auto pair = static_cast<int32_t>(row.pairs());
-  row.segments.push_back({start, chosen, ref.dataset, example.line, task, prompt, pair});
+  row.segments.push_back({start, chosen, ref.dataset, example.line, task, kUnknownPrompt, pair});
   row.segments.push_back(
-      {start + chosen, length - chosen, ref.dataset, example.line, task, prompt, pair});
+      {start + chosen, length - chosen, ref.dataset, example.line, task, kUnknownPrompt, pair});
 }
 
 }  // namespace

@@ -106,7 +106,12 @@ std::unique_ptr<Mixture> with_expert_added(const Mixture& mixture,
   for (const auto& gate : changed->gates()) {
     for (size_t s = 0; s < gate->sites().size(); ++s) {
       const auto row = rows.find(gate->sites()[s].name);
-      if (row == rows.end()) continue;
+      if (row == rows.end()) {
+        LMOE_CHECK_ARG(mixture.spec().gate.net != spec::GateNet::kCosine,
+                       "[experts] a cosine gate needs a key for \"", name,
+                       "\", which samples of what it is for give");
+        continue;
+      }
       gate_rows(*gate)
           .select(0, static_cast<int64_t>(s))
           .select(0, gate->experts() - 1)

@@ -2,6 +2,8 @@
 
 #include <ATen/ATen.h>
 
+#include <algorithm>
+
 namespace lmoe::mixture {
 
 void copy_bank(const ExpertBank& from, const ExpertBank& to, const std::vector<int64_t>& sources) {
@@ -36,6 +38,12 @@ void copy_gate(const Gate& from, const Gate& to, const std::vector<int64_t>& sou
         .copy_(sources[e] == kNewExpert ? from.bias().mean(at::IntArrayRef{1})
                                         : from.bias().select(/*dim=*/1, sources[e]));
   }
+  if (!to.active_experts().defined()) return;
+  const auto active = static_cast<int64_t>(from.active_experts().item<float>());
+  const auto left = std::count_if(sources.begin(), sources.end(), [&](int64_t source) {
+    return source != kNewExpert && source < active;
+  });
+  to.let_take_part(std::max<int64_t>(left, 1));
 }
 
 }  // namespace lmoe::mixture

@@ -18,7 +18,7 @@ constexpr int64_t kNewExpert = -1;
 void copy_bank(const ExpertBank& from, const ExpertBank& to, const std::vector<int64_t>& sources);
 
 /// Expert e of `to` gets the row and the bias of expert sources[e]; a new one zeros and the mean
-/// bias. Linear and cosine gates only.
+/// bias. Of staged experts those take part that did. Linear and cosine gates only.
 void copy_gate(const Gate& from, const Gate& to, const std::vector<int64_t>& sources);
 
 /// The weight of a linear gate, or the keys of a cosine one, by site [G, E, D].

@@ -64,7 +64,15 @@ spec::MixtureSpec top_1_spec(spec::MixtureSpec spec) {
 }  // namespace
 
 DocumentContexts::DocumentContexts(const Mixture& mixture) {
-  check_changeable(mixture.spec());
+  const spec::MixtureSpec& spec = mixture.spec();
+  check_changeable(spec);
+  const bool fits = spec.gate.net == spec::GateNet::kLinear &&
+                    spec.gate.pool == spec::GatePool::kNone && spec.select.private_experts == 0 &&
+                    !spec.select.capacity && !spec.schedule.staged;
+  if (!fits)
+    fail(ErrorCode::kUnsupported,
+         "[experts] refit: a linear gate gives each token one expert: expected gate.net linear, no "
+         "gate.pool, select.private_experts, select.capacity or schedule.staged");
   const std::vector<SiteInfo> sites = mixture.sites();
   middle_site_ = sites[sites.size() / 2].name;
 }

@@ -12,16 +12,15 @@ namespace lmoe::mixture {
 namespace {
 
 /// Whether the bank gets no A x and computes the chosen experts alone, once the gate has spoken.
+/// Not where a weight of 0 may belong to an expert that was chosen, and learns.
 bool selects_few(const spec::MixtureSpec& spec, int64_t experts) {
   using enum spec::ExpertKind;
   const bool is_lora =
       (spec.experts.kind == kLora && !spec.experts.use_dora) || spec.experts.kind == kRankOne;
-  const bool takes_k = spec.select.k && (spec.select.kind == spec::SelectKind::kTopK ||
-                                         spec.select.kind == spec::SelectKind::kSample);
   const bool gate_reads_x = spec.gate.source == spec::GateSource::kInput ||
                             spec.gate.source == spec::GateSource::kBlockInput;
-  return is_lora && takes_k && gate_reads_x && !spec.select.inference_only &&
-         spec.apply == spec::Apply::kDeltas &&
+  return is_lora && spec.select.takes_k() && gate_reads_x && !spec.select.inference_only &&
+         spec.normalize != spec::Normalize::kLogits && spec.apply == spec::Apply::kDeltas &&
          chooses_selected(experts, *spec.select.k, spec.experts.rank);
 }
 

@@ -3,6 +3,8 @@
 #include <ATen/ATen.h>
 #include <ATen/Parallel.h>
 
+#include <utility>
+
 namespace lmoe::nn {
 namespace {
 
@@ -18,12 +20,14 @@ at::Tensor DocumentCache::find(const at::Tensor& ids) const {
 }
 
 void DocumentCache::keep(const at::Tensor& ids, const at::Tensor& hidden) {
+  std::string document = key(ids);
+  if (documents_.count(document) > 0) return;
   const auto size = static_cast<int64_t>(ids.nbytes() + hidden.nbytes());
   if (size > left_) {
     is_full_ = true;
     return;
   }
-  if (!documents_.emplace(key(ids), hidden.detach().clone()).second) return;
+  documents_.emplace(std::move(document), hidden.detach().clone());
   left_ -= size;
   bytes_ += size;
 }

@@ -10,7 +10,10 @@
 namespace lmoe::nn {
 
 io::TensorView view_of(const std::string& name, const at::Tensor& tensor) {
-  LMOE_ASSERT(tensor.is_contiguous());
+  const bool fits = tensor.is_contiguous() &&
+                    (tensor.scalar_type() == at::kFloat || tensor.scalar_type() == at::kDouble);
+  if (!fits)
+    fail(ErrorCode::kInternal, "[save] ", name, " is no contiguous float32 or float64 tensor");
   io::TensorView view;
   view.name = name;
   view.dtype = tensor.scalar_type() == at::kDouble ? io::DType::kF64 : io::DType::kF32;

@@ -101,6 +101,13 @@ void settle_data(const ConfigNode& tree, Recipe& recipe) {
       !recipe.data.train_on_inputs || recipe.data.roles_to_train == defaults.roles_to_train,
       "[config] ", place_of(tree, "roles_to_train"),
       ": roles_to_train cannot act with train_on_inputs: true, where everything carries loss");
+  const bool moves_prompts =
+      recipe.data.train_on_inputs || recipe.data.roles_to_train != defaults.roles_to_train;
+  LMOE_CHECK_ARG(
+      !moves_prompts || !spec::knows_prompts(recipe.mixture), "[config] ",
+      place_of(tree, "mixture"),
+      ": gate.pool prompt and select.private_by role take a prompt to end where learning "
+      "begins, which train_on_inputs and roles_to_train move");
   for (auto* list : {&recipe.data.datasets, &recipe.eval_datasets}) {
     for (data::DatasetOptions& dataset : *list) {
       const bool has_own = dataset.max_samples > 0 || dataset.path.find('#') != std::string::npos;

@@ -46,6 +46,17 @@ void check_gate_parts(const MixtureSpec& spec, const std::string& where) {
   if (gate.net == GateNet::kRecurrent) check_recurrent(gate, where);
   check_pool(spec, where);
   check_bias(gate, where);
+  LMOE_CHECK_ARG(
+      gate.net != GateNet::kCosine || gate.init != GateInit::kNormal || gate.init_range > 0.0,
+      where,
+      ": mixture.gate.init_range: keys of zeros have no direction: given 0 with "
+      "net cosine, expected more");
+  LMOE_CHECK_ARG(gate.uncertainty_passes == 1 || gate.input_dropout > 0.0, where,
+                 ": mixture.gate.uncertainty_passes cannot act: given ", gate.uncertainty_passes,
+                 " with input_dropout 0, under which all passes are the same");
+  LMOE_CHECK_ARG(gate.source != GateSource::kLearned || gate.input_dropout == 0.0, where,
+                 ": mixture.gate.input_dropout cannot act: given source learned, which reads "
+                 "nothing");
   LMOE_CHECK_ARG(gate.net != GateNet::kCosine || gate.hidden_size == GateSpec().hidden_size, where,
                  ": mixture.gate.hidden_size cannot act: given ", gate.hidden_size,
                  " with net cosine");

@@ -72,6 +72,9 @@ void check_adapters(const MixtureSpec& spec, const std::string& where) {
   const auto is_base = [](const std::string& path) { return path == kBaseAdapter; };
   LMOE_CHECK_ARG(!std::all_of(adapters.begin(), adapters.end(), is_base), where,
                  ": mixture.experts.adapters: given base alone, expected at least one folder");
+  LMOE_CHECK_ARG(
+      !spec.experts.use_dora || std::none_of(adapters.begin(), adapters.end(), is_base), where,
+      ": mixture.experts.adapters: base cannot stay as it is with use_dora, which trains lengths");
 }
 
 }  // namespace lmoe::spec

@@ -37,6 +37,8 @@ void check_staged(const MixtureSpec& spec, const std::string& where) {
   refuse(spec.gate.net == GateNet::kLinear || spec.gate.net == GateNet::kScalars,
          "needs gates with a row of their own for each expert: expected gate.net linear or "
          "scalars");
+  refuse(!spec.gate.init_bias,
+         "freezes rows of gates, not their biases: expected no gate.init_bias");
   refuse(experts.frozen.empty(), "cannot act on experts.frozen, whose stages would be empty");
   refuse(spec.schedule.hard_until == 0.0 && !spec.schedule.freeze_experts,
          "says which expert learns: expected hard_until 0 and freeze_experts false");

@@ -190,4 +190,9 @@ std::vector<std::string> MixtureSpec::expert_names() const {
 
 Json write_mixture(const MixtureSpec& spec) { return write_options(spec); }
 
+bool knows_prompts(const MixtureSpec& spec) {
+  return spec.gate.pool == GatePool::kPrompt ||
+         (spec.select.private_experts > 0 && spec.select.private_by == PrivateBy::kRole);
+}
+
 }  // namespace lmoe::spec

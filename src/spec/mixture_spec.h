@@ -315,6 +315,9 @@ void check_mixture(const MixtureSpec& spec, const std::string& where);
 /// one task, more than there are experts, or a number that does not divide the experts.
 MixtureSpec with_tasks(MixtureSpec spec, int64_t tasks);
 
+/// Whether it decides by where the prompt of a document ends.
+bool knows_prompts(const MixtureSpec& spec);
+
 /// Reads a `mixture:` section: first the preset its `method` names (l-moe when it names none), then
 /// whatever the section changes. The short spellings of the recipe (num_experts, top_k,
 /// router_aux_loss_coef, …; short_spellings.h) reach the same fields and are noted. `losses` may be

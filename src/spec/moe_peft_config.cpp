@@ -214,7 +214,8 @@ void check_can_hold(const MixtureSpec& spec, const std::string& strategy) {
   if (spec.gate.pool != GatePool::kNone) cannot_hold("gate.pool");
   if (spec.gate.init_bias) cannot_hold("gate.init_bias");
   if (spec.gate.input_dropout > 0.0) cannot_hold("gate.input_dropout");
-  if (spec.attach == Attach::kProjection && spec.gate.source != GateSource::kInput)
+  const bool is_block = spec.attach == Attach::kFfnBlock;
+  if (spec.gate.source != (is_block ? GateSource::kBlockInput : GateSource::kInput))
     cannot_hold(concat("gate.source ", enum_name(spec.gate.source)));
   if (spec.bias.use != BiasUse::kNone) cannot_hold("bias");
   for (const auto* targets : {&spec.target_modules, &spec.plain.target_modules})

@@ -25,7 +25,8 @@ void check_worker_count(const distributed::ProcessGroup& group, const recipe::Ba
 
 void agree_on_start(distributed::ProcessGroup& group,
                     const TrainerState& state,
-                    const mixture::Mixture& mixture) {
+                    const mixture::Mixture& mixture,
+                    const nn::RewardHead* head) {
   if (group.size() == 1) return;
   const std::string mine = same_everywhere(state);
   const std::string first = group.broadcast_text(mine);
@@ -34,7 +35,9 @@ void agree_on_start(distributed::ProcessGroup& group,
                    " has another recipe, base or data than worker 0; hint: the same files and "
                    "arguments for all");
   });
-  for (const auto& tensors : {mixture.parameters(), mixture.buffers()}) {
+  const auto of_head = head != nullptr ? head->parameters() : std::vector<nn::NamedTensor>();
+  for (const auto& tensors :
+       {mixture.parameters(), mixture.fixed_tensors(), mixture.buffers(), of_head}) {
     for (const nn::NamedTensor& named : tensors) group.broadcast(named.tensor.detach().view({-1}));
   }
 }

@@ -1,5 +1,7 @@
 #include "train/checkpoint.h"
 
+#include <c10/core/GradMode.h>
+
 #include <ATen/ATen.h>
 
 #include <algorithm>
@@ -127,6 +129,7 @@ void restore_tensors(const fs::path& checkpoint,
     for (const auto& [view, tensor] : *copies) nn::copy_from_view(view, tensor);
   const auto take_over = [](const std::vector<nn::NamedTensor>& saved,
                             const std::vector<nn::NamedTensor>& own) {
+    const c10::NoGradGuard no_grad;
     for (size_t i = 0; i < own.size(); ++i) own[i].tensor.copy_(saved[i].tensor);
   };
   take_over(loaded->parameters(),

@@ -184,12 +184,21 @@ std::string fitting_rows(recipe::Recipe recipe,
   return concat("micro_batch_size=", rows, " needs ", gigabytes(needed()), " GB");
 }
 
-/// Fewer rows, or layers that are recomputed, or both, or else the longest rows of one.
+/// Nothing kept of documents, or fewer rows, or layers that are recomputed, or both, or else the
+/// longest rows of one.
 std::string what_fits(recipe::Recipe recipe,
                       const arch::ModelConfig& config,
                       int64_t dtype_bytes,
                       int64_t available) {
   const auto needed = [&] { return forecast_memory(recipe, config, dtype_bytes).total(); };
+  if (forecast_memory(recipe, config, dtype_bytes).cache_bytes > 0) {
+    recipe::Recipe bare = recipe;
+    bare.run.first_pass_cache_mb = bare.run.frozen_prefix_cache_mb = 0;
+    const int64_t bytes = forecast_memory(bare, config, dtype_bytes).total();
+    if (bytes <= available)
+      return concat("first_pass_cache_mb=0 with frozen_prefix_cache_mb=0 needs ", gigabytes(bytes),
+                    " GB");
+  }
   const std::string fewer = fitting_rows(recipe, config, dtype_bytes, available);
   recipe.batch.gradient_checkpointing = true;
   if (const int64_t bytes = needed(); bytes <= available)

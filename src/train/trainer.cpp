@@ -78,7 +78,7 @@ class Trainer {
     distributed::all_or_none(job_.group, [&] {
       if (job_.folder.resume_from()) resume(*job_.folder.resume_from());
     });
-    agree_on_start(job_.group, state_, job_.mixture);
+    agree_on_start(job_.group, state_, job_.mixture, job_.reward_head);
     frozen_.emplace(job_.mixture);
     distributed::by_first(job_.group, [&] {
       job_.folder.begin();
@@ -141,7 +141,7 @@ class Trainer {
         optimizer_->parameters());
     if (gradients.interrupted) return false;
     frozen_->clear_gradients();
-    const double norm = gradient_norm(optimizer_->parameters());
+    const double norm = common_norm();
     distributed::told_by_first(job_.group, [&] {
       LossGuard::check_finite("gradient norm", norm, number, concat(rows.size(), " rows"));
     });
@@ -160,6 +160,14 @@ class Trainer {
     distributed::told_by_first(job_.group, [&] { guard_.watch(gradients.loss, number); });
     state_.watchdog_count = guard_.count();
     return true;
+  }
+
+  /// The first worker's: sums over unequal numbers of threads may differ in their last bits.
+  double common_norm() {
+    std::vector<double> norm = {job_.group.is_first() ? gradient_norm(optimizer_->parameters())
+                                                      : 0.0};
+    job_.group.sum(norm);
+    return norm[0];
   }
 
   /// Another expert learns from here on.
@@ -220,7 +228,7 @@ class Trainer {
     if (is_validated(state_.step)) validate();
     const bool logged = is_logged(state_.step);
     if (logged) {
-      if (job_.group.is_first()) append_report(job_.folder.log_path(), report_);
+      distributed::by_first(job_.group, [&] { append_report(job_.folder.log_path(), report_); });
       logged_at_ = std::chrono::steady_clock::now();
       logged_tokens_ = state_.total_tokens;
     }

@@ -35,6 +35,7 @@ const std::set<std::string>& keys_that_may_differ() {
                                               "loss_watchdog_threshold",
                                               "loss_watchdog_patience",
                                               "auto_resume_from_checkpoints",
+                                              "first_pass_cache_mb",
                                               "frozen_prefix_cache_mb",
                                               "gradient_checkpointing"};
   return kKeys;

@@ -2,6 +2,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "mixture/expert_bank.h"
 #include "train/checkpoint.h"
 #include "train/tiny_run.h"
 
@@ -45,6 +46,31 @@ INSTANTIATE_TEST_SUITE_P(Optimizers,
                          ResumeVariants,
                          ::testing::Values("sgd", "sgd-momentum"),
                          variant_name);
+
+/// As finished experts would be, which a new mixture does not begin with.
+void shift_experts(const TinyRun& run) {
+  for (const mixture::ExpertBank* bank : run.mixture->expert_banks())
+    for (const nn::NamedTensor& parameter : bank->parameters())
+      at::Tensor(parameter.tensor).detach().add_(0.25);
+}
+
+TEST_F(ResumeTest, FinishedExpertsComeFromTheCheckpoint) {
+  recipe::Recipe frozen = recipe("whole");
+  frozen.mixture.schedule.freeze_experts = true;
+  TinyRun whole(frozen);
+  shift_experts(whole);
+  whole.start();
+  frozen.run.output_dir = (folder_.path() / "halves").string();
+  {
+    TinyRun first(frozen);
+    shift_experts(first);
+    EXPECT_TRUE(first.start(stop_at_question(9)).interrupted);
+  }
+  frozen.run.auto_resume_from_checkpoints = true;
+  TinyRun second(frozen);
+  EXPECT_FALSE(second.start().interrupted);
+  EXPECT_TRUE(same_bits(second.values(), whole.values()));
+}
 
 TEST_P(ResumeVariants, HalfAndHalfEqualsTheWholeBitForBit) {
   TinyRun whole(recipe("whole"));

@@ -179,8 +179,11 @@ class TinyRun {
 
   std::vector<at::Tensor> values() const {
     std::vector<at::Tensor> copies;
-    for (const nn::NamedTensor& parameter : trained_parameters(*mixture, reward_head.get()))
+    for (const nn::NamedTensor& parameter : mixture->parameters())
       copies.push_back(parameter.tensor.detach().clone());
+    if (reward_head)
+      for (const nn::NamedTensor& parameter : reward_head->parameters())
+        copies.push_back(parameter.tensor.detach().clone());
     return copies;
   }
 

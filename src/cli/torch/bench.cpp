@@ -185,6 +185,9 @@ int run_bench(const std::vector<std::string>& arguments) {
 
   ReadReport report;
   recipe::Recipe recipe = recipe::read_recipe("", overrides, report);
+  LMOE_CHECK_ARG(recipe.objective.kind == recipe::Objective::kLanguageModel,
+                 "[bench] train times language models: given objective preference, expected "
+                 "language_model");
   const auto base = arch::open_base_model(recipe.base_model);
   const spec::DecoderShape shape = recipe::decoder_shape(base->config);
   if (options.parameters > 0)

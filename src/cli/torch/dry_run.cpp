@@ -52,7 +52,7 @@ int print_dry_run(const recipe::Recipe& recipe) {
   std::printf("recipe\n%s", yaml_from_json(recipe::effective_config(recipe)).c_str());
   const DataSetup data = prepare_data(recipe);
   print_sample(data);
-  print_memory(recipe, data.base->config);
+  print_memory(with_fillable_caches(recipe, data), data.base->config);
   ModelSetup model = prepare_model(recipe, data);
   start_from_finished(recipe, *data.base, model);
   std::printf("\ntargets hit: %s\n", targets_text(model.mixture->target_paths()).c_str());

@@ -33,7 +33,8 @@ eval::EvalResult evaluate_model(ChosenModel& model,
   for (const data::Dataset& dataset : datasets) {
     tasks.push_back(eval::make_task(dataset, *model.renderer, arguments.options.metric));
     tasks.back().is_training_data = is_training_file(dataset.file, model.recipe);
-    tasks.back().task = task_number(dataset, model.recipe);
+    if (tasks.back().metric == eval::Metric::kPairAccuracy)
+      tasks.back().task = task_number(dataset, model.recipe);
   }
   EvalProgressView view(model.name);
   return eval::evaluate(model.steps(), model.tokenizer(), tasks, options, view.hooks(), model.name);

@@ -97,7 +97,8 @@ std::vector<eval::EvalTask> make_tasks(const std::vector<data::DatasetOptions>& 
     tasks.push_back(eval::first_items(eval::make_task(dataset, renderer, eval::Metric::kAuto),
                                       recipe.run.first_look_records));
     tasks.back().is_training_data = is_training_file(dataset.file, recipe);
-    tasks.back().task = task_number(dataset, recipe);
+    if (tasks.back().metric == eval::Metric::kPairAccuracy)
+      tasks.back().task = task_number(dataset, recipe);
   }
   return tasks;
 }
@@ -161,6 +162,17 @@ DataSetup prepare_data(const recipe::Recipe& recipe) {
   describe(*setup.rows, setup.training, recipe.data.sequence_len);
   log().info("computing in {}", compute_type_text(recipe));
   return setup;
+}
+
+recipe::Recipe with_fillable_caches(recipe::Recipe recipe, const DataSetup& data) {
+  int64_t tokens = 0;
+  for (const data::EncodedDataset& set : data.training.train) tokens += set.statistics.tokens;
+  const int64_t bytes_per_token = data.base->config.hidden_size * element_bytes(recipe) +
+                                  static_cast<int64_t>(sizeof(int64_t));  // its id
+  const int64_t most_mb = ((tokens * bytes_per_token) >> 20) + 1;
+  for (int64_t* limit : {&recipe.run.first_pass_cache_mb, &recipe.run.frozen_prefix_cache_mb})
+    *limit = std::min(*limit, most_mb);
+  return recipe;
 }
 
 int64_t element_bytes(const recipe::Recipe& recipe) {

@@ -53,6 +53,9 @@ void start_from_finished(const recipe::Recipe& recipe,
                          const arch::BaseModel& base,
                          ModelSetup& model);
 
+/// The recipe with limits of caches no larger than what its data can fill, for forecasts of memory.
+recipe::Recipe with_fillable_caches(recipe::Recipe recipe, const DataSetup& data);
+
 /// Bytes per element of frozen weights and activations for this recipe on this
 /// machine.
 int64_t element_bytes(const recipe::Recipe& recipe);

@@ -74,12 +74,12 @@ struct RunSetup {
   ModelSetup model;
 };
 
-RunSetup prepare(const recipe::Recipe& recipe, bool resumes, int local_workers) {
+RunSetup prepare(const recipe::Recipe& recipe, bool resumes, int64_t available_bytes) {
   RunSetup setup;
   setup.data = prepare_data(recipe);
   const arch::BaseModel& base = *setup.data.base;
-  train::check_memory(recipe, base.config, element_bytes(recipe),
-                      train::available_memory_bytes() / local_workers);
+  train::check_memory(with_fillable_caches(recipe, setup.data), base.config, element_bytes(recipe),
+                      available_bytes);
   setup.base_hash = hash_base(base);
   setup.model = prepare_model(recipe, setup.data);
   if (!resumes) start_from_finished(recipe, base, setup.model);
@@ -113,9 +113,10 @@ int train_run(const recipe::Recipe& recipe, Workers& workers) {
   const bool was_finished = folder->resume_from() && train::is_finished(folder->path());
   describe(group, recipe.batch.gradient_accumulation_steps);
   RunSetup setup;
-  distributed::all_or_none(group, [&] {
-    setup = prepare(recipe, folder->resume_from().has_value(), workers.local_size());
-  });
+  // Before any worker of this machine takes memory for its model.
+  const int64_t available = train::available_memory_bytes() / workers.local_size();
+  distributed::all_or_none(
+      group, [&] { setup = prepare(recipe, folder->resume_from().has_value(), available); });
   auto& [data, base_hash, model] = setup;
 
   TrainProgress progress;
