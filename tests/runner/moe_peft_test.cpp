@@ -19,6 +19,7 @@
 namespace lmoe::runner {
 namespace {
 
+using test::ExpectedTensors;
 using ::testing::HasSubstr;
 
 fs::path fixture(const std::string& name) { return fs::path(LMOE_FIXTURES) / "moe_peft" / name; }
