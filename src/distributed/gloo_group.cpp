@@ -7,6 +7,8 @@
 #include <torch/csrc/distributed/c10d/ProcessGroupGloo.hpp>
 #include <torch/csrc/distributed/c10d/TCPStore.hpp>
 
+#include <csignal>
+
 // gloo_headers/ declares what this version's header needs.
 #if TORCH_VERSION_MAJOR != 2 || TORCH_VERSION_MINOR != 13
 #error "src/distributed/gloo_headers was written for PyTorch 2.13: compare it with the new headers"
@@ -71,6 +73,8 @@ c10::intrusive_ptr<c10d::Store> open_store(const WorkerEnvironment& environment,
 
 std::unique_ptr<ProcessGroup> join_gloo_group(const WorkerEnvironment& environment,
                                               std::chrono::milliseconds patience) {
+  // Gloo writes into sockets whose other end may be gone: that is to be an error, not the end.
+  std::signal(SIGPIPE, SIG_IGN);
   try {
     const auto store = open_store(environment, patience);
     const auto gloo = c10::make_intrusive<c10d::ProcessGroupGloo>(

@@ -13,7 +13,7 @@ namespace lmoe::distributed {
 inline constexpr std::chrono::minutes kJoinPatience{5};
 
 /// Returns when all workers have called it. Throws kIo when they do not within `patience`, or when
-/// nothing can listen or be reached at the address.
+/// nothing can listen or be reached at the address. From then on the process ignores SIGPIPE.
 std::unique_ptr<ProcessGroup> join_gloo_group(const WorkerEnvironment& environment,
                                               std::chrono::milliseconds patience = kJoinPatience);
 
