@@ -218,9 +218,9 @@ void Gate::limit(Routing& routing, const at::Tensor& selected, nn::ForwardContex
 }
 
 at::Tensor Gate::weights_by_task(int64_t tokens, nn::ForwardContext& context) const {
-  const at::Tensor weights = task_one_hot(context, tokens, experts_, kNoTask, dtype_)
-                                 .unsqueeze(/*dim=*/1)
-                                 .expand({-1, static_cast<int64_t>(sites_.size()), -1});
+  at::Tensor weights = task_one_hot(context, tokens, experts_, kNoTask, dtype_)
+                           .unsqueeze(/*dim=*/1)
+                           .expand({-1, static_cast<int64_t>(sites_.size()), -1});
   if (context.router_log != nullptr) {
     Scores scores;
     scores.logits = scores.probabilities = weights;

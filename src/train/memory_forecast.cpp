@@ -199,7 +199,7 @@ std::string what_fits(recipe::Recipe recipe,
       return concat("first_pass_cache_mb=0 with frozen_prefix_cache_mb=0 needs ", gigabytes(bytes),
                     " GB");
   }
-  const std::string fewer = fitting_rows(recipe, config, dtype_bytes, available);
+  std::string fewer = fitting_rows(recipe, config, dtype_bytes, available);
   recipe.batch.gradient_checkpointing = true;
   if (const int64_t bytes = needed(); bytes <= available)
     return concat(fewer, fewer.empty() ? "" : ", or ", "gradient_checkpointing=true needs ",

@@ -108,22 +108,14 @@ TEST(EmbeddingGate, DecidesOnceForAllLayersFromTheTokensAlone) {
 }
 
 TEST(EmbeddingGate, RefusesWhatCannotShareIt) {
-  const auto refusal = [](const std::string& section) -> std::string {
-    try {
-      read_section(section);
-    } catch (const Error& error) {
-      return error.what();
-    }
-    return "accepted";
-  };
-  EXPECT_THAT(refusal("{gate: {source: embedding, net: classifier}}"),
+  EXPECT_THAT(refusal_of("{gate: {source: embedding, net: classifier}}"),
               HasSubstr("one net for the whole model"));
-  EXPECT_THAT(refusal("{method: mola, gate: {source: embedding, share: model}}"),
+  EXPECT_THAT(refusal_of("{method: mola, gate: {source: embedding, share: model}}"),
               HasSubstr("count_by_layer"));
-  EXPECT_THAT(refusal("{method: mixlora, select: {capacity: 4}, gate: {source: embedding,"
-                      " share: model}}"),
+  EXPECT_THAT(refusal_of("{method: mixlora, select: {capacity: 4}, gate: {source: embedding,"
+                         " share: model}}"),
               HasSubstr("capacity counts the tokens of each FFN"));
-  EXPECT_THAT(refusal("{gate: {source: input, share: model}}"), HasSubstr("go together"));
+  EXPECT_THAT(refusal_of("{gate: {source: input, share: model}}"), HasSubstr("go together"));
 }
 
 class Disagreement : public ::testing::Test {

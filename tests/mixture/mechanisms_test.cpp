@@ -105,11 +105,11 @@ TEST(DetachedInput, LeavesTheGateItsGradient) {
 }
 
 TEST(Mechanisms, RefuseWhatNoGateMixesAndADrawThatStops) {
-  EXPECT_THAT(refusal([] { read_section("{method: lora, experts: {kind: core}}"); }),
+  EXPECT_THAT(refusal_of("{method: lora, experts: {kind: core}}"),
               HasSubstr("is what a gate mixes"));
-  EXPECT_THAT(refusal([] { read_section("{method: remix, schedule: {freeze_gates_from: 0.5}}"); }),
+  EXPECT_THAT(refusal_of("{method: remix, schedule: {freeze_gates_from: 0.5}}"),
               HasSubstr("cannot act with select.kind sample"));
-  EXPECT_THAT(refusal([] { read_section("{method: ept, experts: {train_a: false}}"); }),
+  EXPECT_THAT(refusal_of("{method: ept, experts: {train_a: false}}"),
               HasSubstr("train_a cannot act"));
 }
 
@@ -133,11 +133,10 @@ TEST(StoppedRouter, LearnsUntilItsTimeAndThenTheExpertsAlone) {
 }
 
 TEST(StoppedRouter, NeedsTimeToLearnAndSomebodyWhoDoes) {
-  EXPECT_THAT(refusal([] { read_section("{schedule: {freeze_gates_from: 0}}"); }),
+  EXPECT_THAT(refusal_of("{schedule: {freeze_gates_from: 0}}"),
               HasSubstr("expected more than hard_until"));
-  EXPECT_THAT(
-      refusal([] { read_section("{schedule: {freeze_gates_from: 0.5, freeze_experts: true}}"); }),
-      HasSubstr("nothing would learn"));
+  EXPECT_THAT(refusal_of("{schedule: {freeze_gates_from: 0.5, freeze_experts: true}}"),
+              HasSubstr("nothing would learn"));
 }
 
 class Split : public ::testing::TestWithParam<const char*> {};

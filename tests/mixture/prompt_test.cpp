@@ -211,21 +211,14 @@ TEST_F(RoleTest, LossesPerGroupLookAtItsTokensAndExpertsAlone) {
 }
 
 TEST_F(RoleTest, WhatCannotActIsRefused) {
-  const auto refusal = [](const std::string& section) -> std::string {
-    try {
-      read_section(section);
-    } catch (const Error& error) {
-      return error.what();
-    }
-    return "accepted";
-  };
-  EXPECT_THAT(refusal("{select: {private_by: role}}"), HasSubstr("private_by cannot act"));
-  EXPECT_THAT(refusal("{experts: {count: 4}, losses: [], select: {private_experts: 1,"
-                      " private_by: role, groups: 2}}"),
+  EXPECT_THAT(refusal_of("{select: {private_by: role}}"), HasSubstr("private_by cannot act"));
+  EXPECT_THAT(refusal_of("{experts: {count: 4}, losses: [], select: {private_experts: 1,"
+                         " private_by: role, groups: 2}}"),
               HasSubstr("prompts and answers"));
-  EXPECT_THAT(refusal("{losses: [{kind: cv2, per_group: true}]}"), HasSubstr("private_experts 0"));
-  EXPECT_THAT(refusal("{experts: {count: 4}, losses: [], select: {private_experts: 2,"
-                      " private_by: role}}"),
+  EXPECT_THAT(refusal_of("{losses: [{kind: cv2, per_group: true}]}"),
+              HasSubstr("private_experts 0"));
+  EXPECT_THAT(refusal_of("{experts: {count: 4}, losses: [], select: {private_experts: 2,"
+                         " private_by: role}}"),
               HasSubstr("for each of 2 roles, which leaves 0 of 4"));
 }
 

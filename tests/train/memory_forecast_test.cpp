@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "support/smollm2_shape.h"
 #include "train/tiny_run.h"
 
 namespace lmoe::train {
@@ -96,14 +97,7 @@ constexpr Measured kMeasured[] = {{"lora", 4, 1, 256, 1.398},  {"lora", 4, 4, 25
                                   {"l-moe", 2, 4, 256, 1.901}, {"l-moe", 2, 4, 512, 2.915}};
 
 TEST(MemoryForecast, IsCloseToWhatWasMeasured) {
-  arch::ModelConfig config = test::tiny_config();
-  config.vocab_size = 49152;
-  config.hidden_size = 576;
-  config.intermediate_size = 1536;
-  config.num_hidden_layers = 30;
-  config.num_attention_heads = 9;
-  config.num_key_value_heads = 3;
-  config.head_dim = 64;
+  const arch::ModelConfig config = test::with_smollm2_shape(test::tiny_config());
   for (const Measured& measured : kMeasured) {
     recipe::Recipe recipe = tiny_recipe("unused", measured.method);
     recipe.mixture = spec::find_method(measured.method).preset();

@@ -4,21 +4,10 @@
 #include <gtest/gtest.h>
 
 #include "spec/method_info.h"
+#include "support/smollm2_shape.h"
 
 namespace lmoe::train {
 namespace {
-
-arch::ModelConfig smollm2() {
-  arch::ModelConfig config;
-  config.vocab_size = 49152;
-  config.num_hidden_layers = 30;
-  config.hidden_size = 576;
-  config.intermediate_size = 1536;
-  config.num_attention_heads = 9;
-  config.num_key_value_heads = 3;
-  config.head_dim = 64;
-  return config;
-}
 
 /// Documents one after another, all of the labels on or off.
 data::PackedRow row(const std::vector<int32_t>& lengths, bool labelled) {
@@ -49,20 +38,23 @@ TEST(StepFlops, OfLora) {
   const double lm_head = 2 * 2 * 49152.0 * 576;
   const double attention = 7 * 2 * 30 * 9 * 64.0 * (513.0 / 2);
   const double per_token = kFrozen + lora_flops(64) + lm_head + attention;
-  EXPECT_NEAR(step_flops(lora(64), smollm2(), rows) / kMega, 4 * 512 * per_token / kMega, 1.0);
+  EXPECT_NEAR(step_flops(lora(64), test::with_smollm2_shape(), rows) / kMega,
+              4 * 512 * per_token / kMega, 1.0);
   EXPECT_NEAR(per_token / kMega, 717, 1) << "212 + 212 + 117 + 57 + 57 + 18 + 44";
 }
 
 TEST(StepFlops, CountsLabelledTokensAndDocumentsAlone) {
   const std::vector<data::PackedRow> whole = {row({64}, false)}, halves = {row({32, 32}, false)};
   const double pairs = 64 * 65 / 2 - 2 * (32 * 33 / 2);
-  EXPECT_NEAR(step_flops(lora(8), smollm2(), whole) - step_flops(lora(8), smollm2(), halves),
+  EXPECT_NEAR(step_flops(lora(8), test::with_smollm2_shape(), whole) -
+                  step_flops(lora(8), test::with_smollm2_shape(), halves),
               7 * 2 * 30 * 9 * 64 * pairs, 1.0);
-  arch::ModelConfig windowed = smollm2();
+  arch::ModelConfig windowed = test::with_smollm2_shape();
   windowed.sliding_window.assign(30, 32);  // queries 33 to 64 see 32 keys and no more
   const double unseen = 32 * 33 / 2;
-  EXPECT_NEAR(step_flops(lora(8), smollm2(), whole) - step_flops(lora(8), windowed, whole),
-              7 * 2 * 30 * 9 * 64 * unseen, 1.0);
+  EXPECT_NEAR(
+      step_flops(lora(8), test::with_smollm2_shape(), whole) - step_flops(lora(8), windowed, whole),
+      7 * 2 * 30 * 9 * 64 * unseen, 1.0);
 }
 
 TEST(StepFlops, CountExpertsThatTakePart) {
@@ -73,12 +65,12 @@ TEST(StepFlops, CountExpertsThatTakePart) {
   mixture.select = {spec::SelectKind::kTopK, 2};
   mixture.normalize = spec::Normalize::kRenormalize;
   const double routers = 64 * 3 * 2 * 30 * 4 * (6 * 576.0 + 1536);
-  EXPECT_NEAR(step_flops(mixture, smollm2(), rows), step_flops(lora(32), smollm2(), rows) + routers,
-              1.0);
+  EXPECT_NEAR(step_flops(mixture, test::with_smollm2_shape(), rows),
+              step_flops(lora(32), test::with_smollm2_shape(), rows) + routers, 1.0);
 }
 
 TEST(GemmRate, IsAPositiveNumberOnceMeasured) {
-  GemmRate rate(smollm2(), 16, at::kFloat);
+  GemmRate rate(test::with_smollm2_shape(), 16, at::kFloat);
   EXPECT_EQ(rate.gflops(), 0.0);
   rate.measure();
   EXPECT_GT(rate.gflops(), 0.0);
