@@ -180,10 +180,11 @@ int run_experts(const std::vector<std::string>& arguments) {
   ExpertsArguments given;
   CLI::App app{
       "Lists the experts of a run, or makes a new run with one more, one less, another in its "
-      "place\n"
-      "or one that further training leaves as it is. Nothing is trained: a new expert's rows of "
-      "the\n"
-      "gates follow from samples of what it is for, the others' relative weights stay.",
+      "place,\n"
+      "one that further training leaves as it is, each cut into finer ones (split), or with gates\n"
+      "fitted to clusters of documents (refit). Nothing is trained: a new expert's rows of the "
+      "gates\n"
+      "follow from samples of what it is for, the others' relative weights stay.",
       "lmoe experts"};
   app.footer(
       "A row is l m / |m|^2, m being the mean of what the gate reads on the samples and l the mean "

@@ -4,6 +4,7 @@
 #include <map>
 
 #include "base/error.h"
+#include "cli/interrupt.h"
 #include "cli/terminal.h"
 #include "cli/torch/eval_data.h"
 #include "eval/eval_task.h"
@@ -61,7 +62,11 @@ std::unique_ptr<mixture::Mixture> refit_on(const std::vector<std::string>& files
   LMOE_CHECK_ARG(!files.empty(), "[experts] refit needs documents; hint: --data FILE");
   const Samples samples = read_samples(files, model);
   Progress progress("documents with each expert");
-  const auto go_on = [&](int64_t done, int64_t total) { progress.update(done, total); };
+  const auto go_on = [&](int64_t done, int64_t total) {
+    progress.update(done, total);
+    if (interrupted() && done < total)
+      fail(ErrorCode::kInterrupted, "[experts] refit was interrupted; nothing was written");
+  };
   mixture::RefittedGates refit =
       runner::refit_on_documents(*model.loaded->decoder, *model.loaded->mixture, samples.documents,
                                  ridge.value_or(1e-8), go_on);
