@@ -4,6 +4,7 @@
 #include <ATen/Parallel.h>
 
 #include <chrono>
+#include <functional>
 #include <memory>
 #include <vector>
 
@@ -58,17 +59,16 @@ class Trainer {
 
   TrainResult run() {
     begin();
-    while (state_.step < cadence_.total_steps && !result_.interrupted) {
-      if (!advance_or_explain()) {
-        result_.interrupted = true;
-        break;
+    or_say_what_is_left([&] {
+      while (state_.step < cadence_.total_steps && !result_.interrupted) {
+        result_.interrupted = !advance();
+        if (!result_.interrupted) after_step();
       }
-      after_step();
-    }
-    if (saved_step_ != state_.step) save();
-    distributed::by_first(job_.group, [&] {
-      write_results(job_.folder.path(), job_.mixture, job_.base.name, job_.side_files,
-                    job_.reward_head);
+      if (saved_step_ != state_.step) save();
+      distributed::by_first(job_.group, [&] {
+        write_results(job_.folder.path(), job_.mixture, job_.base.name, job_.side_files,
+                      job_.reward_head);
+      });
     });
     return finish();
   }
@@ -110,16 +110,17 @@ class Trainer {
     result_.last_checkpoint = checkpoint;
   }
 
-  /// A step that diverged, or lost a worker, says what is left of the run.
-  bool advance_or_explain() {
+  /// A run that diverged, or lost a worker at whatever it was doing, says what is left of it.
+  void or_say_what_is_left(const std::function<void()>& work) {
     try {
-      return advance();
+      work();
     } catch (const Error& error) {
       const bool is_lost = dynamic_cast<const distributed::WorkerLost*>(&error) != nullptr;
       if (error.code() != ErrorCode::kDiverged && !is_lost) throw;
-      const std::string left = result_.last_checkpoint.string();
+      // Asked of the disk: the first worker may have saved what this one was never told of.
+      const auto left = io::newest_complete_checkpoint(job_.folder.checkpoints());
       fail(error.code(), error.what(),
-           left.empty() ? "; no checkpoint was saved yet" : "; the last checkpoint is " + left);
+           left ? "; the last checkpoint is " + left->string() : "; no checkpoint was saved yet");
     }
   }
 

@@ -123,7 +123,7 @@ class Distributed(ProgramTest):
         self.assertIn("sizes and hashes", self.run_well("inspect", self.folder / "torchrun"))
 
     def test_a_killed_worker_ends_the_run_and_the_rest_can_be_resumed(self):
-        recipe = self.recipe("killed", max_steps=400, save_steps=3, logging_steps=1)
+        recipe = self.recipe("killed", max_steps=400, save_steps=1, logging_steps=1)
         first, second = self.break_off("killed", start_workers(["train", recipe]), signal.SIGKILL)
         self.assertEqual((first[0], second[0]), (1, -signal.SIGKILL), first)
         errors = [line for line in first[2].splitlines() if "error" in line]
