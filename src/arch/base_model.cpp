@@ -22,6 +22,7 @@ void BaseModel::read(TensorRole role,
                   config.family, " with this configuration has no such tensor (role ",
                   static_cast<int>(role), ", layer ", layer, ")");
   io::to_float32(source->claim(file_name, shape), out);
+  source->forget_pages();
   if (rope_rows_interleaved && (role == TensorRole::kQ || role == TensorRole::kQBias))
     unpermute_rope_rows(out, config.num_attention_heads, config.head_dim);
   if (rope_rows_interleaved && (role == TensorRole::kK || role == TensorRole::kKBias))

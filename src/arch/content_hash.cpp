@@ -123,6 +123,7 @@ std::string hash_weights(const io::WeightSource& source, const HashProgress& pro
     summary.add(std::string_view(io::dtype_name(view.dtype)));
     summary.add(std::string_view(view.shape_text()));
     summary.add(std::string_view(hashed.hash(view)));
+    source.forget_pages();
   }
   return summary.hash();
 }

@@ -152,6 +152,10 @@ void MappedFile::check_not_truncated() const {
                   " was truncated while in use: given ", info.st_size, " bytes, expected ", size_);
 }
 
+void MappedFile::forget_pages() const {
+  if (data_ != nullptr) ::madvise(const_cast<std::byte*>(data_), size_, MADV_DONTNEED);
+}
+
 FolderWriter::FolderWriter(fs::path target, bool replace)
     : target_(std::move(target)),
       partial_(target_.string() + ".partial-" + std::to_string(::getpid())),

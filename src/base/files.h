@@ -41,6 +41,8 @@ class MappedFile {
   /// Throws kCorruptData when the file has become shorter than it was when mapped (reading would
   /// fault).
   void check_not_truncated() const;
+  /// What was read of it so far need not stay in memory; it comes back when read again.
+  void forget_pages() const;
 
  private:
   fs::path path_;

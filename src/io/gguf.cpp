@@ -41,6 +41,7 @@ class MappedGguf : public GgufFile {
   std::vector<std::string> names() const override { return table_.names(); }
   const TensorView* find(const std::string& name) const override { return table_.find(name); }
   void check_not_truncated() const override { file_.check_not_truncated(); }
+  void forget_pages() const override { file_.forget_pages(); }
   const std::map<std::string, GgufValue>& metadata() const override { return metadata_; }
 
  private:

@@ -20,6 +20,7 @@ class MappedSafetensors : public SafetensorsFile {
   std::vector<std::string> names() const override { return table_.names(); }
   const TensorView* find(const std::string& name) const override { return table_.find(name); }
   void check_not_truncated() const override { file_.check_not_truncated(); }
+  void forget_pages() const override { file_.forget_pages(); }
   const std::map<std::string, std::string>& metadata() const override { return metadata_; }
 
  private:

@@ -52,6 +52,9 @@ class ShardedSafetensors : public WeightSource {
   void check_not_truncated() const override {
     for (const auto& [shard, file] : shards_) file->check_not_truncated();
   }
+  void forget_pages() const override {
+    for (const auto& [shard, file] : shards_) file->forget_pages();
+  }
 
  protected:
   const WeightSource& file_of(const std::string& name) const override {

@@ -26,6 +26,8 @@ class WeightSource {
   virtual const TensorView* find(const std::string& name) const = 0;
   /// Throws kCorruptData when a mapped file has shrunk since it was opened.
   virtual void check_not_truncated() const = 0;
+  /// What was read so far need not stay in memory; a large model is not there twice then.
+  virtual void forget_pages() const = 0;
 
   /// The tensor, marked as used. Throws kCorruptData when it is missing or its shape differs from
   /// `shape`

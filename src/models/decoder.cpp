@@ -13,6 +13,7 @@
 #include "nn/dispatch.h"
 #include "nn/document_cache.h"
 #include "nn/kv_cache.h"
+#include "nn/matrix_product.h"
 #include "nn/recomputed_layer.h"
 #include "nn/rms_norm.h"
 
@@ -230,7 +231,7 @@ at::Tensor Decoder::Parts::first_hidden(const at::Tensor& ids,
 }
 
 at::Tensor Decoder::logits(const at::Tensor& hidden) const {
-  const at::Tensor logits = at::linear(hidden, parts_->lm_head).to(nn::accumulate_dtype(dtype()));
+  const at::Tensor logits = nn::product(hidden, parts_->lm_head).to(nn::accumulate_dtype(dtype()));
   const std::optional<double>& cap = parts_->config.final_logit_softcapping;
   return cap ? at::tanh(logits / *cap) * *cap : logits;
 }

@@ -3,6 +3,7 @@
 #include <ATen/ATen.h>
 #include <torch/csrc/autograd/custom_function.h>
 
+#include "nn/matrix_product.h"
 #include "nn/part_times.h"
 #include "nn/projection.h"
 
@@ -20,7 +21,7 @@ class FrozenLinears : public torch::autograd::Function<FrozenLinears> {
     const PartScope scope(Part::kFrozenGemm, Direction::kForward);
     variable_list outputs, weights;
     for (const FrozenLinear& linear : linears) {
-      outputs.push_back(at::linear(x, linear.weight, linear.bias));
+      outputs.push_back(product(x, linear.weight, linear.bias));
       weights.push_back(linear.weight);
     }
     context->save_for_backward(std::move(weights));
@@ -33,11 +34,7 @@ class FrozenLinears : public torch::autograd::Function<FrozenLinears> {
     const PartScope scope(Part::kFrozenGemm, Direction::kBackward);
     at::Tensor dx;
     for (size_t i = 0; i < weights.size(); ++i) {
-      if (!dys[i].defined()) continue;
-      if (dx.defined())
-        dx.addmm_(dys[i], weights[i]);
-      else
-        dx = at::mm(dys[i], weights[i]);
+      if (dys[i].defined()) dx = product_back(dys[i], weights[i], dx);
     }
     return {dx, at::Tensor()};
   }
@@ -50,14 +47,14 @@ class AdapterLinear : public torch::autograd::Function<AdapterLinear> {
                             const at::Tensor& weight) {
     const PartScope scope(Part::kAdapterGemm, Direction::kForward);
     context->save_for_backward({x, weight});
-    return at::linear(x, weight);
+    return product(x, weight);
   }
 
   static variable_list backward(AutogradContext* context, variable_list dys) {
     const variable_list saved = context->get_saved_variables();
     const at::Tensor &x = saved[0], &weight = saved[1], &dy = dys[0];
     const PartScope scope(Part::kAdapterGemm, Direction::kBackward);
-    return {context->needs_input_grad(0) ? at::mm(dy, weight) : at::Tensor(),
+    return {context->needs_input_grad(0) ? product_back(dy, weight) : at::Tensor(),
             context->needs_input_grad(1) ? at::mm(dy.t(), x) : at::Tensor()};
   }
 };

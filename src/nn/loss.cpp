@@ -5,6 +5,7 @@
 
 #include "nn/cross_entropy_kernel.h"
 #include "nn/dispatch.h"
+#include "nn/matrix_product.h"
 #include "nn/part_times.h"
 
 namespace lmoe::nn {
@@ -49,12 +50,9 @@ class CrossEntropyFunction : public torch::autograd::Function<CrossEntropyFuncti
     double sum = 0;
     for (int64_t first = 0; first < count; first += chunk_rows) {
       const int64_t size = std::min(chunk_rows, count - first);
-      at::Tensor logits = at::linear(used.narrow(0, first, size), lm_head);
+      at::Tensor logits = product(used.narrow(0, first, size), lm_head);
       sum += chunk_loss(logits, used_labels.narrow(0, first, size), cap, want_gradient);
-      if (want_gradient) {
-        at::Tensor part = gradient.narrow(0, first, size);
-        at::mm_out(part, logits, lm_head);
-      }
+      if (want_gradient) gradient.narrow(0, first, size).copy_(product_back(logits, lm_head));
     }
     if (want_gradient) context->save_for_backward({gradient, rows});
     context->saved_data["total_rows"] = hidden.size(0);

@@ -9,6 +9,9 @@ namespace lmoe::nn {
 
 inline constexpr int64_t kIgnoreLabel = -100;
 
+/// Rows of logits that live at once: no slower than 512 by measurement, and half their memory.
+inline constexpr int64_t kLossChunkRows = 256;
+
 /// Sum over labelled rows of -log p(label), float32 scalar with autograd.
 ///
 /// hidden [N, H] after the final norm; labels [N] int64, already shifted (row i predicts
@@ -19,6 +22,6 @@ at::Tensor labelled_cross_entropy_sum(const at::Tensor& hidden,
                                       const at::Tensor& labels,
                                       const at::Tensor& lm_head,
                                       std::optional<double> softcap = std::nullopt,
-                                      int64_t chunk_rows = 512);
+                                      int64_t chunk_rows = kLossChunkRows);
 
 }  // namespace lmoe::nn

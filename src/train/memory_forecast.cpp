@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "base/error.h"
+#include "nn/loss.h"
 #include "recipe/decoder_shape.h"
 #include "train/document_caches.h"
 
@@ -14,11 +15,8 @@ namespace {
 
 constexpr double kGigabyte = 1e9;
 constexpr int64_t kFloat = 4;
-/// Rows of the lm_head worked on at once; the default of nn::labelled_cross_entropy_sum.
-constexpr int64_t kLossRows = 512;
-/// The program with LibTorch mapped, its thread pools, the file of a small base and the data of a
-/// run.
-constexpr int64_t kRuntimeBytes = 190'000'000;
+/// The program with LibTorch mapped, its thread pools and the data of a run.
+constexpr int64_t kRuntimeBytes = 100'000'000;
 /// Activations of short life leave holes between those that are kept; measured at 256 to 2048
 /// tokens per micro-batch.
 constexpr double kHoles = 1.1;
@@ -270,7 +268,7 @@ MemoryForecast forecast_memory(const recipe::Recipe& recipe,
       recipe.mixture.schedule.freeze_experts ? 1 : recipe.objective.reward_passes;
   forecast.activation_bytes =
       static_cast<int64_t>(kHoles * static_cast<double>(passes * tokens * kept));
-  const int64_t loss_rows = std::min(tokens, kLossRows);
+  const int64_t loss_rows = std::min(tokens, nn::kLossChunkRows);
   forecast.loss_bytes = loss_rows * config.vocab_size * dtype_bytes +
                         4 * tokens * (shape.hidden_size + shape.intermediate_size) * dtype_bytes;
   const CacheLimits caches = cache_limits(recipe, config);

@@ -24,18 +24,19 @@ double step_flops(const spec::MixtureSpec& spec,
                   std::span<const data::PackedRow> rows);
 
 /// The product that the rate is measured on: x [tokens, hidden] times the weight of gate_proj,
-/// [intermediate, hidden], with all threads.
+/// [intermediate, hidden], with all threads, by each library that LibTorch carries
+/// (nn/matrix_product.h).
 class GemmRate {
  public:
   GemmRate(const arch::ModelConfig& config, int64_t tokens, at::ScalarType dtype);
   /// Runs it a few times; call between steps, so that both see the same machine.
   void measure();
-  /// Median over all that was measured, in units of 1e9 per second.
+  /// Median over all that was measured of the faster library, in units of 1e9 per second.
   double gflops() const;
 
  private:
   at::Tensor x_, weight_, y_;
-  std::vector<double> seconds_;
+  std::vector<double> aten_seconds_, product_seconds_;
 };
 
 }  // namespace lmoe::train

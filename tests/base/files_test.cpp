@@ -3,6 +3,8 @@
 #include <gtest/gtest.h>
 #include <sys/stat.h>
 
+#include <algorithm>
+#include <fstream>
 #include <functional>
 #include <string>
 
@@ -65,6 +67,32 @@ TEST(Files, MappingNoticesTruncation) {
   EXPECT_NO_THROW(mapped.check_not_truncated());
   fs::resize_file(path, 3);
   EXPECT_THROW(mapped.check_not_truncated(), Error);
+}
+
+/// Pages of files in this process, in bytes.
+int64_t resident_file_bytes() {
+  std::ifstream status("/proc/self/status");
+  std::string word;
+  int64_t kilobytes = -1;
+  while (status >> word)
+    if (word == "RssFile:") status >> kilobytes;
+  return kilobytes * 1024;
+}
+
+TEST(Files, ForgottenPagesLeaveMemoryAndComeBack) {
+  const TempFolder folder;
+  constexpr size_t kBytes = 32 << 20;
+  write_file_atomically(folder.path() / "a", std::string(kBytes, 'x'));
+  const MappedFile mapped(folder.path() / "a");
+  const auto count = [&] {
+    return std::ranges::count(mapped.bytes(), static_cast<std::byte>('x'));
+  };
+  const int64_t before = resident_file_bytes();
+  EXPECT_EQ(count(), kBytes);
+  EXPECT_GT(resident_file_bytes(), before + int64_t{kBytes} / 2);
+  mapped.forget_pages();
+  EXPECT_LT(resident_file_bytes(), before + int64_t{kBytes} / 4);
+  EXPECT_EQ(count(), kBytes);
 }
 
 TEST(Files, FolderAppearsWholeOrNotAtAll) {
