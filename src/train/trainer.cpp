@@ -3,7 +3,6 @@
 #include <ATen/ATen.h>
 #include <ATen/Parallel.h>
 
-#include <chrono>
 #include <functional>
 #include <memory>
 #include <vector>
@@ -24,13 +23,10 @@
 #include "train/objective.h"
 #include "train/optimizer.h"
 #include "train/run_log.h"
+#include "train/step_reporter.h"
 
 namespace lmoe::train {
 namespace {
-
-double seconds_since(std::chrono::steady_clock::time_point begin) {
-  return std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
-}
 
 class Trainer {
  public:
@@ -42,7 +38,8 @@ class Trainer {
         optimizer_(
             make_optimizer(trained_parameters(job.mixture, job.reward_head), job.recipe.optimizer)),
         caches_(job.recipe, job.decoder.config()),
-        guard_(job.recipe.run) {
+        guard_(job.recipe.run),
+        reporter_(job.rows, job.mixture, cadence_.total_steps) {
     LMOE_ASSERT((job.recipe.objective.kind == recipe::Objective::kPreference) ==
                 (job.reward_head != nullptr));
     LMOE_CHECK_ARG(callbacks.validate || !job.recipe.run.eval_steps,
@@ -86,11 +83,7 @@ class Trainer {
       write_file_atomically(job_.folder.path() / "config_effective.json", config_text());
       begin_log(job_.folder.log_path(), state_.step);
     });
-    started_ = logged_at_ = std::chrono::steady_clock::now();
-    started_step_ = state_.step;
-    logged_tokens_ = state_.total_tokens;
-    report_.step = state_.step;
-    report_.total_steps = cadence_.total_steps;
+    reporter_.begin(state_);
     emit(TrainEvent::Kind::kStarted);
   }
 
@@ -157,7 +150,7 @@ class Trainer {
     state_.total_tokens += gradients.tokens;
     state_.labelled_tokens += gradients.labelled_tokens;
     state_.data = job_.rows.state();
-    fill_report(gradients, norm, rate);
+    reporter_.add_step(state_, gradients, norm, rate);
     distributed::told_by_first(job_.group, [&] { guard_.watch(gradients.loss, number); });
     state_.watchdog_count = guard_.count();
     return true;
@@ -194,46 +187,15 @@ class Trainer {
     return callbacks_.validate && is_due(step, cadence_.eval_every, cadence_.total_steps);
   }
 
-  void fill_report(const GradientResult& gradients, double norm, double rate) {
-    report_ = {};
-    report_.step = state_.step;
-    report_.total_steps = cadence_.total_steps;
-    report_.loss = gradients.loss;
-    report_.lr = rate;
-    report_.epoch = epoch();
-    report_.total_tokens = state_.total_tokens;
-    report_.labelled_tokens = state_.labelled_tokens;
-    report_.grad_norm = norm;
-    report_.gate_entropy = gradients.router.entropy();
-    report_.load = gradients.router.load();
-    report_.balance = gradients.balance;
-    if (state_.step == 1) report_.balance_if_uniform = job_.mixture.losses_if_uniform();
-    const double here = seconds_since(started_);
-    report_.elapsed_seconds = state_.elapsed_seconds + here;
-    const auto done = static_cast<double>(state_.step - started_step_);
-    report_.remaining_seconds =
-        here / done * static_cast<double>(cadence_.total_steps - state_.step);
-    report_.tokens_per_second =
-        static_cast<double>(state_.total_tokens - logged_tokens_) / seconds_since(logged_at_);
-    report_.peak_memory_bytes = peak_memory_bytes();
-  }
-
-  double epoch() {
-    if (rows_in_epoch_.first != job_.rows.epoch())
-      rows_in_epoch_ = {job_.rows.epoch(), job_.rows.rows_in_epoch(job_.rows.epoch())};
-    return static_cast<double>(job_.rows.epoch()) +
-           static_cast<double>(job_.rows.row()) / static_cast<double>(rows_in_epoch_.second);
-  }
-
   void after_step() {
     if (is_validated(state_.step)) validate();
     const bool logged = is_logged(state_.step);
     if (logged) {
-      distributed::by_first(job_.group, [&] { append_report(job_.folder.log_path(), report_); });
-      logged_at_ = std::chrono::steady_clock::now();
-      logged_tokens_ = state_.total_tokens;
+      distributed::by_first(job_.group,
+                            [&] { append_report(job_.folder.log_path(), reporter_.report()); });
+      reporter_.add_line(state_);
     }
-    result_.loss = report_.loss;
+    result_.loss = reporter_.report().loss;
     emit(TrainEvent::Kind::kStep, {}, logged);
     if (state_.step == cadence_.total_steps || job_.rows.epoch() > 0) caches_.say_once();
     if (is_due(state_.step, cadence_.save_every, cadence_.total_steps)) save();
@@ -242,14 +204,12 @@ class Trainer {
   void validate() {
     emit(TrainEvent::Kind::kValidating);
     try {
-      const ValidationResult validation = callbacks_.validate();
-      report_.eval_loss = validation.loss;
-      report_.eval_pair_accuracy = validation.pair_accuracy;
+      reporter_.add_validation(callbacks_.validate());
     } catch (const Error& error) {
       if (error.code() != ErrorCode::kInterrupted) throw;
       return;
     }
-    result_.eval_loss = report_.eval_loss;
+    result_.eval_loss = reporter_.report().eval_loss;
     emit(TrainEvent::Kind::kValidated);
   }
 
@@ -258,7 +218,7 @@ class Trainer {
         job_.folder.checkpoints() / io::checkpoint_name(state_.step);
     emit(TrainEvent::Kind::kSaving, target);
     TrainerState state = state_;
-    state.elapsed_seconds += seconds_since(started_);
+    state.elapsed_seconds += reporter_.seconds();
     std::map<std::string, std::string> side_files = job_.side_files;
     side_files["config_effective.json"] = config_text();
     distributed::by_first(job_.group, [&] {
@@ -275,7 +235,7 @@ class Trainer {
     result_.total_steps = cadence_.total_steps;
     result_.total_tokens = state_.total_tokens;
     result_.labelled_tokens = state_.labelled_tokens;
-    result_.seconds = state_.elapsed_seconds + seconds_since(started_);
+    result_.seconds = state_.elapsed_seconds + reporter_.seconds();
     result_.peak_memory_bytes = peak_memory_bytes();
     emit(TrainEvent::Kind::kFinished, job_.folder.path());
     return result_;
@@ -284,7 +244,7 @@ class Trainer {
   std::string config_text() const { return state_.config.dump(2) + "\n"; }
 
   void emit(TrainEvent::Kind kind, const std::filesystem::path& path = {}, bool logged = false) {
-    if (callbacks_.on_event) callbacks_.on_event({kind, report_, logged, path});
+    if (callbacks_.on_event) callbacks_.on_event({kind, reporter_.report(), logged, path});
   }
 
   const TrainJob& job_;
@@ -298,11 +258,8 @@ class Trainer {
   /// As of the last completed step; elapsed_seconds without this process's time.
   TrainerState state_;
   int64_t saved_step_ = -1;
-  StepReport report_;
+  StepReporter reporter_;
   TrainResult result_;
-  std::chrono::steady_clock::time_point started_, logged_at_;
-  int64_t started_step_ = 0, logged_tokens_ = 0;
-  std::pair<int64_t, int64_t> rows_in_epoch_ = {-1, 0};
 };
 
 }  // namespace
