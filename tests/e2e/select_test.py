@@ -2,12 +2,12 @@
 
 import itertools
 import json
+import signal
+import subprocess
 import unittest
 
 import tiny
-from program import ProgramTest, lmoe
-
-FACTORS = "adapter_model.safetensors"
+from program import PROGRAM, ProgramTest, lmoe
 
 
 class Select(ProgramTest):
@@ -97,6 +97,19 @@ class Select(ProgramTest):
             self.assertAlmostEqual(one["cosine"], 1, places=5)
             self.assertEqual(one["file"], str(words))
             self.assertEqual(source[one["line"] - 1], source[one["sample_line"] - 1])
+
+    def test_an_interrupt_leaves_nothing_behind(self):
+        many = tiny.write_lines(self.folder / "many.jsonl", [{"prompt": f"say {i} ", "completion": "x" * 40} for i in range(20000)])
+        out = self.folder / "cut.jsonl"
+        command = ["select", "data", many, "--like", self.samples, "--base", self.base, "--out", out]
+        with subprocess.Popen([PROGRAM, *map(str, command)], stderr=subprocess.PIPE, text=True) as process:
+            while "embedding open data" not in process.stderr.readline():
+                self.assertIsNone(process.poll())
+            process.send_signal(signal.SIGINT)
+            _, errors = process.communicate(timeout=120)
+        self.assertEqual(process.returncode, 130, errors)
+        self.assertIn("nothing was written", errors)
+        self.assertEqual(list(self.folder.glob("cut*")), [])
 
     def test_bad_input(self):
         out = self.folder / "never.jsonl"
