@@ -45,7 +45,7 @@ void check_same_modules(const io::LoraFolder& one,
 }
 
 at::Tensor exact(const io::TensorView& view) {
-  const at::Tensor values = at::empty(view.shape, at::kDouble);
+  at::Tensor values = at::empty(view.shape, at::kDouble);
   nn::copy_from_view(view, values);
   return values;
 }
