@@ -11,6 +11,7 @@
 #include "base/error.h"
 #include "base/files.h"
 #include "nn/tensor_bytes.h"
+#include "spec/method_info.h"
 
 namespace lmoe::mixture {
 namespace {
@@ -202,6 +203,14 @@ void begin_with_adapters(const Mixture& mixture) {
       load_adapter(mixture.spec(), mixture.expert_banks(), io::read_peft_folder(adapters[i]),
                    adapters[i], index, OtherScaling::kIntoB);
   }
+}
+
+std::unique_ptr<Mixture> mixture_of_adapter(const fs::path& adapter, const nn::Sockets& sockets) {
+  spec::MixtureSpec spec = spec::find_method("lora").preset();
+  spec.experts.adapters = {adapter.string()};
+  auto mixture = std::make_unique<Mixture>(with_adapters(std::move(spec)), sockets, /*seed=*/0);
+  begin_with_adapters(*mixture);
+  return mixture;
 }
 
 }  // namespace lmoe::mixture

@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <memory>
 
 #include "io/peft_folder.h"
 #include "mixture/expert_bank.h"
@@ -28,6 +29,11 @@ void load_adapter(const spec::MixtureSpec& spec,
 /// The spec for the finished adapters that it names: rank (the largest) and targets are theirs.
 /// Throws as reading a folder does, kInvalidArgument when they adapt different projections.
 spec::MixtureSpec with_adapters(spec::MixtureSpec spec);
+
+/// A finished adapter alone, as a plain LoRA that is ready to be plugged in. Throws as
+/// with_adapters and load_adapter do.
+std::unique_ptr<Mixture> mixture_of_adapter(const std::filesystem::path& adapter,
+                                            const nn::Sockets& sockets);
 
 /// Fills the experts with the adapters that the spec names, if it names any.
 void begin_with_adapters(const Mixture& mixture);

@@ -15,6 +15,11 @@ std::vector<int64_t> tasks_of(const nn::ForwardContext& context, int64_t default
   return tasks;
 }
 
+/// A document that is judged is there as a whole: gates that decide by the prompt read all of it.
+void take_whole_as_prompt(nn::ForwardContext& context) {
+  for (nn::Segment& segment : context.segments) segment.prompt = segment.length;
+}
+
 /// [D, H] of one forward.
 at::Tensor last_states(const Decoder& decoder, const at::Tensor& ids, nn::ForwardContext& context) {
   return decoder.forward(ids, context).index_select(0, nn::last_rows(context.segments));
@@ -27,6 +32,7 @@ at::Tensor document_rewards(const Decoder& decoder,
                             const at::Tensor& ids,
                             nn::ForwardContext& context,
                             int64_t default_task) {
+  take_whole_as_prompt(context);
   const auto& [hidden_size, heads, passes] = head.shape();
   const bool has_tasks = heads > 1 || passes > 1;
   const std::vector<int64_t> tasks = has_tasks ? tasks_of(context, default_task)

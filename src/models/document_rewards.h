@@ -13,6 +13,8 @@ namespace lmoe::models {
 /// ids go through the decoder so often: in pass p documents of task t are routed as task
 /// t * passes + p, so that of passes * heads experts each pass takes another one of their task.
 /// A head of several takes the one of the task; `default_task` is that of documents without one.
+/// Each document is its own prompt from beginning to end (Segment::prompt): gates that decide by
+/// the prompt decide by all of it.
 /// Throws as Decoder::forward and RewardHead::rewards.
 at::Tensor document_rewards(const Decoder& decoder,
                             const nn::RewardHead& head,

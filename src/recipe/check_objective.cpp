@@ -62,9 +62,10 @@ void check_objective(const Recipe& recipe, const std::string& where) {
   LMOE_CHECK_ARG(recipe.data.roles_to_train == defaults.roles_to_train, where,
                  ": roles_to_train cannot act with objective preference, whose loss reads the last "
                  "token of each answer");
-  LMOE_CHECK_ARG(!spec::knows_prompts(recipe.mixture), where,
-                 ": gate.pool prompt and select.private_by role cannot act with objective "
-                 "preference, whose records do not say where an answer begins");
+  const spec::SelectSpec& select = recipe.mixture.select;
+  LMOE_CHECK_ARG(select.private_experts == 0 || select.private_by != spec::PrivateBy::kRole, where,
+                 ": select.private_by role cannot act with objective preference, whose records do "
+                 "not say where an answer begins");
   check_passes(recipe, where);
 }
 

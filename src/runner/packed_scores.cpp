@@ -11,26 +11,6 @@ namespace {
 
 constexpr int64_t kRowsPerChunk = 256;
 
-/// Sequences [first, last) of one forward.
-struct Pack {
-  size_t first = 0, last = 0;
-};
-
-std::vector<Pack> make_packs(std::span<const std::vector<int32_t>> sequences) {
-  std::vector<Pack> packs;
-  int64_t tokens = 0;
-  for (size_t i = 0; i < sequences.size(); ++i) {
-    const auto length = static_cast<int64_t>(sequences[i].size());
-    if (packs.empty() || tokens + length > kTokensPerForward) {
-      packs.push_back({i, i});
-      tokens = 0;
-    }
-    packs.back().last = i + 1;
-    tokens += length;
-  }
-  return packs;
-}
-
 /// Rows that predict something, what they predict, and where the results go.
 struct Targets {
   std::vector<int64_t> rows, labels;

@@ -8,11 +8,9 @@
 
 #include "decode/step_model.h"
 #include "models/decoder.h"
+#include "runner/packs.h"
 
 namespace lmoe::runner {
-
-/// Tokens of one forward; a longer sequence has a forward of its own.
-inline constexpr int64_t kTokensPerForward = 4096;
 
 /// One result per sequence, in order. `prompts` as in StepModel::score, `disabled_expert` as in
 /// ForwardContext.

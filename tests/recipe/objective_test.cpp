@@ -44,6 +44,16 @@ TEST(Objective, RefusesWhatCannotAct) {
   EXPECT_THAT(message_of("objective: preferences\n"), HasSubstr("preference"));
 }
 
+/// A judged document is read as a whole; nothing says where its answer begins.
+TEST(Objective, GatesMayPoolButNotTellAnswersFromPrompts) {
+  const Recipe recipe = read_text(preference("", "{method: l-moe, gate: {pool: prompt}}"));
+  EXPECT_EQ(recipe.mixture.gate.pool, spec::GatePool::kPrompt);
+  EXPECT_THAT(message_of(preference("",
+                                    "{method: l-moe, experts: {count: 5},"
+                                    " select: {private_experts: 2, private_by: role}}")),
+              HasSubstr("private_by role cannot act with objective preference"));
+}
+
 /// Routed by task alone, only a reward head is left to learn.
 TEST(Objective, ExpertsRoutedByTaskAreFrozenForAHeadAlone) {
   const std::string mixture = std::string(kByTask).insert(1, "schedule: {freeze_experts: true}, ");

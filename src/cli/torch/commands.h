@@ -15,6 +15,7 @@ int run_extract(const std::vector<std::string>& arguments);
 int run_generate(const std::vector<std::string>& arguments);
 int run_resume(const std::vector<std::string>& arguments);
 int run_score(const std::vector<std::string>& arguments);
+int run_select(const std::vector<std::string>& arguments);
 int run_train(const std::vector<std::string>& arguments);
 
 }  // namespace lmoe::cli

@@ -11,11 +11,11 @@ namespace lmoe::cli {
 namespace {
 
 int run(const std::vector<std::string>& arguments) {
-  static constexpr Command kCommands[] = {{"bench", run_bench},       {"chat", run_chat},
-                                          {"eval", run_eval},         {"experts", run_experts},
-                                          {"export", run_export},     {"extract", run_extract},
-                                          {"generate", run_generate}, {"resume", run_resume},
-                                          {"score", run_score},       {"train", run_train}};
+  static constexpr Command kCommands[] = {
+      {"bench", run_bench},       {"chat", run_chat},     {"eval", run_eval},
+      {"experts", run_experts},   {"export", run_export}, {"extract", run_extract},
+      {"generate", run_generate}, {"resume", run_resume}, {"score", run_score},
+      {"select", run_select},     {"train", run_train}};
   for (const Command& command : kCommands) {
     if (!arguments.empty() && arguments[0] == command.name) {
       return guarded(command.run, {arguments.begin() + 1, arguments.end()});

@@ -26,8 +26,9 @@ const MethodInfo kDmoerm = {
     "a reward model: a document's task has experts of its own, each with a pass through the model; "
     "an aggregator joins what they end with",
     "arXiv 2403.01197 and its code, on one frozen base; the task label stands for the outer "
-    "router; "
-    "two capabilities for each of the five categories are ours",
+    "router, "
+    "which recipes/dmoerm-router.yaml learns; two capabilities for each of the five categories are "
+    "ours",
     preset,
     true,
 };

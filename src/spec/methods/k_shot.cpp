@@ -20,7 +20,7 @@ MixtureSpec preset() {
 const MethodInfo kKShot = {
     "k-shot",
     "a few finished LoRAs chosen for a task, top-2 per token, trained further with their gates",
-    "arXiv 2408.15915; which LoRAs to choose is up to you",
+    "arXiv 2408.15915; `lmoe select` chooses the LoRAs and the data",
     preset,
 };
 
