@@ -63,7 +63,7 @@ void check_objective(const Recipe& recipe, const std::string& where) {
                  ": roles_to_train cannot act with objective preference, whose loss reads the last "
                  "token of each answer");
   LMOE_CHECK_ARG(!spec::knows_prompts(recipe.mixture), where,
-                 ": gate.pool prompt and select.private_by role cannot act with objective "
+                 ": gate.pool prompt, select.private_by role and prompts cannot act with objective "
                  "preference, whose records do not say where an answer begins");
   check_passes(recipe, where);
 }
