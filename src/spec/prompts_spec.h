@@ -16,7 +16,8 @@ struct PromptsSpec {
   int64_t select = 1;        ///< prompts in front of each document
   double init_range = 0.02;  ///< standard deviation of the first embeddings and keys
   /// Coefficient of the sum of 1 - cosine over the keys that a document found, which is what keys
-  /// learn from; 0: they stay as they are. L2P (arXiv 2112.08654) has 0.5.
+  /// learn from; 0: they stay as they are. uni-rag.md leaves it open and 0.5 is ours; the code of
+  /// L2P (arXiv 2112.08654), which has the same term, sets 1.
   double matching_coef = 0.5;
 
   /// How many positions a document has in front.
