@@ -79,6 +79,18 @@ void describe_experts(Json& out, const fs::path& run) {
   out["expert_parameters"] = parameters;
 }
 
+/// The bank of prompts: how many entries and how long.
+Json describe_prompts(const fs::path& run) {
+  const auto file = io::SafetensorsFile::open(run / "prompts.safetensors");
+  const io::TensorView* embeddings = file->find("embeddings");
+  LMOE_CHECK_DATA(embeddings != nullptr && embeddings->shape.size() == 3, "[inspect] ",
+                  (run / "prompts.safetensors").string(),
+                  " is no bank of prompts: expected embeddings [entries, length, width]");
+  Json out = {{"entries", embeddings->shape[0]}, {"length", embeddings->shape[1]}};
+  describe_tensors(out, *file, /*with_list=*/false);
+  return out;
+}
+
 Json describe_run(const fs::path& folder, bool with_tensors) {
   Json out = {{"kind", "run"}, {"path", folder.string()}};
   const bool is_complete = fs::exists(folder / io::kManifestName);
@@ -92,6 +104,7 @@ Json describe_run(const fs::path& folder, bool with_tensors) {
                      with_tensors);
     out["router"] = std::move(router);
   }
+  if (fs::exists(folder / "prompts.safetensors")) out["prompts"] = describe_prompts(folder);
   if (const fs::path base = folder / "base.json"; fs::exists(base)) {
     out["base"] = Json::parse(read_file(base), nullptr, /*allow_exceptions=*/false);
     LMOE_CHECK_DATA(out["base"].is_object(), "[inspect] ", base.string(),

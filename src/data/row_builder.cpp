@@ -45,14 +45,15 @@ std::vector<std::vector<ExampleRef>> group_examples(std::span<const EncodedDatas
                                                     std::span<const ExampleRef> examples,
                                                     int64_t capacity,
                                                     int64_t window,
-                                                    bool packing) {
+                                                    bool packing,
+                                                    int64_t more) {
   std::vector<std::vector<ExampleRef>> groups;
   const size_t step = packing ? static_cast<size_t>(window) : 1;
   for (size_t begin = 0; begin < examples.size(); begin += step) {
     const auto part = examples.subspan(begin, std::min(step, examples.size() - begin));
     std::vector<int32_t> lengths;
     for (const ExampleRef& ref : part)
-      lengths.push_back(static_cast<int32_t>(example_of(datasets, ref).length()));
+      lengths.push_back(static_cast<int32_t>(example_of(datasets, ref).length() + more));
     for (const auto& bin : pack_best_fit(lengths, static_cast<int32_t>(capacity))) {
       groups.emplace_back();
       for (const int32_t item : bin) groups.back().push_back(part[static_cast<size_t>(item)]);

@@ -17,11 +17,13 @@ struct ExampleRef {
 
 PackedRow build_row(std::span<const EncodedDataset> datasets, std::span<const ExampleRef> members);
 
-/// Groups that fit rows of `capacity`, packed window by window; one each without packing.
+/// Groups that fit rows of `capacity`, packed window by window; one each without packing. Each
+/// example takes its length and `more`.
 std::vector<std::vector<ExampleRef>> group_examples(std::span<const EncodedDataset> datasets,
                                                     std::span<const ExampleRef> examples,
                                                     int64_t capacity,
                                                     int64_t window,
-                                                    bool packing);
+                                                    bool packing,
+                                                    int64_t more = 0);
 
 }  // namespace lmoe::data

@@ -31,10 +31,12 @@ std::string fingerprint_of(std::span<const EncodedDataset> datasets) {
 }
 
 Json options_json(const StreamOptions& options) {
-  return Json{{"sequence_len", options.sequence_len},
-              {"sample_packing", options.sample_packing},
-              {"seed", options.seed},
-              {"packing_window", options.packing_window}};
+  Json json = {{"sequence_len", options.sequence_len},
+               {"sample_packing", options.sample_packing},
+               {"seed", options.seed},
+               {"packing_window", options.packing_window}};
+  if (options.prompt_positions > 0) json["prompt_positions"] = options.prompt_positions;
+  return json;
 }
 
 /// Position in the endless sequence of passes over a data set where an epoch begins.
@@ -89,7 +91,7 @@ RowStream::Plan RowStream::plan(int64_t epoch) const {
   std::vector<ExampleRef> drawn = draw(epoch);
   rng.shuffle(std::span(drawn));
   Plan rows = group_examples(datasets_, drawn, options_.sequence_len, options_.packing_window,
-                             options_.sample_packing);
+                             options_.sample_packing, options_.prompt_positions);
   // Packing brings rows into the order of their longest example; learning should not see that.
   if (options_.sample_packing) rng.shuffle(std::span(rows));
   return rows;
@@ -164,8 +166,9 @@ std::vector<PackedRow> pack_in_order(std::span<const EncodedDataset> datasets,
     std::vector<ExampleRef> all(datasets[d].examples.size());
     for (size_t i = 0; i < all.size(); ++i)
       all[i] = {static_cast<int32_t>(d), static_cast<int32_t>(i)};
-    for (const auto& group : group_examples(datasets, all, options.sequence_len,
-                                            options.packing_window, options.sample_packing))
+    for (const auto& group :
+         group_examples(datasets, all, options.sequence_len, options.packing_window,
+                        options.sample_packing, options.prompt_positions))
       rows.push_back(build_row(datasets, group));
   }
   return rows;

@@ -24,6 +24,8 @@ struct StreamOptions {
   uint64_t seed = 42;
   /// Examples packed together. Larger wastes less room; smaller keeps the order more random.
   int64_t packing_window = 1024;
+  /// Positions of a row that each document takes besides its tokens: a mixture's prompts.
+  int64_t prompt_positions = 0;
 };
 
 class RowStream {

@@ -82,6 +82,7 @@ void check_changeable(const spec::MixtureSpec& spec) {
   if (!has_rows)
     refuse(concat("its gates are ", enum_name(spec.gate.net), ", and have no row per expert"));
   if (spec.gate.init_bias) refuse("its gates have a bias for each");
+  if (spec.has_prompts()) refuse("they learned behind the prompts of a bank");
   if (spec.gate.source != spec::GateSource::kInput &&
       spec.gate.source != spec::GateSource::kBlockInput)
     refuse(concat("its gates read ", enum_name(spec.gate.source)));

@@ -1,16 +1,11 @@
 #include <ATen/ATen.h>
 
+#include "mixture/cosines.h"
 #include "mixture/gate_net.h"
 #include "mixture/initial.h"
 
 namespace lmoe::mixture {
 namespace {
-
-constexpr double kLeastLength = 1e-8;  // PyTorch's cosine_similarity
-
-at::Tensor unit(const at::Tensor& x) {
-  return x / x.norm(2, /*dim=*/-1, /*keepdim=*/true).clamp_min(kLeastLength);
-}
 
 class CosineGate : public GateNet {
  public:
@@ -24,11 +19,10 @@ class CosineGate : public GateNet {
     std::vector<at::Tensor> all;
     for (int64_t g = 0; g < shape_.gates; ++g) {
       const at::Tensor own = input.dim() == 2 ? direction : direction.select(/*dim=*/1, g);
-      // One product per key: a GEMM's last bits may depend on how many columns it has.
-      for (int64_t e = 0; e < shape_.experts; ++e)
-        all.push_back(at::mv(own, keys.select(/*dim=*/0, g * shape_.experts + e)));
+      all.push_back(
+          products_with_keys(own, keys.narrow(/*dim=*/0, g * shape_.experts, shape_.experts)));
     }
-    return at::stack(all, /*dim=*/1).view({input.size(0), shape_.gates, shape_.experts});
+    return at::stack(all, /*dim=*/1);
   }
 
   std::vector<StackedTensor> tensors() const override { return {{"keys", keys_}}; }

@@ -10,6 +10,7 @@
 #include "mixture/gate.h"
 #include "mixture/load_adapter.h"
 #include "mixture/mixture.h"
+#include "mixture/prompt_bank.h"
 #include "mixture/run_folder.h"
 #include "nn/tensor_bytes.h"
 
@@ -96,6 +97,20 @@ void load_other_tensors(const Mixture& mixture, const fs::path& path) {
   file->check_all_claimed("load_mixture");
 }
 
+void load_prompts(const Mixture& mixture, const fs::path& path) {
+  const std::shared_ptr<PromptBank>& bank = mixture.prompt_bank();
+  LMOE_CHECK_DATA(bank != nullptr || !fs::exists(path), "[load_mixture] ", path.string(),
+                  " is there, but mixture.yaml has prompts.count 0");
+  if (bank == nullptr) return;
+  const auto file = io::SafetensorsFile::open(path);
+  const auto read = [&](const char* name, const at::Tensor& own) {
+    nn::copy_from_view(file->claim(name, own.sizes().vec()), own);
+  };
+  read("keys", bank->keys());
+  read("embeddings", bank->embeddings());
+  file->check_all_claimed("load_mixture");
+}
+
 /// Gradient checks train in float64; everything else is float32.
 at::ScalarType parameter_type(const fs::path& folder, const std::vector<std::string>& adapters) {
   const auto file = io::SafetensorsFile::open(
@@ -138,6 +153,7 @@ std::unique_ptr<Mixture> Mixture::load(const fs::path& folder, const nn::Sockets
   }
   load_router(*mixture, router_file(folder));
   load_other_tensors(*mixture, other_tensors_file(folder));
+  load_prompts(*mixture, prompts_file(folder));
   return mixture;
 }
 

@@ -4,27 +4,26 @@
 #include <c10/core/GradMode.h>
 
 #include <algorithm>
-#include <numeric>
 #include <set>
 
 #include "base/error.h"
-#include "mixture/balance_loss.h"
 #include "mixture/build.h"
 #include "mixture/delta_pair.h"
-#include "mixture/group_loss.h"
+#include "mixture/prompt_bank.h"
 #include "mixture/run_folder.h"
 #include "mixture/site_bank.h"
 
 namespace lmoe::mixture {
 namespace {
 
-/// What gates log that are undecided and choose equally often, all but `left_out` experts.
-nn::RouterLog undecided(const std::vector<std::shared_ptr<Gate>>& gates, int64_t left_out) {
-  int64_t tokens = 1;  // a multiple of every gate's experts
-  for (const auto& gate : gates) tokens = std::lcm(tokens, gate->experts() - left_out);
-  nn::RouterLog log;
-  for (const auto& gate : gates) gate->log_uniform(log, tokens, gate->experts() - left_out);
-  return log;
+std::shared_ptr<PromptBank> build_prompt_bank(const spec::PromptsSpec& spec,
+                                              const nn::Sockets& sockets,
+                                              uint64_t seed,
+                                              at::ScalarType dtype) {
+  if (spec.count == 0) return nullptr;
+  LMOE_CHECK_ARG(sockets.prompts != nullptr,
+                 "[mixture] mixture.prompts: nothing can stand in front of this model's documents");
+  return std::make_shared<PromptBank>(spec, sockets.prompts->hidden_size(), seed, dtype);
 }
 
 }  // namespace
@@ -40,6 +39,7 @@ Mixture::Mixture(spec::MixtureSpec spec,
   else
     banks_ = build_banks(spec_, sockets.groups, seed, dtype);
   plain_banks_ = build_plain_banks(spec_, sockets.groups, seed, dtype);
+  prompt_bank_ = build_prompt_bank(spec_.prompts, sockets, seed, dtype);
 }
 
 Mixture::~Mixture() = default;
@@ -59,6 +59,11 @@ void Mixture::check_fits(const nn::Sockets& sockets) const {
     check_there(experts->block() < sockets.mlps.size(), *experts->banks().front());
     experts->check_fits(*sockets.mlps[experts->block()]);
   }
+  if (!prompt_bank_) return;
+  const int64_t own = prompt_bank_->keys().size(1);
+  LMOE_CHECK_ARG(sockets.prompts != nullptr && sockets.prompts->hidden_size() == own,
+                 "[attach] the model has no place for prompts of width ", own,
+                 "; the mixture was made for another base model");
 }
 
 std::map<size_t, std::shared_ptr<nn::ProjectionDelta>> Mixture::deltas() const {
@@ -77,10 +82,12 @@ void Mixture::plug(const nn::Sockets& sockets) {
   const auto all = deltas();
   for (const auto& [group, delta] : all) sockets.groups[group]->check_free();
   for (const auto& experts : ffn_experts_) sockets.mlps[experts->block()]->check_free();
+  if (prompt_bank_) sockets.prompts->check_free();
   const bool wants_first_pass = spec_.gate.source == spec::GateSource::kLastHidden;
   if (wants_first_pass && sockets.first_pass != nullptr) sockets.first_pass->plug();
   for (const auto& [group, delta] : all) sockets.groups[group]->plug(delta);
   for (const auto& experts : ffn_experts_) sockets.mlps[experts->block()]->plug(experts);
+  if (prompt_bank_) sockets.prompts->plug(prompt_bank_);
 }
 
 void Mixture::unplug(const nn::Sockets& sockets) {
@@ -88,6 +95,7 @@ void Mixture::unplug(const nn::Sockets& sockets) {
     sockets.first_pass->unplug();
   for (const auto& [group, delta] : deltas()) sockets.groups.at(group)->unplug();
   for (const auto& experts : ffn_experts_) sockets.mlps.at(experts->block())->unplug();
+  if (prompt_bank_) sockets.prompts->unplug();
 }
 
 std::vector<std::shared_ptr<Gate>> Mixture::gates() const {
@@ -123,6 +131,7 @@ std::vector<nn::NamedTensor> Mixture::parameters() const {
   for (const ExpertBank* bank : expert_banks()) append(bank->parameters());
   append(gate_parameters());
   for (const ExpertBank* bank : plain_expert_banks()) append(bank->parameters());
+  if (prompt_bank_) append(prompt_bank_->parameters());
   return all;
 }
 
@@ -203,6 +212,8 @@ std::vector<nn::NamedTensor> Mixture::fixed_tensors() const {
   std::vector<nn::NamedTensor> all;
   for (const ExpertBank* bank : expert_banks())
     for (nn::NamedTensor& fixed : bank->fixed_tensors()) all.push_back(std::move(fixed));
+  if (prompt_bank_)
+    for (nn::NamedTensor& fixed : prompt_bank_->fixed_tensors()) all.push_back(std::move(fixed));
   return all;
 }
 
@@ -262,38 +273,6 @@ std::vector<SiteInfo> Mixture::sites() const {
   for (const auto& gate : gates())
     all.insert(all.end(), gate->sites().begin(), gate->sites().end());
   return all;
-}
-
-at::Tensor Mixture::auxiliary_loss(const nn::RouterLog& log,
-                                   std::map<std::string, double>* values) const {
-  at::Tensor total;
-  for (const spec::LossSpec& loss : spec_.losses) {
-    LMOE_CHECK_ARG(!log.records.empty(),
-                   "[auxiliary_loss] the router log is empty; hint: forward with "
-                   "context.router_log set");
-    const at::Tensor value =
-        loss.per_group ? group_loss(loss, spec_.select, log) : balance_loss(loss, log);
-    if (values != nullptr) (*values)[enum_name(loss.kind)] = value.item<double>();
-    const at::Tensor weighted = value * loss.coef;
-    total = total.defined() ? total + weighted : weighted;
-  }
-  return total;
-}
-
-std::map<std::string, double> Mixture::losses_if_uniform() const {
-  const c10::NoGradGuard no_grad;
-  std::map<std::string, double> values;
-  for (const spec::LossSpec& loss : spec_.losses) {
-    // A group chooses among its own experts and those of everybody.
-    const int64_t groups = loss.per_group ? spec_.select.private_groups() : 1;
-    nn::RouterLog log = undecided(gates(), (groups - 1) * spec_.select.private_experts);
-    const int64_t tokens = log.records.front().probabilities.size(0);
-    for (int64_t t = 0; t < tokens; ++t)  // a document per token, the tasks in turn
-      log.segments.push_back({.start = t, .length = 1, .task = t % loss.tasks.value_or(2)});
-    values[enum_name(loss.kind)] =
-        static_cast<double>(groups) * balance_loss(loss, log).item<double>();
-  }
-  return values;
 }
 
 }  // namespace lmoe::mixture

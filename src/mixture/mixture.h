@@ -37,6 +37,7 @@ struct PartOfParameter {
 class ExpertBank;
 class FfnExperts;
 class Gate;
+class PromptBank;
 class SiteBank;
 
 class Mixture {
@@ -90,9 +91,9 @@ class Mixture {
   /// One per gate, in the order of the router log's records; empty without a router.
   std::vector<SiteInfo> sites() const;
 
-  /// Sum over the spec's losses: coef x value, reduced over gates by `over`. Scalar with autograd;
-  /// undefined when there is none. `values`, when given, receives each loss's value before its
-  /// coefficient, by name.
+  /// Sum over the spec's losses: coef x value, reduced over gates by `over`, and what keys of
+  /// prompts learn from ("prompt_matching"). Scalar with autograd; undefined when there is none.
+  /// `values`, when given, receives each loss's value before its coefficient, by name.
   at::Tensor auxiliary_loss(const nn::RouterLog& log,
                             std::map<std::string, double>* values = nullptr) const;
   /// The same values if every gate were undecided and all experts carried the same load: what the
@@ -101,8 +102,8 @@ class Mixture {
 
   /// mixture.yaml, router.safetensors (when gates have tensors; `<site>.gate.weight`, …),
   /// experts/<name>/, each a PEFT LoRA folder (experts/plain/ holds those of spec.plain), and
-  /// experts.safetensors (what experts have besides A and B; `<site>.core`) into an existing
-  /// folder. Throws kIo.
+  /// experts.safetensors (what experts have besides A and B; `<site>.core`), and
+  /// prompts.safetensors (the bank of spec.prompts) into an existing folder. Throws kIo.
   void save(const std::filesystem::path& folder, const std::string& base_model_name) const;
   /// Strict: everything in the files is used, everything the spec needs is there, and it fits the
   /// sockets. Adapters of any floating type are read; parameters are float32 (float64 when the
@@ -120,6 +121,8 @@ class Mixture {
   /// One bank per group that has a target of spec.plain.
   const std::vector<std::shared_ptr<SiteBank>>& plain_banks() const { return plain_banks_; }
   std::vector<std::shared_ptr<Gate>> gates() const;
+  /// Null without spec.prompts.
+  const std::shared_ptr<PromptBank>& prompt_bank() const { return prompt_bank_; }
 
  private:
   /// What goes into each socket, by position of the group.
@@ -132,6 +135,7 @@ class Mixture {
   spec::MixtureSpec spec_;
   std::vector<std::shared_ptr<SiteBank>> banks_, plain_banks_;
   std::vector<std::shared_ptr<FfnExperts>> ffn_experts_;
+  std::shared_ptr<PromptBank> prompt_bank_;
 };
 
 }  // namespace lmoe::mixture

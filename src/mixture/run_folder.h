@@ -19,6 +19,10 @@ inline std::filesystem::path experts_folder(const std::filesystem::path& folder)
 inline std::filesystem::path other_tensors_file(const std::filesystem::path& folder) {
   return folder / "experts.safetensors";
 }
+/// Keys and embeddings of a bank of prompts.
+inline std::filesystem::path prompts_file(const std::filesystem::path& folder) {
+  return folder / "prompts.safetensors";
+}
 /// "layers.3.self_attn.q_proj.gate.weight"
 inline std::string router_tensor(const std::string& site, const std::string& suffix) {
   return site + ".gate." + suffix;

@@ -8,6 +8,7 @@
 #include "mixture/expert_bank.h"
 #include "mixture/gate.h"
 #include "mixture/mixture.h"
+#include "mixture/prompt_bank.h"
 #include "mixture/run_folder.h"
 #include "nn/tensor_bytes.h"
 
@@ -52,6 +53,12 @@ void save_other_tensors(const std::vector<const ExpertBank*>& banks, const fs::p
       views.push_back(nn::view_of(other.name, other.tensor));
   }
   if (!views.empty()) io::write_safetensors(path, views, {{"format", "pt"}});
+}
+
+void save_prompts(const PromptBank& bank, const fs::path& path) {
+  io::write_safetensors(
+      path, {nn::view_of("keys", bank.keys()), nn::view_of("embeddings", bank.embeddings())},
+      {{"format", "pt"}});
 }
 
 void save_adapter(const spec::MixtureSpec& spec,
@@ -104,6 +111,7 @@ void Mixture::save(const fs::path& folder, const std::string& base_model_name) c
                  experts_folder(folder) / spec::kPlainFolder);
   save_router(*this, router_file(folder));
   save_other_tensors(expert_banks(), other_tensors_file(folder));
+  if (prompt_bank_) save_prompts(*prompt_bank_, prompts_file(folder));
   write_file_atomically(spec_file(folder), yaml_from_json(spec::write_mixture(spec_)));
 }
 

@@ -12,6 +12,7 @@
 #include "nn/decoder_layer.h"
 #include "nn/dispatch.h"
 #include "nn/document_cache.h"
+#include "nn/document_prompts.h"
 #include "nn/kv_cache.h"
 #include "nn/matrix_product.h"
 #include "nn/recomputed_layer.h"
@@ -26,10 +27,15 @@ struct Decoder::Parts {
   std::vector<std::unique_ptr<nn::DecoderLayer>> layers;
   nn::Sockets sockets{{}, {}};
   nn::FirstPassSocket first_pass;
+  std::unique_ptr<nn::PromptSocket> prompts;
   int64_t parameter_count = 0, weight_bytes = 0;
 
   /// The layers and the final norm.
   at::Tensor run(const at::Tensor& ids, nn::ForwardContext& context) const;
+  /// The same over documents with prompts in front; rows of tokens alone.
+  at::Tensor run_with_prompts(const at::Tensor& ids, nn::ForwardContext& context) const;
+  /// From the layer `first` on, and the final norm.
+  at::Tensor run_last(at::Tensor hidden, nn::ForwardContext& context, size_t first) const;
   /// What enters the first layer.
   at::Tensor embed(const at::Tensor& ids) const;
   /// Through the first `count` layers.
@@ -140,6 +146,8 @@ std::unique_ptr<Decoder> Decoder::build(arch::ModelConfig config, DecoderWeights
     parts->sockets.mlps.push_back(&parts->layers.back()->mlp());
   }
   parts->sockets.first_pass = &parts->first_pass;
+  parts->prompts = std::make_unique<nn::PromptSocket>(parts->config.hidden_size);
+  parts->sockets.prompts = parts->prompts.get();
   parts->parameter_count = matrices + norms;
   parts->weight_bytes = matrices * static_cast<int64_t>(parts->embedding.element_size()) +
                         norms * static_cast<int64_t>(parts->final_norm.element_size());
@@ -158,13 +166,15 @@ at::Tensor Decoder::forward(const at::Tensor& ids, nn::ForwardContext& context) 
   const Parts& p = *parts_;
   check_segments(context, ids, p.config.vocab_size);
   if (!context.positions.defined()) context.positions = nn::make_positions(context.segments);
+  const int64_t prompts = p.prompts->is_taken() ? p.prompts->prompts().positions() : 0;
   if (context.kv_cache != nullptr)
     for (const nn::Segment& segment : context.segments)
-      context.kv_cache->reserve(segment.past + segment.length);
+      context.kv_cache->reserve(prompts + segment.past + segment.length);
 
   if (p.first_pass.is_taken() && !context.last_hidden.defined())
     context.last_hidden = p.first_hidden(ids, context);
-  at::Tensor hidden = p.run(ids, context);
+  at::Tensor hidden =
+      p.prompts->is_taken() ? p.run_with_prompts(ids, context) : p.run(ids, context);
   if (context.kv_cache != nullptr)
     for (const nn::Segment& segment : context.segments)
       context.kv_cache->advance(segment.slot, segment.length);
@@ -183,9 +193,37 @@ at::Tensor Decoder::Parts::run(const at::Tensor& ids, nn::ForwardContext& contex
       keeps_prefix
           ? nn::hidden_of_documents(ids, context.segments, *context.frozen_prefix_cache, run_frozen)
           : run_first(context.embedded, context, frozen);
+  return run_last(std::move(hidden), context, frozen);
+}
+
+at::Tensor Decoder::Parts::run_with_prompts(const at::Tensor& ids,
+                                            nn::ForwardContext& context) const {
+  context.embedded = embed(ids);
+  const at::Tensor chosen = prompts->prompts().choose(context.embedded, context);
+  nn::LongerDocuments longer = nn::put_in_front(chosen, context.embedded, context.segments);
+  nn::RouterLog log;
+  nn::ForwardContext own = context;
+  own.segments = longer.segments;
+  own.positions = nn::make_positions(own.segments);
+  own.embedded = longer.hidden;
+  if (context.router_log != nullptr) {
+    log.keeps_inputs = context.router_log->keeps_inputs;
+    log.segments = own.segments;
+    own.router_log = &log;
+  }
+  // Prompts learn through all layers, also those below the lowest adapter.
+  const at::Tensor hidden = run_last(std::move(longer.hidden), own, /*first=*/0);
+  if (context.router_log != nullptr)
+    nn::add_token_records(log, longer.token_rows, *context.router_log);
+  return hidden.index_select(/*dim=*/0, longer.token_rows);
+}
+
+at::Tensor Decoder::Parts::run_last(at::Tensor hidden,
+                                    nn::ForwardContext& context,
+                                    size_t first) const {
   nn::RopeTable rope;
-  if (frozen < layers.size()) rope = make_rope_table(config, context, embedding.scalar_type());
-  for (size_t i = frozen; i < layers.size(); ++i)
+  if (first < layers.size()) rope = make_rope_table(config, context, embedding.scalar_type());
+  for (size_t i = first; i < layers.size(); ++i)
     hidden = context.recompute_for != nullptr
                  ? nn::forward_recomputed(*layers[i], hidden, rope, context)
                  : layers[i]->forward(hidden, rope, context);
@@ -229,6 +267,8 @@ at::Tensor Decoder::Parts::first_hidden(const at::Tensor& ids,
   if (first.kv_cache != nullptr) first.kv_cache->add_first_pass();
   return run_alone(ids, first);
 }
+
+at::Tensor Decoder::embed(const at::Tensor& ids) const { return parts_->embed(ids); }
 
 at::Tensor Decoder::logits(const at::Tensor& hidden) const {
   const at::Tensor logits = nn::product(hidden, parts_->lm_head).to(nn::accumulate_dtype(dtype()));

@@ -49,6 +49,9 @@ struct RouterLog {
   bool keeps_inputs = false;
   std::vector<GateRecord> records;
   std::vector<Segment> segments;  ///< of the forward, for losses that look at documents or tasks
+  /// Of a bank of prompts: what the documents that begin here found in it.
+  at::Tensor prompt_cosines;  ///< [D, entries], with their autograd history
+  at::Tensor chosen_prompts;  ///< int64 [D, n], the nearest first
 };
 
 struct ForwardContext {

@@ -3,6 +3,7 @@
 
 #include <vector>
 
+#include "nn/document_prompts.h"
 #include "nn/first_pass.h"
 #include "nn/gated_mlp.h"
 #include "nn/projection.h"
@@ -20,6 +21,7 @@ struct Sockets {
   std::vector<GatedMlp*> mlps;           ///< one per layer, or none when nothing may replace them
   /// Of the whole decoder; null where whoever runs the forward brings the last hidden states.
   FirstPassSocket* first_pass = nullptr;
+  PromptSocket* prompts = nullptr;  ///< in front of documents; null where there is no such place
 };
 
 }  // namespace lmoe::nn

@@ -63,9 +63,11 @@ void check_objective(const Recipe& recipe, const std::string& where) {
                  ": roles_to_train cannot act with objective preference, whose loss reads the last "
                  "token of each answer");
   const spec::SelectSpec& select = recipe.mixture.select;
+  const std::string unknown =
+      " cannot act with objective preference, whose records do not say where an answer begins";
   LMOE_CHECK_ARG(select.private_experts == 0 || select.private_by != spec::PrivateBy::kRole, where,
-                 ": select.private_by role cannot act with objective preference, whose records do "
-                 "not say where an answer begins");
+                 ": select.private_by role", unknown);
+  LMOE_CHECK_ARG(recipe.mixture.prompts.count == 0, where, ": prompts", unknown);
   check_passes(recipe, where);
 }
 

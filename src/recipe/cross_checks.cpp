@@ -106,8 +106,14 @@ void settle_data(const ConfigNode& tree, Recipe& recipe) {
   LMOE_CHECK_ARG(
       !moves_prompts || !spec::knows_prompts(recipe.mixture), "[config] ",
       place_of(tree, "mixture"),
-      ": gate.pool prompt and select.private_by role take a prompt to end where learning "
+      ": gate.pool prompt, select.private_by role and prompts take a prompt to end where learning "
       "begins, which train_on_inputs and roles_to_train move");
+  constexpr int64_t kFewestTokens = 8;  // the least sequence_len
+  const int64_t prompts = recipe.mixture.prompts.positions();
+  LMOE_CHECK_ARG(prompts == 0 || prompts + kFewestTokens <= recipe.data.sequence_len, "[config] ",
+                 place_of(tree, "mixture"), ": mixture.prompts put ", prompts,
+                 " positions in front of each document, which count in sequence_len: given ",
+                 recipe.data.sequence_len, ", expected at least ", prompts + kFewestTokens);
   for (auto* list : {&recipe.data.datasets, &recipe.eval_datasets}) {
     for (data::DatasetOptions& dataset : *list) {
       const bool has_own = dataset.max_samples > 0 || dataset.path.find('#') != std::string::npos;

@@ -42,8 +42,14 @@ struct Piece {
   bool is_last = false;         ///< its last row gives the input's logits
 };
 
-bool pools_prompts(const mixture::Mixture* mixture) {
-  return mixture != nullptr && mixture->spec().gate.pool == spec::GatePool::kPrompt;
+bool needs_whole_prompts(const mixture::Mixture* mixture) {
+  return mixture != nullptr && spec::decides_by_prompt(mixture->spec());
+}
+
+/// Of the model's positions, those left for tokens.
+int64_t token_positions(const models::Decoder& decoder, const mixture::Mixture* mixture) {
+  const int64_t prompts = mixture != nullptr ? mixture->spec().prompts.positions() : 0;
+  return decoder.config().max_position_embeddings - prompts;
 }
 
 /// Cuts the inputs into forwards of at most kTokensPerForward tokens; between them only, where they
@@ -72,7 +78,8 @@ std::vector<std::vector<Piece>> plan_forwards(std::span<const StepInput> inputs,
 struct TorchStepModel::State {
   const models::Decoder& decoder;
   std::optional<decode::RouterInfo> router;
-  bool pools_prompts = false;
+  bool needs_whole_prompts = false;
+  int64_t max_positions = 0;  ///< besides those of a mixture's prompts
   nn::KvCache cache;
   const nn::RewardHead* head = nullptr;
   int64_t default_task = 0;  ///< of documents without one
@@ -108,8 +115,8 @@ void TorchStepModel::State::check(std::span<const StepInput> inputs) const {
     LMOE_CHECK_ARG(!input.ids.empty(), "[step] sequence ", input.sequence,
                    ": given no ids, expected at least one");
     const int64_t total = length + static_cast<int64_t>(input.ids.size());
-    LMOE_CHECK_ARG(total <= config.max_position_embeddings, "[step] the context is full: given ",
-                   total, " tokens, the model has ", config.max_position_embeddings, " positions");
+    LMOE_CHECK_ARG(total <= max_positions, "[step] the context is full: given ", total,
+                   " tokens, the model has ", max_positions, " positions");
     for (const int32_t id : input.ids)
       LMOE_CHECK_ARG(id >= 0 && id < config.vocab_size, "[step] token id ", id,
                      " is outside the vocabulary of ", config.vocab_size);
@@ -180,9 +187,8 @@ void TorchStepModel::State::copy_routing(const nn::RouterLog& log,
 
 void TorchStepModel::State::check(const std::vector<int32_t>& ids, const char* operation) const {
   const arch::ModelConfig& config = decoder.config();
-  LMOE_CHECK_ARG(static_cast<int64_t>(ids.size()) <= config.max_position_embeddings, operation,
-                 " a sequence has ", ids.size(), " tokens, the model has ",
-                 config.max_position_embeddings, " positions");
+  LMOE_CHECK_ARG(static_cast<int64_t>(ids.size()) <= max_positions, operation, " a sequence has ",
+                 ids.size(), " tokens, the model has ", max_positions, " positions");
   for (const int32_t id : ids)
     LMOE_CHECK_ARG(id >= 0 && id < config.vocab_size, operation, " token id ", id,
                    " is outside the vocabulary of ", config.vocab_size);
@@ -191,8 +197,8 @@ void TorchStepModel::State::check(const std::vector<int32_t>& ids, const char* o
 TorchStepModel::TorchStepModel(const models::Decoder& decoder,
                                const mixture::Mixture* mixture,
                                const nn::RewardHead* head)
-    : state_(new State{decoder, router_info(mixture), pools_prompts(mixture), make_cache(decoder),
-                       head}) {
+    : state_(new State{decoder, router_info(mixture), needs_whole_prompts(mixture),
+                       token_positions(decoder, mixture), make_cache(decoder), head}) {
   if (mixture != nullptr)
     state_->default_task = mixture->spec().gate.default_task.value_or(state_->default_task);
 }
@@ -201,9 +207,7 @@ TorchStepModel::~TorchStepModel() = default;
 
 int64_t TorchStepModel::vocab_size() const { return state_->decoder.config().vocab_size; }
 
-int64_t TorchStepModel::max_positions() const {
-  return state_->decoder.config().max_position_embeddings;
-}
+int64_t TorchStepModel::max_positions() const { return state_->max_positions; }
 
 SequenceId TorchStepModel::open_sequence() {
   const SequenceId id = state_->next_sequence++;
@@ -234,7 +238,7 @@ StepOutput TorchStepModel::step(std::span<const StepInput> inputs, bool want_rou
     else if (state_->cache.length(state_->slot_of(input.sequence)) == 0)
       state_->prompts[input.sequence] = std::ssize(input.ids);
   }
-  for (const std::vector<Piece>& pieces : plan_forwards(inputs, state_->pools_prompts))
+  for (const std::vector<Piece>& pieces : plan_forwards(inputs, state_->needs_whole_prompts))
     state_->forward(inputs, pieces, has_routing, output);
   return output;
 }
@@ -248,7 +252,7 @@ std::vector<decode::ScoredSequence> TorchStepModel::score(
   return score_sequences(state_->decoder, sequences, prompts, state_->disabled_expert);
 }
 
-bool TorchStepModel::decides_by_prompt() const { return state_->pools_prompts; }
+bool TorchStepModel::decides_by_prompt() const { return state_->needs_whole_prompts; }
 
 std::optional<std::vector<double>> TorchStepModel::rewards(
     std::span<const decode::RewardRequest> documents) {

@@ -69,6 +69,7 @@ std::vector<AdaptedSite> adapted_sites(const MixtureSpec& spec, const DecoderSha
 }
 
 int lowest_adapted_layer(const MixtureSpec& spec, const DecoderShape& shape) {
+  if (spec.has_prompts()) return 0;  // they enter the first layer
   const std::vector<AdaptedSite> sites = adapted_sites(spec, shape);
   const int lowest = sites.empty() ? shape.layers : sites.front().layer;
   return spec.has_plain() ? std::min(lowest, lowest_adapted_layer(spec.plain_part(), shape))
@@ -128,6 +129,7 @@ SiteCost mixture_cost(const MixtureSpec& spec, const DecoderShape& shape) {
     add(model_gate_cost(spec, shape, adapted_sites(spec, shape)));
   add(common_gate_cost(spec));
   if (spec.has_plain()) add(mixture_cost(spec.plain_part(), shape));
+  add(prompts_cost(spec.prompts, shape.hidden_size));
   return total;
 }
 

@@ -45,10 +45,11 @@ struct AdaptedSite {
 /// Layer by layer. Targets match as PEFT's do: the whole module path, or its end after a dot.
 std::vector<AdaptedSite> adapted_sites(const MixtureSpec& spec, const DecoderShape& shape);
 
-/// The lowest layer with an adapter, plain LoRAs included; layers below it are frozen.
+/// The lowest layer with an adapter, plain LoRAs included, or the first with prompts in front of
+/// documents; layers below it are frozen.
 int lowest_adapted_layer(const MixtureSpec& spec, const DecoderShape& shape);
 
-/// All experts and gates, and the plain LoRAs beside them.
+/// All experts and gates, the plain LoRAs beside them, and prompts.
 SiteCost mixture_cost(const MixtureSpec& spec, const DecoderShape& shape);
 
 /// Of its parameters, those that training changes: finished experts stay as they are.

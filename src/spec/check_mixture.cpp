@@ -318,6 +318,7 @@ void check_mixture(const MixtureSpec& spec, const std::string& where) {
   check_model_gate(spec, opening);
   check_adapters(spec, opening);
   check_plain(spec, opening);
+  check_prompts(spec, opening);
   check_ffn_block(spec, opening);
 }
 

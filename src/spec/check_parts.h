@@ -29,6 +29,9 @@ void check_target_list(const std::vector<std::string>& targets, const std::strin
 /// Plain LoRAs on what has experts, or in a folder that an expert has.
 void check_plain(const MixtureSpec& spec, const std::string& where);
 
+/// A bank of prompts that cannot act, or not with the other parts.
+void check_prompts(const MixtureSpec& spec, const std::string& where);
+
 /// Experts that learn one after another.
 void check_staged(const MixtureSpec& spec, const std::string& where);
 

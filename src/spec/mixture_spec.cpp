@@ -190,8 +190,12 @@ std::vector<std::string> MixtureSpec::expert_names() const {
 
 Json write_mixture(const MixtureSpec& spec) { return write_options(spec); }
 
+bool decides_by_prompt(const MixtureSpec& spec) {
+  return spec.gate.pool == GatePool::kPrompt || spec.has_prompts();
+}
+
 bool knows_prompts(const MixtureSpec& spec) {
-  return spec.gate.pool == GatePool::kPrompt ||
+  return decides_by_prompt(spec) ||
          (spec.select.private_experts > 0 && spec.select.private_by == PrivateBy::kRole);
 }
 

@@ -21,6 +21,7 @@
 //   schedule    what changes over time?      hard_until, freeze_experts, freeze_gates_from, staged
 //   bias        what is nudged?              a bias per expert, by load, outside autograd
 //   plain       what is beside it?           one LoRA without a gate for other projections
+//   prompts     what is in front?            trained embeddings, found by cosine in a bank
 //
 // A method is a preset of these parts (methods/, one file each); a recipe may name a preset and
 // change any part. Lists are open: a new value is one enum entry here and one small file in room
@@ -36,6 +37,7 @@
 #include "base/options.h"
 #include "spec/gate_spec.h"
 #include "spec/loss_spec.h"
+#include "spec/prompts_spec.h"
 #include "spec/schedule_spec.h"
 
 namespace lmoe::spec {
@@ -265,6 +267,7 @@ struct MixtureSpec {
   BiasSpec bias;
   ScheduleSpec schedule;
   PlainSpec plain;
+  PromptsSpec prompts;
 
   template <class Visitor>
   void for_each_field(Visitor&& visit) {
@@ -283,10 +286,12 @@ struct MixtureSpec {
     visit(field("bias", bias, "balancing without a loss"));
     visit(field("schedule", schedule, "what changes over the course of training"));
     visit(field("plain", plain, "one LoRA each, without a gate, for other projections"));
+    visit(field("prompts", prompts, "a bank of prompts, the nearest in front of each document"));
   }
 
   bool adapts_layer(int layer) const;
   bool has_plain() const { return !plain.target_modules.empty(); }
+  bool has_prompts() const { return prompts.count > 0; }
   /// What `plain` is as a mixture: one expert, no gate.
   MixtureSpec plain_part() const;
   bool has_gate() const { return gate.source != GateSource::kConstant; }
@@ -317,6 +322,9 @@ MixtureSpec with_tasks(MixtureSpec spec, int64_t tasks);
 
 /// Whether it decides by where the prompt of a document ends.
 bool knows_prompts(const MixtureSpec& spec);
+
+/// Whether the first token of a document already depends on the whole prompt.
+bool decides_by_prompt(const MixtureSpec& spec);
 
 /// Reads a `mixture:` section: first the preset its `method` names (l-moe when it names none), then
 /// whatever the section changes. The short spellings of the recipe (num_experts, top_k,

@@ -218,6 +218,7 @@ void check_can_hold(const MixtureSpec& spec, const std::string& strategy) {
   if (spec.gate.source != (is_block ? GateSource::kBlockInput : GateSource::kInput))
     cannot_hold(concat("gate.source ", enum_name(spec.gate.source)));
   if (spec.bias.use != BiasUse::kNone) cannot_hold("bias");
+  if (spec.has_prompts()) cannot_hold("prompts");
   for (const auto* targets : {&spec.target_modules, &spec.plain.target_modules})
     for (const std::string& target : *targets)
       if (target.find('.') != std::string::npos) cannot_hold("a target by its path, " + target);

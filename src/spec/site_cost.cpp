@@ -102,6 +102,10 @@ SiteCost gate_cost(const MixtureSpec& spec, int64_t width, int64_t experts) {
   return {weights + (spec.gate.init_bias ? experts : 0), weights + steps};
 }
 
+SiteCost prompts_cost(const PromptsSpec& prompts, int64_t width) {
+  return {prompts.count * (prompts.length + (prompts.trains_keys() ? 1 : 0)) * width, 0};
+}
+
 SiteCost common_gate_cost(const MixtureSpec& spec) {
   if (spec.gate.net != GateNet::kRecurrent) return {};
   return {recurrent_cell_weights(spec) + 6 * spec.gate.hidden_size, 0};

@@ -23,4 +23,8 @@ SiteCost gate_cost(const MixtureSpec& spec, int64_t width, int64_t experts);
 /// What all gates of a mixture share, besides what each of them costs: a recurrent net's GRU.
 SiteCost common_gate_cost(const MixtureSpec& spec);
 
+/// What training changes of a bank of prompts in a model of `width`. It multiplies nothing per
+/// token; each document is longer by its prompts.
+SiteCost prompts_cost(const PromptsSpec& prompts, int64_t width);
+
 }  // namespace lmoe::spec

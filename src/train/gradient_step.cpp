@@ -89,7 +89,8 @@ class Gatherer {
     context.frozen_prefix_cache = step_.frozen_prefix_cache;
     if (step_.gradient_checkpointing) context.recompute_for = &trained_;
     router_log.segments = batch.segments;
-    if (step_.mixture.spec().has_gate()) context.router_log = &router_log;
+    const spec::MixtureSpec& spec = step_.mixture.spec();
+    if (spec.has_gate() || spec.has_prompts()) context.router_log = &router_log;
 
     const at::Tensor sum = objective_->loss_sum(batch, context).loss;
     const at::Tensor loss = sum / static_cast<double>(units_);
@@ -107,9 +108,9 @@ class Gatherer {
   }
 
   at::Tensor balance_loss(const nn::RouterLog& router_log, double share) {
-    if (step_.mixture.spec().losses.empty()) return {};
     std::map<std::string, double> values;
     const at::Tensor loss = step_.mixture.auxiliary_loss(router_log, &values);
+    if (!loss.defined()) return {};
     for (const auto& [name, value] : values) result_.balance[name] += share * value;
     return loss * share;
   }

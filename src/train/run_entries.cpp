@@ -13,7 +13,7 @@
 namespace lmoe::train {
 namespace {
 
-constexpr std::array<std::string_view, 17> kRunEntries = {"mixture.yaml",
+constexpr std::array<std::string_view, 18> kRunEntries = {"mixture.yaml",
                                                           "router.safetensors",
                                                           "experts.safetensors",
                                                           "experts",
@@ -29,6 +29,7 @@ constexpr std::array<std::string_view, 17> kRunEntries = {"mixture.yaml",
                                                           "eval.json",
                                                           "report.json",
                                                           "samples.json",
+                                                          "prompts.safetensors",
                                                           "reward_head.safetensors"};
 /// Present before the first checkpoint; a folder with nothing else holds no run.
 constexpr std::array<std::string_view, 3> kBeginnings = {"checkpoints", "config_effective.json",

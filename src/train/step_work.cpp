@@ -14,13 +14,14 @@
 namespace lmoe::train {
 namespace {
 
-/// Pairs of a query and a key that it sees.
-double visible_pairs(const data::PackedRow& row, int64_t window) {
+/// Pairs of a query and a key that it sees, in documents with `prompts` positions in front.
+double visible_pairs(const data::PackedRow& row, int64_t prompts, int64_t window) {
   double pairs = 0;
   for (const data::Segment& segment : row.segments) {
-    const auto length = static_cast<double>(segment.length);
-    const double hidden =
-        window > 0 && window < segment.length ? length - static_cast<double>(window) : 0.0;
+    const auto length = static_cast<double>(prompts + segment.length);
+    const double hidden = window > 0 && window < prompts + segment.length
+                              ? length - static_cast<double>(window)
+                              : 0.0;
     pairs += length * (length + 1) / 2 - hidden * (hidden + 1) / 2;
   }
   return pairs;
@@ -44,14 +45,15 @@ double step_flops(const spec::MixtureSpec& spec,
                   std::span<const data::PackedRow> rows) {
   const spec::DecoderShape shape = recipe::decoder_shape(config);
   const int lowest = spec::lowest_adapted_layer(spec, shape);
+  const int64_t prompts = spec.prompts.positions();
   double tokens = 0, labelled = 0, pairs = 0, backward_pairs = 0;  // pairs: over the layers
   for (const data::PackedRow& row : rows) {
-    tokens += static_cast<double>(row.length());
+    tokens += static_cast<double>(row.length() + prompts * std::ssize(row.segments));
     labelled += static_cast<double>(row.labelled());
     for (int64_t layer = 0; layer < config.num_hidden_layers; ++layer) {
       const auto index = static_cast<size_t>(layer);
       const double visible = visible_pairs(
-          row, index < config.sliding_window.size() ? config.sliding_window[index] : 0);
+          row, prompts, index < config.sliding_window.size() ? config.sliding_window[index] : 0);
       pairs += visible;
       if (layer >= lowest) backward_pairs += visible;
     }

@@ -73,6 +73,25 @@ TEST(Packing, BestFitFillsBinsAndLosesNothing) {
   });
 }
 
+TEST(RowStream, PromptsTakeRoomInRows) {
+  const auto sets = two_sets();
+  StreamOptions options = small();
+  options.prompt_positions = 9;
+  RowStream with(sets, options), without(sets, small());
+  EXPECT_GT(with.rows_in_epoch(0), without.rows_in_epoch(0));
+  size_t documents = 0;
+  for (int64_t i = 0, rows = with.rows_in_epoch(0); i < rows; ++i) {
+    const PackedRow row = with.next();
+    documents += row.segments.size();
+    EXPECT_LE(row.length() + 9 * std::ssize(row.segments), options.sequence_len);
+  }
+  EXPECT_EQ(documents, 70U);  // 50 and half of 40
+  for (const PackedRow& row : pack_in_order(sets, options))
+    EXPECT_LE(row.length() + 9 * std::ssize(row.segments), options.sequence_len);
+  expect_error(ErrorCode::kInvalidArgument, "prompt_positions differs",
+               [&] { with.restore(without.state()); });
+}
+
 TEST(Packing, RandomLengthsStayWithinCapacityAndWasteLittle) {
   Rng rng(5);
   std::vector<int32_t> lengths(2000);

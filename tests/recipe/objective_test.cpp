@@ -37,6 +37,8 @@ TEST(Objective, RefusesWhatCannotAct) {
               HasSubstr("method dmoerm is a reward model: given objective language_model"));
   EXPECT_THAT(message_of(preference("train_on_inputs: true\n")), HasSubstr("train_on_inputs"));
   EXPECT_THAT(message_of(preference("roles_to_train: [user]\n")), HasSubstr("roles_to_train"));
+  EXPECT_THAT(message_of(preference("", "{method: lora, prompts: {count: 2}}")),
+              HasSubstr(": prompts cannot act with objective preference"));
   EXPECT_THAT(message_of(preference("reward_passes: 4\n")), HasSubstr("does not divide"));
   EXPECT_THAT(message_of(preference("reward_passes: 6\n")), HasSubstr("default_task: given 1"));
   EXPECT_THAT(message_of(preference("reward_passes: 2\n", "{method: l-moe}")),

@@ -116,6 +116,9 @@ INSTANTIATE_TEST_SUITE_P(
         "role}}",
         "{experts: {count: 3, rank: 2}, top_k: 2,"
         " gate: {source: embedding, share: model, layerwise: false, init_range: 1}}",
+        "{experts: {count: 3, rank: 2}, gate: {pool: prompt},"
+        " prompts: {count: 4, length: 3, select: 2}}",
+        "{method: lora, experts: {rank: 2}, prompts: {count: 4, length: 3, select: 2}}",
         "{method: mixlora, experts: {count: 4, rank: 2}, plain: {rank: 2},"
         " gate: {source: embedding, share: model, layerwise: false}}"));
 

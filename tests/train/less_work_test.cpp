@@ -105,6 +105,9 @@ TEST(DocumentCaches, AreThereOnlyWhereTheyCanAct) {
   EXPECT_EQ(cache_limits(recipe, config).frozen_prefix, 0);
   recipe.mixture.layers_to_transform = {1};
   EXPECT_GT(cache_limits(recipe, config).frozen_prefix, 0);
+  recipe.mixture.prompts.count = 2;
+  EXPECT_EQ(cache_limits(recipe, config).frozen_prefix, 0) << "prompts learn through all layers";
+  recipe.mixture.prompts = {};
   recipe.batch.max_steps.reset();
   EXPECT_EQ(cache_limits(recipe, config).frozen_prefix, 0);
   recipe.batch.num_epochs = 1.5;

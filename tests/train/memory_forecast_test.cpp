@@ -15,7 +15,7 @@ class ParameterCounts : public ::testing::TestWithParam<std::string> {};
 
 spec::MixtureSpec spec_of(const std::string& name) {
   const bool is_variant = name == "mlp" || name == "block" || name == "some" || name == "path" ||
-                          name == "plain" || name == "layers";
+                          name == "plain" || name == "layers" || name == "prompts";
   spec::MixtureSpec spec = spec::find_method(is_variant ? "l-moe" : name).preset();
   if (is_variant) spec.experts.count = 3;
   if (spec.experts.kind != spec::ExpertKind::kRankOne) spec.experts.rank = 2;
@@ -35,6 +35,7 @@ spec::MixtureSpec spec_of(const std::string& name) {
     spec.target_modules = {"up_proj"};
     spec.plain.target_modules = {"gate_proj"};
   }
+  if (name == "prompts") spec.prompts = {.count = 5, .length = 3, .select = 2};
   if (name == "some") spec.target_modules = {"q_proj", "down_proj"};
   return spec;
 }
@@ -54,7 +55,7 @@ TEST_P(ParameterCounts, AreThoseOfTheMixtureAndTheDecoder) {
 }
 
 std::vector<std::string> methods_and_variants() {
-  std::vector<std::string> names = {"mlp", "block", "some", "path", "plain", "layers"};
+  std::vector<std::string> names = {"mlp", "block", "some", "path", "plain", "layers", "prompts"};
   for (const spec::MethodInfo& method : spec::all_methods()) names.emplace_back(method.name);
   return names;
 }

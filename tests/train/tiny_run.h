@@ -88,8 +88,8 @@ inline recipe::Recipe tiny_recipe(const fs::path& output_dir, const std::string&
 
 /// What is trained in the loop's tests: "lora", "dora", "l-moe", "top-k", "factors", "remix",
 /// "mixlora-switch", "x-lora", "scalezero", with gates that read the "embedding", l-moe by "sgd" or
-/// "sgd-momentum", in the "upper" layer alone, or with layers that are "recomputed"; with "/bf16"
-/// on a frozen model in bfloat16.
+/// "sgd-momentum", in the "upper" layer alone, with layers that are "recomputed", or with "prompts"
+/// beside experts in the upper layer, or both; with "/bf16" on a frozen model in bfloat16.
 inline recipe::Recipe variant_recipe(const fs::path& output_dir, const std::string& variant) {
   const std::string kind = variant.substr(0, variant.find('/'));
   const bool is_method = kind == "lora" || kind == "dora" || kind == "remix" || kind == "x-lora" ||
@@ -113,7 +113,11 @@ inline recipe::Recipe variant_recipe(const fs::path& output_dir, const std::stri
     recipe.mixture.gate.layerwise = false;
   }
   if (kind == "upper") recipe.mixture.layers_to_transform = {1};
-  if (kind == "recomputed") recipe.batch.gradient_checkpointing = true;
+  if (kind.ends_with("recomputed")) recipe.batch.gradient_checkpointing = true;
+  if (kind.starts_with("prompts")) {
+    recipe.mixture.layers_to_transform = {1};
+    recipe.mixture.prompts = {.count = 5, .length = 2, .select = 2};
+  }
   if (kind.starts_with("sgd")) recipe.optimizer.optimizer = recipe::Optimizer::kSgd;
   if (kind == "sgd-momentum") recipe.optimizer.sgd_momentum = 0.9;
   if (kind == "factors") recipe.mixture.apply = spec::Apply::kFactors;
@@ -132,7 +136,8 @@ inline auto all_variants() {
   return ::testing::Values("lora", "dora", "l-moe", "top-k", "factors", "remix", "mixlora-switch",
                            "x-lora", "scalezero", "embedding", "upper", "recomputed", "lora/bf16",
                            "dora/bf16", "l-moe/bf16", "top-k/bf16", "factors/bf16", "remix/bf16",
-                           "mixlora-switch/bf16", "x-lora/bf16");
+                           "mixlora-switch/bf16", "x-lora/bf16", "prompts", "prompts-recomputed",
+                           "prompts/bf16");
 }
 
 /// Everything a job needs; `recipe` may be changed before `start`.
@@ -151,6 +156,7 @@ class TinyRun {
     data::StreamOptions options;
     options.sequence_len = recipe.data.sequence_len;
     options.seed = static_cast<uint64_t>(recipe.batch.seed);
+    options.prompt_positions = recipe.mixture.prompts.positions();
     rows = std::make_unique<data::RowStream>(datasets, options);
   }
 

@@ -54,7 +54,7 @@ int print_dry_run(const recipe::Recipe& recipe) {
   print_sample(data);
   print_memory(with_fillable_caches(recipe, data), data.base->config);
   ModelSetup model = prepare_model(recipe, data);
-  start_from_finished(recipe, *data.base, model);
+  start_from_finished(recipe, data, model);
   std::printf("\ntargets hit: %s\n", targets_text(model.mixture->target_paths()).c_str());
   std::printf("parameters: %lld trained, %lld frozen\n",
               static_cast<long long>(trained_count(model)),

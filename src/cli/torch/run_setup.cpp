@@ -12,6 +12,7 @@
 #include "mixture/load_adapter.h"
 #include "runner/base_record.h"
 #include "runner/loaded_model.h"
+#include "runner/prompt_prototypes.h"
 #include "text/tokenizer.h"
 #include "train/objective.h"
 
@@ -26,7 +27,10 @@ std::unique_ptr<data::Renderer> make_renderer(const recipe::Recipe& recipe,
     const Json globals = {{"bos_token", base.bos_token}, {"eos_token", base.eos_token}};
     chat = std::make_shared<data::ChatEncoder>(base.tokenizer, source, globals);
   }
-  return std::make_unique<data::Renderer>(base.tokenizer, chat, recipe.data, base.end_tokens());
+  data::DataOptions options = recipe.data;
+  options.sequence_len -= recipe.mixture.prompts.positions();  // of a row with one document
+  return std::make_unique<data::Renderer>(base.tokenizer, chat, std::move(options),
+                                          base.end_tokens());
 }
 
 at::ScalarType dtype_of(const recipe::Recipe& recipe) {
@@ -75,9 +79,10 @@ void describe(const data::RowStream& rows,
   }
   const int64_t count = rows.rows_in_epoch(0);
   log().info(
-      "rows: {} per epoch, {:.0f} of {} tokens long on average; {:.0f} % of the tokens are "
-      "labelled, none is padding",
-      count, tokens / static_cast<double>(count), sequence_len, 100 * labelled / tokens);
+      "rows: {} per epoch, {} of {} tokens long on average; {} % of the tokens are labelled, none is "
+      "padding",
+      count, std::lround(tokens / static_cast<double>(count)), sequence_len,
+      std::lround(100 * labelled / tokens));
 }
 
 /// "float32 (bf16: auto; this processor has neither avx512_bf16 nor amx_bf16)"
@@ -114,6 +119,22 @@ void start_head(const fs::path& run, const ModelSetup& model) {
   }
   model.reward_head->copy_from(*start);
   log().info("the reward head begins with that of {}", run.string());
+}
+
+/// Of examples evenly spread over the training data.
+std::vector<std::vector<int32_t>> some_prompts(const data::TrainingData& training) {
+  constexpr size_t kMostPrompts = 2048;
+  std::vector<const data::Example*> all;
+  for (const data::EncodedDataset& set : training.train)
+    for (const data::Example& example : set.examples) all.push_back(&example);
+  const size_t count = std::min(kMostPrompts, all.size());
+  std::vector<std::vector<int32_t>> prompts;
+  for (size_t i = 0; i < count; ++i) {
+    const data::Example& example = *all[i * all.size() / count];
+    const auto length = std::max<int64_t>(1, example.prompt_length());
+    prompts.emplace_back(example.ids.begin(), example.ids.begin() + length);
+  }
+  return prompts;
 }
 
 std::vector<eval::EvalTask> first_look(const recipe::Recipe& recipe,
@@ -156,7 +177,8 @@ DataSetup prepare_data(const recipe::Recipe& recipe) {
   if (recipe.run.first_look_records == 0) setup.first_look.clear();
   const data::StreamOptions options = {.sequence_len = recipe.data.sequence_len,
                                        .sample_packing = recipe.data.sample_packing,
-                                       .seed = seed};
+                                       .seed = seed,
+                                       .prompt_positions = recipe.mixture.prompts.positions()};
   setup.rows = std::make_unique<data::RowStream>(setup.training.train, options);
   setup.validation_rows = data::pack_in_order(setup.training.validation, options);
   describe(*setup.rows, setup.training, recipe.data.sequence_len);
@@ -205,18 +227,18 @@ int64_t trained_count(const ModelSetup& model) {
   return count;
 }
 
-void start_from_finished(const recipe::Recipe& recipe,
-                         const arch::BaseModel& base,
-                         ModelSetup& model) {
+void start_from_finished(const recipe::Recipe& recipe, const DataSetup& data, ModelSetup& model) {
   const spec::MixtureSpec& spec = model.mixture->spec();
   const bool learns_experts = !spec.schedule.freeze_experts || spec.schedule.hard_until > 0.0;
   LMOE_CHECK_ARG(learns_experts || recipe.run.init_from || !spec.experts.adapters.empty(),
                  "[train] mixture.schedule.freeze_experts leaves experts that do nothing as they "
                  "are; hint: mixture.adapters={name: folder, ...}, finished LoRAs to begin with");
   mixture::begin_with_adapters(*model.mixture);
+  if (spec.has_prompts())
+    runner::begin_with_prototypes(*model.decoder, *model.mixture, some_prompts(data.training));
   if (!recipe.run.init_from) return;
   const fs::path run = io::complete_run(*recipe.run.init_from);
-  runner::check_same_base(runner::read_base_record(run), base, run);
+  runner::check_same_base(runner::read_base_record(run), *data.base, run);
   const auto start = mixture::Mixture::load(run, model.decoder->sockets());
   model.mixture->copy_from(*start);
   log().info("experts and gates begin with those of {}", run.string());

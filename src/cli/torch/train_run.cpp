@@ -82,7 +82,7 @@ RunSetup prepare(const recipe::Recipe& recipe, bool resumes, int64_t available_b
                       available_bytes);
   setup.base_hash = hash_base(base);
   setup.model = prepare_model(recipe, setup.data);
-  if (!resumes) start_from_finished(recipe, base, setup.model);
+  if (!resumes) start_from_finished(recipe, setup.data, setup.model);
   log().info("training {} parameters in {} projections, {} frozen", trained_count(setup.model),
              setup.model.mixture->target_paths().size(), setup.model.decoder->parameter_count());
   return setup;

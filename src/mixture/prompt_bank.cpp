@@ -1,0 +1,102 @@
+#include "mixture/prompt_bank.h"
+
+#include <ATen/ATen.h>
+
+#include <algorithm>
+
+#include "base/error.h"
+#include "base/rng.h"
+#include "mixture/cosines.h"
+#include "mixture/initial.h"
+#include "nn/kv_cache.h"
+
+namespace lmoe::mixture {
+namespace {
+
+constexpr uint64_t kPromptStream = 0x70726F6D707473;  // "prompts"
+
+void check_begins_whole(const nn::Segment& document, bool has_cache) {
+  LMOE_CHECK_ARG(document.prompt >= 0,
+                 "[prompts] a bank of prompts needs to know where the prompt of each document "
+                 "ends");
+  LMOE_CHECK_ARG(!has_cache || document.prompt <= document.length,
+                 "[prompts] what a document finds depends on its whole prompt: given ",
+                 document.length, " of its ", document.prompt,
+                 " tokens; hint: feed it in one piece");
+}
+
+}  // namespace
+
+PromptBank::PromptBank(const spec::PromptsSpec& spec,
+                       int64_t hidden_size,
+                       uint64_t seed,
+                       at::ScalarType dtype)
+    : spec_(spec),
+      keys_(at::empty({spec.count, hidden_size}, dtype)),
+      embeddings_(at::empty({spec.count, spec.length, hidden_size}, dtype)) {
+  LMOE_CHECK_ARG(spec.select <= spec.count, "[prompts] given ", spec.select,
+                 " prompts for each document, expected at most ", spec.count);
+  Rng rng(seed, kPromptStream);
+  fill_normal(keys_, spec.init_range, rng);
+  fill_normal(embeddings_, spec.init_range, rng);
+  embeddings_.requires_grad_(true);
+  keys_.requires_grad_(spec.trains_keys());
+}
+
+at::Tensor PromptBank::choose(const at::Tensor& embedded, nn::ForwardContext& context) const {
+  const std::vector<at::Tensor> all = features(embedded, context);
+  if (all.empty()) return embedded.new_empty({0, positions(), embedded.size(1)});
+  const at::Tensor cosines = products_with_keys(unit(at::stack(all)), unit(keys_));
+  const at::Tensor chosen =
+      at::argsort(cosines.detach(), /*stable=*/true, /*dim=*/1, /*descending=*/true)
+          .narrow(/*dim=*/1, 0, spec_.select);
+  if (context.router_log != nullptr) {
+    context.router_log->prompt_cosines = cosines;
+    context.router_log->chosen_prompts = chosen;
+  }
+  return embeddings_.index_select(/*dim=*/0, chosen.reshape({-1}))
+      .view({chosen.size(0), positions(), embedded.size(1)})
+      .to(embedded.scalar_type());
+}
+
+std::vector<at::Tensor> PromptBank::features(const at::Tensor& embedded,
+                                             nn::ForwardContext& context) const {
+  const bool has_cache = context.kv_cache != nullptr;
+  at::Tensor prompts;  // per sequence, how long its prompt was
+  if (has_cache) prompts = context.kv_cache->memory(this, 1, at::kLong);
+  std::vector<at::Tensor> all;
+  for (const nn::Segment& document : context.segments) {
+    if (document.past > 0) {
+      LMOE_CHECK_ARG(prompts[document.slot].item<int64_t>() <= document.past,
+                     "[prompts] a sequence was cut inside its prompt, on all of which the prompts "
+                     "before it depend; hint: feed the new prompt from its beginning");
+      continue;
+    }
+    check_begins_whole(document, has_cache);
+    if (has_cache) prompts[document.slot].fill_(document.prompt);
+    all.push_back(embedded
+                      .narrow(/*dim=*/0, document.start,
+                              std::clamp<int64_t>(document.prompt, 1, document.length))
+                      .to(keys_.scalar_type())
+                      .mean(/*dim=*/0));
+  }
+  return all;
+}
+
+std::vector<nn::NamedTensor> PromptBank::parameters() const {
+  std::vector<nn::NamedTensor> all = {{"prompts.embeddings", embeddings_}};
+  if (spec_.trains_keys()) all.push_back({"prompts.keys", keys_});
+  return all;
+}
+
+std::vector<nn::NamedTensor> PromptBank::fixed_tensors() const {
+  if (spec_.trains_keys()) return {};
+  return {{"prompts.keys", keys_}};
+}
+
+at::Tensor prompt_matching_loss(const nn::RouterLog& log) {
+  const at::Tensor found = log.prompt_cosines.gather(/*dim=*/1, log.chosen_prompts);
+  return (1 - found).sum(/*dim=*/1).mean();
+}
+
+}  // namespace lmoe::mixture

@@ -1,0 +1,24 @@
+#include "spec/check_parts.h"
+
+namespace lmoe::spec {
+
+void check_prompts(const MixtureSpec& spec, const std::string& where) {
+  const PromptsSpec& prompts = spec.prompts;
+  if (!spec.has_prompts()) {
+    LMOE_CHECK_ARG(prompts == PromptsSpec(), where,
+                   ": mixture.prompts cannot act: given count 0; hint: mixture.prompts.count is "
+                   "how many entries the bank has");
+    return;
+  }
+  LMOE_CHECK_ARG(prompts.select <= prompts.count, where, ": mixture.prompts.select: given ",
+                 prompts.select, ", expected at most mixture.prompts.count, ", prompts.count);
+  LMOE_CHECK_ARG(
+      spec.gate.source != GateSource::kLastHidden, where,
+      ": mixture.prompts change what the model ends with: given gate.source last_hidden, "
+      "whose first pass is that of the base alone");
+  LMOE_CHECK_ARG(spec.select.kind != SelectKind::kSample, where,
+                 ": mixture.prompts have positions of their own: given select.kind sample, whose "
+                 "gradient knows the draws of tokens alone");
+}
+
+}  // namespace lmoe::spec
