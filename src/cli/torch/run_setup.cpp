@@ -213,6 +213,9 @@ void start_from_finished(const recipe::Recipe& recipe,
   LMOE_CHECK_ARG(learns_experts || recipe.run.init_from || !spec.experts.adapters.empty(),
                  "[train] mixture.schedule.freeze_experts leaves experts that do nothing as they "
                  "are; hint: mixture.adapters={name: folder, ...}, finished LoRAs to begin with");
+  LMOE_CHECK_ARG(spec.gate.net != spec::GateNet::kNearest || recipe.run.init_from,
+                 "[train] mixture.gate.net nearest has an empty memory; hint: init_from=RUN, a run "
+                 "that `lmoe experts RUN refit --net nearest` made");
   mixture::begin_with_adapters(*model.mixture);
   if (!recipe.run.init_from) return;
   const fs::path run = io::complete_run(*recipe.run.init_from);
