@@ -1,4 +1,4 @@
-// What a refit leaves behind when it is stopped.
+// What refits of documents decide, and what they leave behind when they are stopped.
 #include "runner/refit_documents.h"
 
 #include <ATen/ATen.h>
