@@ -77,6 +77,8 @@ std::unique_ptr<GateNet> make_gate_net(const spec::GateSpec& spec,
       return make_recurrent_gate(spec, shape, rng);
     case spec::GateNet::kCosine:
       return make_cosine_gate(spec, shape, rng);
+    case spec::GateNet::kNearest:
+      return make_nearest_gate(spec, shape);
   }
   return nullptr;
 }
@@ -98,7 +100,7 @@ Gate::Gate(const spec::MixtureSpec& spec,
       experts_(experts),
       input_width_(input_width),
       dtype_(dtype),
-      temperature_(spec.gate.temperature),
+      temperature_(net_->references() == nullptr ? spec.gate.temperature : 1.0),
       jitter_(spec.gate.jitter),
       noise_(spec.gate.noise),
       input_dropout_(spec.gate.input_dropout),
@@ -160,14 +162,14 @@ Routing Gate::route_logits(at::Tensor logits, nn::ForwardContext& context) const
   at::Tensor forbidden = forbidden_experts(context, logits.size(0), experts_, select_);
   if (const at::Tensor later = later_experts(); later.defined())
     forbidden = forbidden.defined() ? forbidden.logical_or(later) : later;
-  at::Tensor nobody;  // tokens whose only expert is disabled
-  if (forbidden.defined()) {
+  if (forbidden.defined())
     logits = logits.masked_fill(forbidden.unsqueeze(/*dim=*/1),
                                 -std::numeric_limits<double>::infinity());
-    if (disables) {
-      nobody = at::isneginf(logits).all(/*dim=*/-1, /*keepdim=*/true);
-      logits = logits.masked_fill(nobody, 0.0);
-    }
+  const bool leaves_out = forbidden.defined() || references() != nullptr;
+  at::Tensor nobody;  // tokens whose only expert is disabled
+  if (disables && leaves_out) {
+    nobody = at::isneginf(logits).all(/*dim=*/-1, /*keepdim=*/true);
+    logits = logits.masked_fill(nobody, 0.0);
   }
   Scores scores = make_scores(logits, bias_, bias_use_, normalize_);
   if (forbidden.defined()) {  // a bias may have lifted them
@@ -179,7 +181,7 @@ Routing Gate::route_logits(at::Tensor logits, nn::ForwardContext& context) const
   if (samples() && context.is_training)
     draw = draw_experts(logits.detach(), *select_.k, generator(context));
   at::Tensor selected = draw.selected.defined() ? draw.selected : select_experts(scores, select_);
-  if (selected.defined() && (disables || forbidden.defined()))
+  if (selected.defined() && (disables || leaves_out))
     selected = selected.logical_and(at::isfinite(logits));
   const bool takes_all = select_.inference_only && context.is_training;
   Routing routing = {routing_weights(scores, takes_all ? at::Tensor() : selected, normalize_), {}};

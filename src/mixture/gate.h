@@ -73,6 +73,8 @@ class Gate {
   std::vector<nn::NamedTensor> parameters() const;
   /// "model.gate.gru.weight_ih", …: what all gates of the mixture share.
   std::vector<nn::NamedTensor> common_parameters() const;
+  /// What `gate.net: nearest` asks; null for other nets.
+  const nn::References* references() const { return net_->references(); }
   /// [G * Q, E], moved by SelectionCounts and never by a gradient; undefined without `bias.use`.
   const at::Tensor& bias() const { return bias_; }
   /// [1] how many experts, the first ones, take part; undefined without `schedule.staged`. All of

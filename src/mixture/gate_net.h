@@ -15,6 +15,7 @@
 #include "mixture/recurrent_cell.h"
 #include "mixture/stacked_tensor.h"
 #include "nn/forward_context.h"
+#include "nn/nearest_references.h"
 #include "spec/mixture_spec.h"
 
 namespace lmoe::mixture {
@@ -28,6 +29,9 @@ class GateNet {
   virtual std::vector<StackedTensor> tensors() const = 0;
   /// Trained and the same for all gates of the mixture; names after "model.gate.".
   virtual std::vector<StackedTensor> common_tensors() const { return {}; }
+  /// What the gates have stored instead of learned, one memory for all G of them; null but for
+  /// `nearest`. An expert none of a token's neighbours went to has logit minus infinity.
+  virtual const nn::References* references() const { return nullptr; }
   /// What follows a gate's site in the names of its Q choices.
   virtual std::vector<std::string> choices() const { return {""}; }
   /// [G * E, D] when the logits are these rows times the input and nothing else, so that they can
@@ -62,6 +66,9 @@ std::unique_ptr<GateNet> make_recurrent_gate(const spec::GateSpec&, const GateSh
 /// Cosines of the input and a key [D] per expert, each computed by itself: they are bit for bit the
 /// same whatever other experts there are.
 std::unique_ptr<GateNet> make_cosine_gate(const spec::GateSpec&, const GateShape&, Rng&);
+/// Logarithms of what the references nearest to the input say about the experts; throws
+/// kInvalidArgument while nothing is stored.
+std::unique_ptr<GateNet> make_nearest_gate(const spec::GateSpec&, const GateShape&);
 /// By `gate.net`.
 std::unique_ptr<GateNet> make_gate_net(const spec::GateSpec&, const GateShape&, Rng&);
 

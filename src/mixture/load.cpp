@@ -62,6 +62,17 @@ void load_stacked(io::SafetensorsFile& file,
   }
 }
 
+/// Each went to an expert that the gate has.
+void check_references(const Gate& gate, const fs::path& path) {
+  if (gate.references() == nullptr) return;
+  const at::Tensor& experts = gate.references()->values;
+  const auto is_expert = experts.ge(0).logical_and(experts.lt(gate.experts()));
+  LMOE_CHECK_DATA(
+      is_expert.logical_and(experts.eq(experts.floor())).all().item<bool>(), "[load_mixture] ",
+      path.string(), ": ", router_tensor(gate.owners().front().name, "reference_experts"),
+      " names experts that do not exist: expected whole numbers from 0 to ", gate.experts() - 1);
+}
+
 void load_router(const Mixture& mixture, const fs::path& path) {
   bool has_any = !mixture.buffers().empty();
   for (const auto& gate : mixture.gates()) has_any = has_any || !gate->tensors().empty();
@@ -81,6 +92,7 @@ void load_router(const Mixture& mixture, const fs::path& path) {
     for (const nn::NamedTensor& one : tensors)
       nn::copy_from_view(file->claim(one.name, one.tensor.sizes().vec()), one.tensor);
   file->check_all_claimed("load_mixture");
+  for (const auto& gate : mixture.gates()) check_references(*gate, path);
 }
 
 void load_other_tensors(const Mixture& mixture, const fs::path& path) {

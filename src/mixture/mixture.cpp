@@ -225,10 +225,14 @@ std::vector<nn::NamedTensor> Mixture::buffers() const {
       all.push_back(
           {router_tensor(gate->sites()[g].name, "bias"), gate->bias()[static_cast<int64_t>(g)]});
   }
-  for (const auto& gate : gates())
+  for (const auto& gate : gates()) {
+    const std::string& owner = gate->owners().front().name;  // the others have the same
     if (gate->active_experts().defined())
-      all.push_back(
-          {router_tensor(gate->owners().front().name, "active_experts"), gate->active_experts()});
+      all.push_back({router_tensor(owner, "active_experts"), gate->active_experts()});
+    if (gate->references() == nullptr) continue;
+    all.push_back({router_tensor(owner, "references"), gate->references()->keys});
+    all.push_back({router_tensor(owner, "reference_experts"), gate->references()->values});
+  }
   return all;
 }
 

@@ -73,7 +73,8 @@ class Mixture {
   /// What training leaves as it is and yet belongs to the mixture: every A with experts.train_a
   /// false.
   std::vector<nn::NamedTensor> fixed_tensors() const;
-  /// State that no gradient changes but training does: the biases of the experts.
+  /// What no gradient changes: the biases of the experts, which training moves all the same, how
+  /// many of them take part, and the references of gates that ask such.
   std::vector<nn::NamedTensor> buffers() const;
   /// Moves every gate's biases by what was chosen since the last optimizer step; call once after
   /// each, with the counts of all its micro-batches. Not while documents are routed by their task,

@@ -38,7 +38,8 @@ void score_chunk(const at::Tensor& logits, int64_t first, Targets& targets) {
 Targets score_pack(const models::Decoder& decoder,
                    std::span<const std::vector<int32_t>> sequences,
                    std::span<const int64_t> prompts,
-                   int disabled_expert) {
+                   int disabled_expert,
+                   const OutputReferences* references) {
   nn::ForwardContext context;
   context.disabled_expert = disabled_expert;
   std::vector<int64_t> ids;
@@ -63,7 +64,8 @@ Targets score_pack(const models::Decoder& decoder,
   const at::Tensor used = hidden.index_select(0, at::tensor(targets.rows, at::kLong));
   for (int64_t first = 0; first < used.size(0); first += kRowsPerChunk) {
     const int64_t size = std::min(kRowsPerChunk, used.size(0) - first);
-    score_chunk(decoder.logits(used.narrow(0, first, size)), first, targets);
+    score_chunk(next_token_logits(decoder, used.narrow(0, first, size), references), first,
+                targets);
   }
   return targets;
 }
@@ -73,12 +75,13 @@ Targets score_pack(const models::Decoder& decoder,
 std::vector<decode::ScoredSequence> score_sequences(const models::Decoder& decoder,
                                                     std::span<const std::vector<int32_t>> sequences,
                                                     std::span<const int64_t> prompts,
-                                                    int disabled_expert) {
+                                                    int disabled_expert,
+                                                    const OutputReferences* references) {
   std::vector<decode::ScoredSequence> results(sequences.size());
   for (const Pack& pack : make_packs(sequences)) {
     const auto part = sequences.subspan(pack.first, pack.last - pack.first);
     const auto of_part = prompts.empty() ? prompts : prompts.subspan(pack.first, part.size());
-    const Targets targets = score_pack(decoder, part, of_part, disabled_expert);
+    const Targets targets = score_pack(decoder, part, of_part, disabled_expert, references);
     size_t next = 0;
     for (size_t i = pack.first; i < pack.last; ++i) {
       for (size_t t = 1; t < sequences[i].size(); ++t, ++next) {

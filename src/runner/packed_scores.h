@@ -8,15 +8,17 @@
 
 #include "decode/step_model.h"
 #include "models/decoder.h"
+#include "runner/output_references.h"
 #include "runner/packs.h"
 
 namespace lmoe::runner {
 
 /// One result per sequence, in order. `prompts` as in StepModel::score, `disabled_expert` as in
-/// ForwardContext.
+/// ForwardContext, `references` as in next_token_logits.
 std::vector<decode::ScoredSequence> score_sequences(const models::Decoder& decoder,
                                                     std::span<const std::vector<int32_t>> sequences,
                                                     std::span<const int64_t> prompts,
-                                                    int disabled_expert);
+                                                    int disabled_expert,
+                                                    const OutputReferences* references = nullptr);
 
 }  // namespace lmoe::runner

@@ -86,6 +86,7 @@ struct TorchStepModel::State {
   std::map<SequenceId, int64_t> slots, prompts;
   SequenceId next_sequence = 1;
   int disabled_expert = -1;
+  std::shared_ptr<const OutputReferences> references;
 
   int64_t slot_of(SequenceId sequence) const {
     const auto found = slots.find(sequence);
@@ -151,9 +152,9 @@ void TorchStepModel::State::forward(std::span<const StepInput> inputs,
   const at::Tensor hidden = decoder.forward(at::tensor(ids, at::kLong), context);
   if (want_routing) copy_routing(log, pieces, output);
   if (owners.empty()) return;
-  const at::Tensor logits = decoder.logits(hidden.index_select(0, at::tensor(last_rows, at::kLong)))
-                                .to(at::kFloat)
-                                .contiguous();
+  const at::Tensor last = hidden.index_select(0, at::tensor(last_rows, at::kLong));
+  const at::Tensor logits =
+      next_token_logits(decoder, last, references.get()).to(at::kFloat).contiguous();
   const int64_t vocab = logits.size(1);
   for (size_t row = 0; row < owners.size(); ++row)
     std::copy_n(logits.const_data_ptr<float>() + static_cast<int64_t>(row) * vocab, vocab,
@@ -249,7 +250,8 @@ std::vector<decode::ScoredSequence> TorchStepModel::score(
   LMOE_CHECK_ARG(prompts.empty() || prompts.size() == sequences.size(), "[score] given ",
                  prompts.size(), " lengths of prompts, expected ", sequences.size(), " or none");
   for (const std::vector<int32_t>& sequence : sequences) state_->check(sequence, "[score]");
-  return score_sequences(state_->decoder, sequences, prompts, state_->disabled_expert);
+  return score_sequences(state_->decoder, sequences, prompts, state_->disabled_expert,
+                         state_->references.get());
 }
 
 bool TorchStepModel::decides_by_prompt() const { return state_->needs_whole_prompts; }
@@ -293,6 +295,19 @@ void TorchStepModel::disable_expert(std::optional<int> expert) {
   LMOE_CHECK_ARG(!expert || (*expert >= 0 && *expert < count), "[disable_expert] given expert ",
                  expert.value_or(0), ", the model has ", count);
   state_->disabled_expert = expert.value_or(-1);
+}
+
+void TorchStepModel::ask_references(std::shared_ptr<const OutputReferences> references) {
+  if (references) {
+    const at::Tensor& keys = references->references.keys;
+    LMOE_CHECK_ARG(references->weight >= 0.0 && references->weight < 1.0,
+                   "[references] given weight ", references->weight,
+                   ", expected at least 0 and less than 1: tokens that no reference has would be "
+                   "impossible");
+    const c10::NoGradGuard no_grad;  // what does not fit is refused now
+    nn::nearest_references(keys.narrow(/*dim=*/0, 0, 1), keys, references->retrieval);
+  }
+  state_->references = std::move(references);
 }
 
 }  // namespace lmoe::runner

@@ -8,6 +8,7 @@
 #include "mixture/mixture.h"
 #include "models/decoder.h"
 #include "nn/reward_head.h"
+#include "runner/output_references.h"
 
 namespace lmoe::runner {
 
@@ -35,6 +36,10 @@ class TorchStepModel : public decode::StepModel {
       std::span<const decode::RewardRequest> documents) override;
   const decode::RouterInfo* router() const override;
   void disable_expert(std::optional<int> expert) override;
+
+  /// From now on what it says is mixed with what these say; null: no more. Throws kInvalidArgument
+  /// for a weight outside [0, 1), and as nn::nearest_references.
+  void ask_references(std::shared_ptr<const OutputReferences> references);
 
  private:
   struct State;

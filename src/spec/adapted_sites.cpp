@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <set>
+#include <utility>
 
 #include "base/error.h"
 
@@ -104,6 +105,8 @@ SiteCost model_gate_cost(const MixtureSpec& spec,
   SiteCost cost;
   if (spec.gate.net == GateNet::kClassifier) {
     cost = classifier_cost(spec, shape, decisions);
+  } else if (spec.gate.net == GateNet::kNearest) {  // one memory for all sites
+    cost = gate_cost(spec, shape.hidden_size, spec.experts.count);
   } else {
     const SiteCost one = gate_cost(spec, shape.hidden_size, spec.experts.count);
     cost = {decisions * one.parameters, decisions * one.multiply_adds};
@@ -121,9 +124,15 @@ SiteCost mixture_cost(const MixtureSpec& spec, const DecoderShape& shape) {
     total.parameters += cost.parameters;
     total.multiply_adds += cost.multiply_adds;
   };
+  std::pair<int, int> last_group = {-1, -1};
   for (const AdaptedSite& site : adapted_sites(spec, shape)) {
     add(experts_cost(spec, site.projection.in, site.projection.out, site.experts));
-    if (site.gate_width) add(gate_cost(spec, *site.gate_width, site.experts));
+    if (!site.gate_width) continue;
+    // Projections that share their input ask one memory.
+    const std::pair<int, int> group = {site.layer, site.projection.group};
+    if (spec.gate.net != GateNet::kNearest || group != last_group)
+      add(gate_cost(spec, *site.gate_width, site.experts));
+    last_group = group;
   }
   if (spec.gate.share == GateShare::kModel)
     add(model_gate_cost(spec, shape, adapted_sites(spec, shape)));

@@ -304,6 +304,7 @@ void check_mixture(const MixtureSpec& spec, const std::string& where) {
   check_selection(spec, opening);
   check_gate(spec, opening);
   check_gate_parts(spec, opening);
+  check_nearest_gate(spec, opening);
   check_experts(spec, opening);
   check_kernels(spec.experts, opening);
   check_levels(spec, opening);

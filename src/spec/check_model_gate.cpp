@@ -42,7 +42,7 @@ void check_model_gate(const MixtureSpec& spec, const std::string& where) {
   if (gate.source == GateSource::kEmbedding) check_embedding_gate(gate, where);
   LMOE_CHECK_ARG(
       gate.source == GateSource::kEmbedding ||
-          (reads_end == is_model && reads_end == is_classifier),
+          (reads_end == is_model && (reads_end == is_classifier || gate.net == GateNet::kNearest)),
       where,
       ": mixture.gate: source last_hidden, share model and net classifier go together: given ",
       enum_name(gate.source), ", ", enum_name(gate.share), " and ", enum_name(gate.net));

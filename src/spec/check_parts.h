@@ -17,6 +17,9 @@ void check_losses(const MixtureSpec& spec, const std::string& where);
 /// Nets and other parts of a gate that do not go together.
 void check_gate_parts(const MixtureSpec& spec, const std::string& where);
 
+/// A memory of references in place of a net: what it goes together with.
+void check_nearest_gate(const MixtureSpec& spec, const std::string& where);
+
 /// A gate for the whole model and what only it can do; learned scalars.
 void check_model_gate(const MixtureSpec& spec, const std::string& where);
 

@@ -31,8 +31,20 @@ enum class GateSource {
 /// kScalars: one number per expert. kRecurrent: a state of width hidden_size that each token
 /// carries from gate to gate in the order in which the layers meet them, through one GRU of the
 /// whole model; never from token to token (rmoe.md). kCosine: the cosine of the input and a key per
-/// expert (uni-rag.md).
-enum class GateNet { kLinear, kMlp, kSelf, kTree, kClassifier, kScalars, kRecurrent, kCosine };
+/// expert (uni-rag.md). kNearest: nothing is trained; each gate has a memory of references, which
+/// are inputs it once read with the expert they went to, and an expert's probability is what the
+/// references nearest to the input say together (rtd.md; `lmoe experts RUN refit` fills it).
+enum class GateNet {
+  kLinear,
+  kMlp,
+  kSelf,
+  kTree,
+  kClassifier,
+  kScalars,
+  kRecurrent,
+  kCosine,
+  kNearest
+};
 /// What a self gate makes of A x. kAbs: absolute values. kUnitNorm: divided by their norm.
 enum class GateActivation { kNone, kAbs, kUnitNorm };
 /// kNormal: deviation init_range. kKaimingUniform: uniform in ±1/sqrt(width of the input), the
@@ -64,7 +76,8 @@ struct GateSpec {
   bool layerwise = true;  ///< with share `model`: weights for each projection of its own
   /// With `last_hidden`: weight of every expert in the first pass; 0: the base alone.
   double first_pass_weight = 0.0;
-  double temperature = 1.0;  ///< logits are divided by it
+  /// Logits are divided by it; with `nearest` squared distances are.
+  double temperature = 1.0;
   double jitter = 0.0;  ///< training: inputs times a uniform number in 1 ± jitter; Switch has 0.01
   double noise = 0.0;   ///< training: deviation of normal noise on the logits
   double input_dropout = 0.0;  ///< training: dropout on what the gate reads
@@ -77,6 +90,11 @@ struct GateSpec {
   std::optional<double> init_bias;
   GateInit init = GateInit::kNormal;
   double init_range = 0.02;  ///< standard deviation of the initial weights, with `normal`
+  int64_t references = 0;    ///< in the memory of each gate, with `nearest`
+  int64_t neighbours = 32;   ///< references that decide for a token, with `nearest`; rtd.md
+  /// With `nearest`: parts of the input, each with neighbours of its own; what they say is
+  /// averaged.
+  int64_t heads = 1;
   /// With `task_id`: the task of text that has no label, as in chat and evaluation.
   std::optional<int64_t> default_task;
 
@@ -95,7 +113,9 @@ struct GateSpec {
     visit(field("first_pass_weight", first_pass_weight,
                 "with last_hidden: weight of every expert in the first pass")
               .range(0.0, 1e3));
-    visit(field("temperature", temperature, "softmax temperature").range(1e-3, 1e3));
+    visit(field("temperature", temperature,
+                "softmax temperature; of squared distances with net nearest")
+              .range(1e-3, 1e6));
     visit(
         field("jitter", jitter, "training: what the gate reads, times 1 ± jitter").range(0.0, 1.0));
     visit(field("noise", noise, "training: deviation of noise on the logits").range(0.0, 1e3));
@@ -112,6 +132,12 @@ struct GateSpec {
     visit(field("init", init, "initial gate weights"));
     visit(field("init_range", init_range, "standard deviation of the initial gate weights")
               .range(0.0, 10.0));
+    visit(field("references", references, "references in the memory of each gate; nearest")
+              .range(0, int64_t{1} << 24));
+    visit(field("neighbours", neighbours, "nearest references that decide for a token; nearest")
+              .range(1, int64_t{1} << 24));
+    visit(field("heads", heads, "parts of the input that have neighbours of their own; nearest")
+              .range(1, 1024));
     visit(field("default_task", default_task, "task of text without a label, with source task_id")
               .range(0, 4095));
   }

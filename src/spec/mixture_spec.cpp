@@ -52,7 +52,8 @@ std::span<const EnumName<GateNet>> enum_names(GateNet) {
                                                  {"classifier", GateNet::kClassifier},
                                                  {"scalars", GateNet::kScalars},
                                                  {"recurrent", GateNet::kRecurrent},
-                                                 {"cosine", GateNet::kCosine}};
+                                                 {"cosine", GateNet::kCosine},
+                                                 {"nearest", GateNet::kNearest}};
   return kNames;
 }
 

@@ -94,6 +94,8 @@ SiteCost experts_cost(const MixtureSpec& spec, int64_t in, int64_t out, int64_t 
 SiteCost gate_cost(const MixtureSpec& spec, int64_t width, int64_t experts) {
   if (!spec.has_gate() || spec.gate.net == GateNet::kSelf) return {};
   if (spec.gate.net == GateNet::kScalars) return {experts, 0};
+  if (spec.gate.net == GateNet::kNearest)
+    return {0, (spec.gate.references + spec.gate.neighbours) * width};
   if (spec.gate.net == GateNet::kTree) return tree_cost(spec, width, experts);
   const int64_t hidden = spec.gate.hidden_size;
   const bool has_hidden = spec.gate.net == GateNet::kMlp || spec.gate.net == GateNet::kRecurrent;

@@ -122,6 +122,8 @@ void check_can_be_held(const MixtureSpec& spec) {
   const GateSpec& gate = spec.gate;
   if (gate.source != GateSource::kLastHidden)
     refuse(concat("gate.source ", enum_name(gate.source), ", only last_hidden"));
+  if (gate.net != GateNet::kClassifier)
+    refuse(concat("gate.net ", enum_name(gate.net), ", only classifier"));
   if (spec.apply != Apply::kDeltas) refuse("apply factors");
   if (gate.pool != GatePool::kNone) refuse("gate.pool");
   if (gate.init_bias) refuse("gate.init_bias");

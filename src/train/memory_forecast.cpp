@@ -25,7 +25,8 @@ constexpr double kHoles = 1.1;
 /// float32.
 struct Adapters {
   int64_t parameters = 0;
-  int64_t stacked = 0;  ///< of them those joined with gates for one product: a copy
+  int64_t stacked = 0;     ///< of them those joined with gates for one product: a copy
+  int64_t references = 0;  ///< floats in the memories of gates
   int64_t kept_per_token = 0;
   int64_t kept_floats_per_token = 0;
 };
@@ -98,13 +99,20 @@ Adapters adapters_of(const spec::MixtureSpec& spec,
     const std::pair<int, int> group = {site.layer, site.projection.group};
     if (!is_wide && reads_wide_input && group != last_group)
       adapters.kept_floats_per_token += *site.gate_width;
+    if (spec.gate.net == spec::GateNet::kNearest && group != last_group) {  // one for all of them
+      adapters.references += spec.gate.references * *site.gate_width;
+      adapters.kept_floats_per_token += spec.gate.references;
+    }
     last_group = group;
     adapters.kept_floats_per_token +=
         4 * site.experts;  // logits, probabilities, weights, their log
   }
-  if (spec.gate.share == spec::GateShare::kModel)
-    adapters.kept_floats_per_token +=
-        shape.hidden_size + 2 * spec.gate.depth * spec.gate.hidden_size;
+  if (spec.gate.share != spec::GateShare::kModel) return adapters;
+  const bool asks = spec.gate.net == spec::GateNet::kNearest;
+  if (asks) adapters.references = spec.gate.references * shape.hidden_size;
+  adapters.kept_floats_per_token +=
+      shape.hidden_size +
+      (asks ? spec.gate.references : 2 * spec.gate.depth * spec.gate.hidden_size);
   return adapters;
 }
 
@@ -257,7 +265,7 @@ MemoryForecast forecast_memory(const recipe::Recipe& recipe,
       spec::trained_parameters(recipe.mixture, shape) + head_parameters(recipe, shape.hidden_size);
   forecast.base_bytes = frozen_parameters(config, shape) * dtype_bytes;
   forecast.adapter_bytes = (adapters.parameters + forecast.trained_parameters) * kFloat +
-                           adapters.stacked * dtype_bytes +
+                           adapters.stacked * dtype_bytes + adapters.references * kFloat +
                            (dtype_bytes < kFloat ? adapters.parameters * dtype_bytes : 0);
   forecast.optimizer_bytes =
       remembered_per_parameter(recipe.optimizer) * forecast.trained_parameters * kFloat;

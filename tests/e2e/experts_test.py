@@ -103,6 +103,38 @@ class Experts(ProgramTest):
             self.assertEqual(done.returncode, 2, done.stderr)
             self.assertIn(word, done.stderr)
 
+    def test_refit_with_references_can_be_scored_and_trained_on(self):
+        digits = self.tasks / "digits" / "test.jsonl"
+        out, on = self.folder / "nearest", self.folder / "nearest-on"
+        nearest = ["refit", "--net", "nearest", "--data", self.words, "--data", digits]
+        done = lmoe("experts", self.run_folder, *nearest, "--references", "200", "--neighbours", "8", "--temperature", "20", "--heads", "2", "--out", out)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        for text in ("before", "after", f"run: {out}"):
+            self.assertIn(text, done.stdout)
+        gate = json.loads((out / "config_effective.json").read_text())["mixture"]["gate"]
+        self.assertEqual((gate["net"], gate["neighbours"], gate["temperature"], gate["heads"]), ("nearest", 8, 20, 2))
+        self.assertTrue(0 < gate["references"] <= 200)
+        self.assertGreater(self.score(out), 0)
+        arguments = [out / "config_effective.json", "max_steps=2", "plot_loss=false"]
+        done = lmoe("train", *arguments, f"output_dir={on}")
+        self.assertEqual(done.returncode, 2, done.stderr)
+        self.assertIn("empty memory", done.stderr)
+        done = lmoe("train", *arguments, f"output_dir={on}", f"init_from={out}")
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertEqual((on / "router.safetensors").read_bytes(), (out / "router.safetensors").read_bytes())
+        never = self.folder / "never"
+        for arguments, word in (([*nearest, "--ridge", "1"], "--ridge cannot act with --net nearest"),
+                                (["refit", "--heads", "2", "--data", self.words], "--heads cannot act with --net linear"),
+                                (["remove", "expert0", "--net", "nearest"], "--net cannot act with remove"),
+                                ([*nearest, "--references", "4"], "references"),
+                                ([*nearest, "--references", "100", "--neighbours", "101"], "neighbours"),
+                                ([*nearest, "--heads", "7"], "heads")):
+            with self.subTest(word):
+                done = lmoe("experts", self.run_folder, *arguments, "--out", never)
+                self.assertEqual(done.returncode, 2, done.stderr)
+                self.assertIn(word, done.stderr)
+                self.assertFalse(never.exists())
+
     def test_bad_input(self):
         out = self.folder / "never"
         adapter = f"new={self.adapter}"

@@ -63,6 +63,36 @@ class Use(ProgramTest):
         base = json.loads(self.run_well("eval", "--base", self.base, *arguments))["tasks"][0]["score"]
         self.assertLess(trained, base / 2)
 
+    def test_references_are_mixed_with_what_a_model_says(self):
+        data = self.tasks / "words" / "test.jsonl"
+        measure = ("--data", data, "metric=perplexity", "ablation_records=0", "--json")
+        references = ("--references", data, "--reference-neighbours", "4", "--reference-temperature", "5")
+        scores = {}
+        for weight in ("0", "0.5"):
+            done = lmoe("eval", "--base", self.base, *measure, *references, "--reference-weight", weight)
+            self.assertEqual(done.returncode, 0, done.stderr)
+            self.assertIn("its answers are references", done.stderr)
+            result = json.loads(done.stdout)
+            self.assertIn("with references", result["model"])
+            scores[weight] = result["tasks"][0]["score"]
+        self.assertEqual(scores["0"], json.loads(self.run_well("eval", "--base", self.base, *measure))["tasks"][0]["score"])
+        self.assertLess(scores["0.5"], scores["0"] / 2)
+        text = ("score", self.run_folder, "--text", "-", "--json")
+        plain, asked = (self.run_well(*text, *more, stdin="big is not small")
+                        for more in ((), (*references, "--reference-weight", "0.2", "--reference-heads", "2", "--reference-count", "50")))
+        self.assertNotEqual(json.loads(plain)["logprobs"], json.loads(asked)["logprobs"])
+        record = json.loads(data.read_text().splitlines()[0])
+        answer = self.run_well("generate", "--base", self.base, "--prompt", record["prompt"], *references, "--reference-weight", "0.9")
+        self.assertIn(record["completion"].strip(), answer)
+        for wrong, word in ((("--reference-weight", "0.5"), "--references FILE"), (("--references", data), "--reference-weight"),
+                            ((*references, "--reference-weight", "1"), "impossible"),
+                            ((*references, "--reference-weight", "0.5", "--reference-heads", "7"), "heads"),
+                            ((*references, "--reference-weight", "0.5", "--reference-count", "3"), "neighbours")):
+            with self.subTest(word):
+                done = lmoe("score", "--base", self.base, "--text", "-", *wrong, stdin="big")
+                self.assertEqual(done.returncode, 2, done.stderr)
+                self.assertIn(word, done.stderr)
+
     def test_score_has_one_logprob_per_token_and_null_first(self):
         text = self.folder / "text.txt"
         text.write_text("hot is not cold")

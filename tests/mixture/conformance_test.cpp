@@ -210,6 +210,35 @@ INSTANTIATE_TEST_SUITE_P(
         Variant{"cosine_block_top_1",
                 "{experts: {count: 3, rank: 2}, top_k: 1, normalize: softmax_selected,"
                 " gate: {net: cosine, source: block_input, share: block}, losses: []}"},
+        Variant{"nearest",
+                "{experts: {count: 3, rank: 2}, losses: [], gate: {net: nearest, references: 9,"
+                " neighbours: 9, temperature: 2}}"},
+        Variant{
+            "nearest_few_in_two_heads",
+            "{experts: {count: 3, rank: 2}, losses: [], target_modules: [q_proj, v_proj, o_proj,"
+            " up_proj], gate: {net: nearest, references: 40, neighbours: 6, heads: 2,"
+            " temperature: 0.5}}"},
+        Variant{"nearest_block_top_2",
+                "{experts: {count: 3, rank: 2}, losses: [], top_k: 2, bias: {use: selection},"
+                " gate: {net: nearest, references: 9, neighbours: 9, temperature: 2,"
+                " source: block_input, share: block}}"},
+        Variant{"nearest_ffn_top_2",
+                "{attach: ffn_block, apply: outputs, target_modules: [gate_proj, up_proj, "
+                "down_proj], losses: [], experts: {count: 3, rank: 2}, top_k: 2,"
+                " gate: {net: nearest, references: 9, neighbours: 9, temperature: 2,"
+                " source: block_input, share: block}}"},
+        Variant{"nearest_mola",
+                "{method: mola, experts: {count: 3, rank: 2, count_by_layer: [2, 3], dropout: 0},"
+                " losses: [], gate: {net: nearest, init: normal, references: 9, neighbours: 9,"
+                " temperature: 2}}"},
+        Variant{"nearest_after_a_first_pass",
+                "{method: x-lora, experts: {count: 3, rank: 2}, losses: [], gate: {net: nearest,"
+                " hidden_size: 64, init: normal, references: 9, neighbours: 9, temperature: 2},"
+                " schedule: {freeze_experts: false}}"},
+        Variant{"nearest_embedding_once_for_all_layers",
+                "{experts: {count: 3, rank: 2}, losses: [], top_k: 2, gate: {source: embedding,"
+                " share: model, layerwise: false, net: nearest, references: 9, neighbours: 9,"
+                " temperature: 2}}"},
         Variant{"pooled_with_a_bias",
                 "{experts: {count: 3, rank: 2}, normalize: logits, losses: [],"
                 " target_modules: [o_proj, up_proj], gate: {pool: prompt, init_bias: 0.3, "

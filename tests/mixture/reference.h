@@ -91,7 +91,8 @@ inline Vector naive_weights(const spec::MixtureSpec& spec,
                             Vector logits,
                             const Vector& bias,
                             int disabled) {
-  for (double& z : logits) z /= spec.gate.temperature;
+  if (spec.gate.net != spec::GateNet::kNearest)  // whose temperature is that of distances
+    for (double& z : logits) z /= spec.gate.temperature;
   std::vector<size_t> left;
   for (size_t i = 0; i < logits.size(); ++i)
     if (static_cast<int>(i) != disabled && static_cast<int64_t>(i) >= spec.private_total())

@@ -66,6 +66,37 @@ inline Vector naive_cosines(const mixture::Gate& gate, int64_t g, const Vector& 
   return cosines;
 }
 
+/// Of the references by their distance to the input, in each head.
+inline Vector naive_nearest(const spec::GateSpec& spec,
+                            const mixture::Gate& gate,
+                            const Vector& h) {
+  const auto& [keys, values] = *gate.references();
+  const size_t width = h.size() / static_cast<size_t>(spec.heads);
+  Vector probabilities(static_cast<size_t>(gate.experts()), 0.0);
+  for (size_t head = 0; head < static_cast<size_t>(spec.heads); ++head) {
+    std::vector<std::pair<double, size_t>> found;  // distance and expert
+    for (int64_t r = 0; r < keys.size(0); ++r) {
+      const Vector key = row(keys, r);
+      double distance = 0;
+      for (size_t i = head * width; i < (head + 1) * width; ++i)
+        distance += (h[i] - key[i]) * (h[i] - key[i]);
+      found.emplace_back(distance, values[r].item<int64_t>());
+    }
+    std::stable_sort(found.begin(), found.end(),
+                     [](const auto& a, const auto& b) { return a.first < b.first; });
+    found.resize(static_cast<size_t>(spec.neighbours));
+    double sum = 0;
+    for (auto& [weight, expert] : found) {
+      weight = std::exp(-static_cast<double>(spec.heads) * weight / spec.temperature);
+      sum += weight;
+    }
+    for (const auto& [weight, expert] : found)
+      probabilities[expert] += weight / sum / static_cast<double>(spec.heads);
+  }
+  for (double& p : probabilities) p = std::log(p);
+  return probabilities;
+}
+
 /// Logits of the choices of gate `g` of the stacked gates, before the temperature.
 inline std::vector<Vector> naive_logits(const spec::MixtureSpec& spec,
                                         const mixture::Gate& gate,
@@ -81,6 +112,7 @@ inline std::vector<Vector> naive_logits(const spec::MixtureSpec& spec,
     for (int64_t i = 0; i < experts; ++i) own.push_back(row(tensors[0].tensor, g * experts + i)[0]);
     return {own};
   }
+  if (spec.gate.net == spec::GateNet::kNearest) return {naive_nearest(spec.gate, gate, h)};
   if (spec.gate.net == spec::GateNet::kCosine) return {naive_cosines(gate, g, h)};
   if (spec.gate.net == spec::GateNet::kLinear)
     return {times(tensors[0].tensor.slice(0, g * experts, (g + 1) * experts), h)};

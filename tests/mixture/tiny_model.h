@@ -9,6 +9,7 @@
 #include <string>
 #include <vector>
 
+#include "mixture/gate.h"
 #include "mixture/mixture.h"
 #include "nn/sockets.h"
 
@@ -101,6 +102,16 @@ class TinyModel {
   nn::Sockets sockets_{{}, {}};
 };
 
+/// Where gates ask references: numbers as well, for each expert in turn.
+inline void fill_references(const mixture::Mixture& mixture, uint64_t seed) {
+  for (const auto& gate : mixture.gates()) {
+    if (gate->references() == nullptr) continue;
+    const auto& [keys, values] = *gate->references();
+    keys.copy_(numbers(keys.sizes().vec(), ++seed, keys.scalar_type()));
+    values.copy_(at::arange(values.size(0)).remainder(gate->experts()));
+  }
+}
+
 /// Overwrites every parameter with numbers, so that B is not zero and gates are not uniform.
 inline void randomize(const mixture::Mixture& mixture, uint64_t seed) {
   at::NoGradGuard no_grad;
@@ -108,6 +119,7 @@ inline void randomize(const mixture::Mixture& mixture, uint64_t seed) {
     at::Tensor tensor = parameter.tensor;
     tensor.copy_(numbers(tensor.sizes().vec(), ++seed, tensor.scalar_type()));
   }
+  fill_references(mixture, seed);
 }
 
 inline double max_difference(const at::Tensor& a, const at::Tensor& b) {

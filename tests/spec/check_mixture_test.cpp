@@ -307,5 +307,59 @@ TEST(WithTasks, FillsInWhatTheDataSay) {
   EXPECT_EQ(with_tasks(two, 2).losses[0].tasks, 2);
 }
 
+TEST(CheckMixture, AMemoryOfReferencesGoesWithProbabilitiesAlone) {
+  const auto nearest = [](const std::function<void(MixtureSpec&)>& change) {
+    return refusal("l-moe", [&](MixtureSpec& s) {
+      s.gate.net = GateNet::kNearest;
+      s.gate.references = 40;
+      s.gate.temperature = 5000;
+      s.losses.clear();
+      change(s);
+    });
+  };
+  EXPECT_EQ(nearest([](MixtureSpec&) {}), "accepted");
+  EXPECT_THAT(nearest([](MixtureSpec& s) { s.gate.references = 0; }),
+              HasSubstr("has an empty memory"));
+  EXPECT_THAT(
+      nearest([](MixtureSpec& s) { s.gate.neighbours = 41; }),
+      HasSubstr("asks gate.neighbours 41 references, expected at most gate.references, 40"));
+  EXPECT_THAT(nearest([](MixtureSpec& s) { s.losses.push_back({}); }),
+              HasSubstr("nothing that losses could train"));
+  EXPECT_THAT(nearest([](MixtureSpec& s) { s.normalize = Normalize::kSigmoid; }),
+              HasSubstr("given normalize sigmoid"));
+  EXPECT_THAT(nearest([](MixtureSpec& s) { s.gate.source = GateSource::kTaskId; }),
+              HasSubstr("given gate.source task_id"));
+  EXPECT_THAT(nearest([](MixtureSpec& s) { s.gate.pool = GatePool::kPrompt; }),
+              HasSubstr("gate.pool"));
+  EXPECT_THAT(nearest([](MixtureSpec& s) { s.gate.noise = 0.1; }), HasSubstr("noise"));
+  EXPECT_THAT(nearest([](MixtureSpec& s) { s.gate.init_bias = 0.1; }), HasSubstr("init_bias"));
+  EXPECT_THAT(nearest([](MixtureSpec& s) { s.schedule.freeze_gates_from = 0.5; }),
+              HasSubstr("freeze_gates_from"));
+  EXPECT_THAT(nearest([](MixtureSpec& s) { s.select.inference_threshold = 0.5; }),
+              HasSubstr("inference_threshold"));
+  EXPECT_THAT(nearest([](MixtureSpec& s) {
+                s.select.private_experts = 1;
+                s.select.groups = 2;
+              }),
+              HasSubstr("private_experts 1"));
+  EXPECT_THAT(nearest([](MixtureSpec& s) {
+                s.select.kind = SelectKind::kSample;
+                s.select.k = 2;
+                s.normalize = Normalize::kConstant;
+              }),
+              HasSubstr("select.kind sample"));
+  EXPECT_THAT(refusal("l-moe", [](MixtureSpec& s) { s.gate.heads = 2; }),
+              HasSubstr("references, neighbours and heads cannot act: given net linear"));
+  EXPECT_EQ(refusal("x-lora",
+                    [](MixtureSpec& s) {
+                      s.gate = {.source = GateSource::kLastHidden,
+                                .net = GateNet::kNearest,
+                                .share = GateShare::kModel,
+                                .references = 40};
+                      s.schedule.freeze_experts = false;
+                    }),
+            "accepted");
+}
+
 }  // namespace
 }  // namespace lmoe::spec

@@ -10,6 +10,7 @@
 #include "cli/torch/commands.h"
 #include "cli/torch/eval_data.h"
 #include "cli/torch/model_choice.h"
+#include "cli/torch/reference_choice.h"
 #include "eval/evaluate.h"
 #include "io/checkpoints.h"
 #include "runner/base_record.h"
@@ -19,6 +20,7 @@ namespace {
 
 struct EvalArguments {
   ModelChoice choice;
+  ReferenceChoice references;
   std::vector<std::string> data, tasks, against;
   std::string task;
   bool as_json = false;
@@ -56,6 +58,18 @@ eval::EvalResult evaluate_other(const std::string& name,
   return evaluate_model(model, arguments, datasets, options);
 }
 
+/// Says so where the answers to what is scored are among the references.
+void warn_of_known_answers(const std::vector<data::Dataset>& scored,
+                           const std::vector<std::string>& references,
+                           const recipe::Recipe& recipe) {
+  if (references.empty()) return;
+  for (const data::Dataset& known : eval_datasets(references, {}, recipe))
+    for (const data::Dataset& dataset : scored)
+      if (dataset.file == known.file)
+        std::fprintf(stderr, "warning: %s is scored, and its answers are references\n",
+                     known.file.c_str());
+}
+
 /// So that no evaluation is thrown away for a name that was mistyped.
 void check_others(const std::vector<std::string>& names) {
   for (const std::string& name : names)
@@ -90,6 +104,7 @@ void print(const std::vector<eval::EvalResult>& results, const EvalArguments& ar
 
 int evaluate_all(const EvalArguments& arguments) {
   catch_interrupts();
+  arguments.references.check();
   check_others(arguments.against);
   std::vector<eval::EvalResult> results;
   fs::path run;
@@ -102,6 +117,8 @@ int evaluate_all(const EvalArguments& arguments) {
       base = model.loaded->base->path;
       run = model.run;
       datasets = eval_datasets(arguments.data, arguments.tasks, model.recipe, arguments.task);
+      warn_of_known_answers(datasets, arguments.references.files, model.recipe);
+      ask_references(arguments.references, model);
       main_result = evaluate_model(model, arguments, datasets, arguments.options);
     }
     for (const std::string& other : arguments.against)
@@ -127,17 +144,23 @@ int run_eval(const std::vector<std::string>& arguments) {
       "experts work on which task and what\n"
       "switching each one off changes.",
       "lmoe eval"};
-  app.footer("settings, as key=value or --key value:\n" +
-             options_help(describe_options<eval::EvalOptions>()) +
-             "examples:\n"
-             "  lmoe eval runs/l-moe --data data/tasks/scan/test.jsonl --json\n"
-             "  lmoe eval runs/l-moe --data data/tasks/scan data/tasks/arc --against base "
-             "--against runs/lora\n"
-             "  lmoe eval --base smollm2-135m --data data/tasks/boolq/test.jsonl#100 "
-             "metric=exact_match\n"
-             "Without --data the run's own eval_datasets are scored. Results go to RUN/eval.json "
-             "and into its report.");
+  app.footer(
+      "settings, as key=value or --key value:\n" +
+      options_help(describe_options<eval::EvalOptions>()) +
+      "examples:\n"
+      "  lmoe eval runs/l-moe --data data/tasks/scan/test.jsonl --json\n"
+      "  lmoe eval runs/l-moe --data data/tasks/scan data/tasks/arc --against base "
+      "--against runs/lora\n"
+      "  lmoe eval --base smollm2-135m --data data/tasks/boolq/test.jsonl#100 "
+      "metric=exact_match\n"
+      "  lmoe eval runs/l-moe --data data/tasks/scan/test.jsonl --references "
+      "data/tasks/scan/train.jsonl#200 \\\n"
+      "    --reference-weight 0.3 --against runs/l-moe   # with what stored answers say, and "
+      "without\n"
+      "Without --data the run's own eval_datasets are scored. Results go to RUN/eval.json "
+      "and into its report.");
   given.choice.add_to(app);
+  given.references.add_to(app);
   app.add_option("--data", given.data,
                  "JSON lines, or folders with test.jsonl; FILE#100 takes 100 records");
   app.add_option("--task", given.task,

@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <charconv>
 #include <cstdio>
-#include <optional>
 
 #include "base/error.h"
 #include "base/files.h"
@@ -29,7 +28,7 @@ struct ExpertsArguments {
   ModelChoice choice;
   std::string action, what, out;
   std::vector<std::string> data, samples;
-  std::optional<double> ridge;
+  RefitChoice refit;
   bool as_json = false;
 
   std::string name() const { return what.substr(0, what.find('=')); }
@@ -70,7 +69,7 @@ std::unique_ptr<mixture::Mixture> change(const ExpertsArguments& given, ChosenMo
   if (given.action == "freeze") return with_expert_frozen(mixture, sockets, given.what);
   if (given.action == "split") return with_experts_split(mixture, sockets, given.parts());
   if (given.action == "refit")
-    return refit_on(given.samples.empty() ? given.data : given.samples, given.ridge, model);
+    return refit_on(given.samples.empty() ? given.data : given.samples, given.refit, model);
   if (given.action == "replace")
     return with_expert_replaced(mixture, sockets, given.name(), given.adapter());
   mixture::check_changeable(mixture.spec());
@@ -182,7 +181,7 @@ int run_experts(const std::vector<std::string>& arguments) {
       "Lists the experts of a run, or makes a new run with one more, one less, another in its "
       "place,\n"
       "one that further training leaves as it is, each cut into finer ones (split), or with gates\n"
-      "fitted to clusters of documents (refit). Nothing is trained: a new expert's rows of the "
+      "made from documents (refit). Nothing is trained: a new expert's rows of the "
       "gates\n"
       "follow from samples of what it is for, the others' relative weights stay.",
       "lmoe experts"};
@@ -199,9 +198,16 @@ int run_experts(const std::vector<std::string>& arguments) {
       "  lmoe experts runs/l-moe freeze expert0\n"
       "  lmoe experts runs/l-moe split 4        # four experts of a quarter of the rank for each\n"
       "  lmoe experts runs/l-moe refit --data data/tasks/scan/test.jsonl#50 --data notes.jsonl\n"
+      "  lmoe experts runs/l-moe refit --net nearest --references 1024 --data "
+      "data/tasks/scan/test.jsonl#50\n"
       "refit clusters the samples, gives each cluster to the expert that answers it best, and fits "
       "all\n"
       "gates to that by least squares; each token then goes to one expert, with weight 1.\n"
+      "With --net nearest gates keep what they read of tokens of the samples, each with the expert "
+      "that\n"
+      "answers its sample best; the weights of a token are what the nearest of these references "
+      "say:\n"
+      "softmax(-d / temperature) over their squared distances d, summed by expert.\n"
       "Going on from such a run: lmoe train NEW/config_effective.json init_from=NEW output_dir=…");
   app.add_option("run", given.choice.run, "a run folder or a checkpoint of it")->required();
   app.add_option("action", given.action, "list, add, remove, replace, freeze, split or refit")
@@ -212,8 +218,7 @@ int run_experts(const std::vector<std::string>& arguments) {
   app.add_option("--data", given.data, "JSON lines to score on before and after; FILE#100");
   app.add_option("--samples", given.samples,
                  "add: what the expert is for; refit: what to learn from; default: --data");
-  app.add_option("--ridge", given.ridge, "refit: weight of the rows' squares; default 1e-8")
-      ->check(CLI::Range(0.0, 1e6));
+  add_refit_options(app, given.refit);
   app.add_option("--out", given.out, "folder of the new run; default: beside the old one");
   app.add_option("--base", given.choice.base, "a base model other than the run's");
   app.add_option("--dtype", given.choice.dtype, "auto, float32 or bfloat16");
@@ -230,7 +235,7 @@ int run_experts(const std::vector<std::string>& arguments) {
                  given.what);
   LMOE_CHECK_ARG(given.samples.empty() || given.action == "add" || refits,
                  "[experts] --samples cannot act with ", given.action);
-  LMOE_CHECK_ARG(refits || !given.ridge, "[experts] --ridge cannot act with ", given.action);
+  check_refit_options(given.refit, given.action);
   return change_run(given);
 }
 

@@ -10,6 +10,7 @@
 #include "cli/terminal.h"
 #include "cli/torch/commands.h"
 #include "cli/torch/model_choice.h"
+#include "cli/torch/reference_choice.h"
 #include "eval/samples.h"
 #include "generate/generator.h"
 
@@ -18,6 +19,7 @@ namespace {
 
 struct GenerateArguments {
   ModelChoice choice;
+  ReferenceChoice references;
   std::string prompt, prompt_file, system;
   bool as_chat = false;
   bool show_router = false;
@@ -66,6 +68,7 @@ int answer(const GenerateArguments& arguments) {
   const std::string prompt =
       arguments.prompt_file.empty() ? arguments.prompt : input_text(arguments.prompt_file);
   ChosenModel model = open_model(arguments.choice);
+  ask_references(arguments.references, model);
   LMOE_CHECK_ARG(!arguments.show_router || model.steps().router() != nullptr, "[generate] ",
                  model.name, " has no router, so --router cannot act; hint: leave it out");
   const generate::GenerateRequest request = make_request(arguments, model, prompt);
@@ -103,8 +106,11 @@ int run_generate(const std::vector<std::string>& arguments) {
              "  lmoe generate runs/l-moe --prompt $'Command: jump twice\\nActions:' --router\n"
              "  lmoe generate --base smollm2-135m --chat --prompt \"What is a gate?\"\n"
              "  lmoe generate runs/l-moe --prompt-file - temperature=0.7 seed=1 < prompt.txt\n"
+             "  lmoe generate --base smollm2-135m --references notes.jsonl --reference-weight 0.3 "
+             "--prompt \"Dear\"\n"
              "The prompt is used as it is; --chat puts it into the model's chat template.");
   given.choice.add_to(app);
+  given.references.add_to(app);
   auto* prompt = app.add_option("--prompt,-p", given.prompt, "the text to continue");
   app.add_option("--prompt-file", given.prompt_file, "the same from a file; - reads standard input")
       ->excludes(prompt);
@@ -120,6 +126,7 @@ int run_generate(const std::vector<std::string>& arguments) {
   LMOE_CHECK_ARG(given.system.empty() || given.as_chat,
                  "[arguments] --system cannot act: given without --chat, expected both; hint: add "
                  "--chat");
+  given.references.check();
   check_utf8(given.prompt, "--prompt");
   check_utf8(given.system, "--system");
   read_overrides(overrides, given.options);

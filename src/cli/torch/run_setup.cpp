@@ -1,5 +1,7 @@
 #include "cli/torch/run_setup.h"
 
+#include <cmath>
+
 #include "base/cpu_features.h"
 #include "base/error.h"
 #include "base/files.h"
@@ -233,6 +235,9 @@ void start_from_finished(const recipe::Recipe& recipe, const DataSetup& data, Mo
   LMOE_CHECK_ARG(learns_experts || recipe.run.init_from || !spec.experts.adapters.empty(),
                  "[train] mixture.schedule.freeze_experts leaves experts that do nothing as they "
                  "are; hint: mixture.adapters={name: folder, ...}, finished LoRAs to begin with");
+  LMOE_CHECK_ARG(spec.gate.net != spec::GateNet::kNearest || recipe.run.init_from,
+                 "[train] mixture.gate.net nearest has an empty memory; hint: init_from=RUN, a run "
+                 "that `lmoe experts RUN refit --net nearest` made");
   mixture::begin_with_adapters(*model.mixture);
   if (spec.has_prompts())
     runner::begin_with_prototypes(*model.decoder, *model.mixture, some_prompts(data.training));

@@ -7,6 +7,7 @@
 #include "cli/input_text.h"
 #include "cli/torch/commands.h"
 #include "cli/torch/model_choice.h"
+#include "cli/torch/reference_choice.h"
 #include "eval/score_text.h"
 
 namespace lmoe::cli {
@@ -19,10 +20,14 @@ int run_score(const std::vector<std::string>& arguments) {
       "  lmoe score --base smollm2-135m --text page.txt --json\n"
       "  lmoe score --base smollm2-135m --run runs/l-moe --text page.txt --dtype float32 --json\n"
       "  echo \"to be or not to be\" | lmoe score runs/l-moe --text -\n"
+      "  lmoe score runs/l-moe --text - --references notes.jsonl --reference-weight 0.3 < "
+      "page.txt\n"
       "Texts longer than the model's positions are read in windows that overlap by half, or as\n"
       "--stride says. JSON: token_ids, logprobs (null first), perplexity.");
   ModelChoice choice;
   choice.add_to(app);
+  ReferenceChoice references;
+  references.add_to(app);
   std::string text_path;
   eval::WindowOptions windows;
   bool as_json = false;
@@ -33,8 +38,10 @@ int run_score(const std::vector<std::string>& arguments) {
   if (const ParseOutcome outcome = parse_arguments(app, arguments); outcome.finished)
     return outcome.exit_code;
 
+  references.check();
   const std::string text = input_text(text_path);
   ChosenModel model = open_model(choice);
+  ask_references(references, model);
   const eval::TextScore score = eval::score_text(model.steps(), model.tokenizer(), text, windows);
   if (as_json) {
     std::printf("%s\n", eval::score_json(score).dump().c_str());
