@@ -86,6 +86,26 @@ int guarded(int (*body)(const std::vector<std::string>&),
   }
 }
 
+CLI::Validator number_between(double least, double most) {
+  const std::string range = concat("[", least, " - ", most, "]");
+  return {[=](const std::string& text) {
+            double value = 0.0;
+            if (CLI::detail::lexical_cast(text, value) && value >= least && value <= most)
+              return std::string();
+            return concat("Value ", text, " not in range ", range);
+          },
+          "FLOAT in " + range};
+}
+
+void check_new_file(const std::string& file, const std::string& operation, const char* hint) {
+  namespace fs = std::filesystem;
+  LMOE_CHECK_ARG(!fs::exists(file), "[", operation, "] ", file, " is there already; hint: another ",
+                 hint);
+  const fs::path folder = fs::absolute(file).parent_path();
+  LMOE_CHECK_ARG(fs::is_directory(folder), "[", operation, "] ", file,
+                 " cannot be written: ", folder.string(), " is no folder");
+}
+
 ParseOutcome parse_arguments(CLI::App& app,
                              const std::vector<std::string>& arguments,
                              std::vector<std::string>* overrides) {

@@ -10,7 +10,8 @@
 
 namespace CLI {
 class App;
-}
+class Validator;
+}  // namespace CLI
 
 namespace lmoe::cli {
 
@@ -27,6 +28,13 @@ int guarded(int (*body)(const std::vector<std::string>&),
 /// Opens /dev/null in place of standard streams the caller closed; otherwise the first file opened
 /// would become one.
 void open_missing_streams();
+
+/// For options that are numbers with a fraction: CLI::Range lets NaN pass.
+CLI::Validator number_between(double least, double most);
+
+/// Throws kInvalidArgument when `file` exists or its folder does not, before there is anything to
+/// write; `hint` names the option.
+void check_new_file(const std::string& file, const std::string& operation, const char* hint);
 
 /// Parses into `app`; prints help (exit 0) or one clear error (exit 2). Empty result means: go on.
 /// Arguments `key=value` and unknown `--key value`, `--key=value` are collected into `overrides`

@@ -95,6 +95,9 @@ std::vector<nn::NamedTensor> PromptBank::fixed_tensors() const {
 }
 
 at::Tensor prompt_matching_loss(const nn::RouterLog& log) {
+  LMOE_CHECK_ARG(log.prompt_cosines.defined(),
+                 "[auxiliary_loss] the router log has no prompts; hint: forward with "
+                 "context.router_log set");
   const at::Tensor found = log.prompt_cosines.gather(/*dim=*/1, log.chosen_prompts);
   return (1 - found).sum(/*dim=*/1).mean();
 }

@@ -26,6 +26,7 @@ void check_replaceable(const spec::MixtureSpec& spec) {
   if (spec.gate.net == spec::GateNet::kTree) refuse("a tree makes several choices");
   if (spec.gate.pool != spec::GatePool::kNone) refuse("whole prompts decide (gate.pool)");
   if (spec.select.private_experts > 0) refuse("some experts belong to groups of tokens");
+  if (spec.has_prompts()) refuse("they learned behind the prompts of a bank");
   if (spec.schedule.staged) refuse("experts take part one after another (schedule.staged)");
   if (!spec.experts.count_by_layer.empty()) refuse("layers have different numbers of experts");
 }
@@ -115,14 +116,14 @@ GateReferences DocumentReferences::of(const std::vector<int64_t>& experts) const
   return all;
 }
 
-std::unique_ptr<Mixture> with_references(const Mixture& mixture,
-                                         const nn::Sockets& sockets,
-                                         const GateReferences& references,
-                                         const nn::Retrieval& retrieval) {
+namespace {
+
+/// The experts of `mixture` in one like `spec`, whose gates have these references.
+std::unique_ptr<Mixture> with_memories(const Mixture& mixture,
+                                       const nn::Sockets& sockets,
+                                       const GateReferences& references,
+                                       const spec::MixtureSpec& spec) {
   const c10::NoGradGuard no_grad;
-  check_replaceable(mixture.spec());
-  const spec::MixtureSpec spec =
-      nearest_spec(mixture.spec(), references.begin()->second.keys.size(0), retrieval);
   spec::check_mixture(spec, "experts");
   auto changed = std::make_unique<Mixture>(spec, sockets, /*seed=*/0,
                                            mixture.parameters().front().tensor.scalar_type());
@@ -136,6 +137,18 @@ std::unique_ptr<Mixture> with_references(const Mixture& mixture,
   return changed;
 }
 
+}  // namespace
+
+std::unique_ptr<Mixture> with_references(const Mixture& mixture,
+                                         const nn::Sockets& sockets,
+                                         const GateReferences& references,
+                                         const nn::Retrieval& retrieval) {
+  check_replaceable(mixture.spec());
+  return with_memories(
+      mixture, sockets, references,
+      nearest_spec(mixture.spec(), references.begin()->second.keys.size(0), retrieval));
+}
+
 std::unique_ptr<Mixture> with_one_expert(const Mixture& mixture,
                                          const nn::Sockets& sockets,
                                          int64_t expert) {
@@ -144,8 +157,11 @@ std::unique_ptr<Mixture> with_one_expert(const Mixture& mixture,
     references[gate->sites().front().name] = {
         at::zeros({1, gate->input_width()}),
         at::full({1}, static_cast<double>(expert), at::kFloat)};
-  return with_references(mixture, sockets, references,
-                         {.neighbours = 1, .temperature = 1.0, .heads = 1});
+  check_replaceable(mixture.spec());
+  spec::MixtureSpec spec =
+      nearest_spec(mixture.spec(), 1, {.neighbours = 1, .temperature = 1.0, .heads = 1});
+  spec.select.capacity.reset();  // one expert takes every token
+  return with_memories(mixture, sockets, references, spec);
 }
 
 }  // namespace lmoe::mixture

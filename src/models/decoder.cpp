@@ -162,14 +162,17 @@ int64_t Decoder::weight_bytes() const { return parts_->weight_bytes; }
 
 const nn::Sockets& Decoder::sockets() const { return parts_->sockets; }
 
+int64_t Decoder::prompt_positions() const {
+  return parts_->prompts->is_taken() ? parts_->prompts->prompts().positions() : 0;
+}
+
 at::Tensor Decoder::forward(const at::Tensor& ids, nn::ForwardContext& context) const {
   const Parts& p = *parts_;
   check_segments(context, ids, p.config.vocab_size);
   if (!context.positions.defined()) context.positions = nn::make_positions(context.segments);
-  const int64_t prompts = p.prompts->is_taken() ? p.prompts->prompts().positions() : 0;
   if (context.kv_cache != nullptr)
     for (const nn::Segment& segment : context.segments)
-      context.kv_cache->reserve(prompts + segment.past + segment.length);
+      context.kv_cache->reserve(prompt_positions() + segment.past + segment.length);
 
   if (p.first_pass.is_taken() && !context.last_hidden.defined())
     context.last_hidden = p.first_hidden(ids, context);

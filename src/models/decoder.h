@@ -45,6 +45,8 @@ class Decoder {
   /// ids outside the vocabulary, segments that do not cover the ids in order, or a past that is not
   /// the slot's length.
   at::Tensor forward(const at::Tensor& ids, nn::ForwardContext& context) const;
+  /// How many a mixture puts in front of each document that begins in a forward.
+  int64_t prompt_positions() const;
   /// ids [N] int64 -> [N, H], what they enter the first layer as.
   at::Tensor embed(const at::Tensor& ids) const;
   /// [M, H] -> [M, V] in float32 (double for a double model), soft-capped where the family does.

@@ -23,11 +23,21 @@ using LinearAndSum = at::Tensor(const at::Tensor& x,
                                 const std::optional<at::Tensor>& bias,
                                 c10::string_view post_op);
 
-template <class Signature>
-c10::TypedOperatorHandle<Signature> find(const char* overload) {
-  return c10::Dispatcher::singleton()
-      .findSchemaOrThrow("mkldnn::_linear_pointwise", overload)
-      .typed<Signature>();
+/// Null where LibTorch was built without oneDNN.
+std::optional<c10::OperatorHandle> find(const char* overload) {
+  const auto found =
+      c10::Dispatcher::singleton().findSchema({"mkldnn::_linear_pointwise", overload});
+  return found && found->hasKernelForDispatchKey(c10::DispatchKey::CPU) ? found : std::nullopt;
+}
+
+const std::optional<c10::OperatorHandle>& linear() {
+  static const auto operation = find("");
+  return operation;
+}
+
+const std::optional<c10::OperatorHandle>& linear_and_sum() {
+  static const auto operation = find("binary");
+  return operation;
 }
 
 /// What a call of oneDNN costs by itself, some 12 us, is worth it from here on.
@@ -36,15 +46,16 @@ constexpr int64_t kLeastMultiplyAdds = int64_t{1} << 20;
 /// oneDNN's have no gradient.
 bool suits_onednn(const at::Tensor& x, const at::Tensor& weight) {
   if (c10::GradMode::is_enabled() && (x.requires_grad() || weight.requires_grad())) return false;
-  return at::globalContext().userEnabledMkldnn() && x.device().is_cpu() &&
-         x.scalar_type() == at::kFloat && weight.scalar_type() == at::kFloat && x.dim() == 2 &&
+  return linear() && linear_and_sum() && at::globalContext().userEnabledMkldnn() &&
+         x.device().is_cpu() && x.scalar_type() == at::kFloat &&
+         weight.scalar_type() == at::kFloat && x.dim() == 2 &&
          x.numel() * weight.size(0) >= kLeastMultiplyAdds;
 }
 
 at::Tensor onednn_linear(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias) {
-  static const auto linear = find<Linear>("");
-  return linear.call(x, weight, bias.defined() ? std::optional(bias) : std::nullopt, "none",
-                     c10::List<std::optional<at::Scalar>>(), std::nullopt);
+  return linear()->typed<Linear>().call(x, weight,
+                                        bias.defined() ? std::optional(bias) : std::nullopt, "none",
+                                        c10::List<std::optional<at::Scalar>>(), std::nullopt);
 }
 
 }  // namespace
@@ -57,8 +68,7 @@ at::Tensor product(const at::Tensor& x, const at::Tensor& weight, const at::Tens
 at::Tensor product_back(const at::Tensor& dy, const at::Tensor& weight, at::Tensor sum) {
   if (suits_onednn(dy, weight)) {
     if (!sum.defined()) return onednn_linear(dy, weight.t(), at::Tensor());
-    static const auto linear_and_sum = find<LinearAndSum>("binary");
-    return linear_and_sum.call(dy, sum, weight.t(), std::nullopt, "add");
+    return linear_and_sum()->typed<LinearAndSum>().call(dy, sum, weight.t(), std::nullopt, "add");
   }
   return sum.defined() ? sum.addmm_(dy, weight) : at::mm(dy, weight);
 }

@@ -25,7 +25,7 @@ struct Retrieval {
 };
 
 struct Neighbours {
-  at::Tensor indices;  ///< [N, heads, K] int64, nearest first; equally near ones in their order
+  at::Tensor indices;  ///< [N, heads, K] int64, nearest first
   at::Tensor weights;  ///< [N, heads, K] softmax over K of -heads d / temperature
 };
 

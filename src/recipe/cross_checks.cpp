@@ -114,6 +114,12 @@ void settle_data(const ConfigNode& tree, Recipe& recipe) {
                  place_of(tree, "mixture"), ": mixture.prompts put ", prompts,
                  " positions in front of each document, which count in sequence_len: given ",
                  recipe.data.sequence_len, ", expected at least ", prompts + kFewestTokens);
+  LMOE_CHECK_ARG(prompts == 0 || !recipe.batch.gradient_checkpointing ||
+                     recipe.mixture.gate.source != spec::GateSource::kEmbedding,
+                 "[config] ", place_of(tree, "mixture"),
+                 ": mixture.prompts with gate.source embedding cannot act with "
+                 "gradient_checkpointing: layers that are computed again would learn the prompts "
+                 "twice");
   for (auto* list : {&recipe.data.datasets, &recipe.eval_datasets}) {
     for (data::DatasetOptions& dataset : *list) {
       const bool has_own = dataset.max_samples > 0 || dataset.path.find('#') != std::string::npos;

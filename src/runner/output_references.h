@@ -5,6 +5,8 @@
 //   at::Tensor logits = next_token_logits(decoder, hidden, &references);
 #pragma once
 
+#include <cstdint>
+#include <functional>
 #include <span>
 
 #include "models/decoder.h"
@@ -20,10 +22,16 @@ struct OutputReferences {
 };
 
 /// Of every labelled token of `documents`, or of `most` of them, evenly spaced; with whatever is
-/// plugged into `decoder`. Throws kInvalidArgument when there is nothing labelled.
+/// plugged into `decoder`. What lies beyond the model's positions is left out. `progress` counts
+/// documents. Throws kInvalidArgument when there is nothing labelled.
 nn::References collect_references(const models::Decoder& decoder,
                                   std::span<const Document> documents,
-                                  int64_t most);
+                                  int64_t most,
+                                  const std::function<void(int64_t, int64_t)>& progress = {});
+
+/// Throws kInvalidArgument for a weight outside [0, 1), more neighbours than references, and heads
+/// that do not divide the hidden size.
+void check_references(const OutputReferences& references);
 
 /// hidden [M, H] -> [M, V]: the decoder's logits as they are without references or with weight 0,
 /// else log-probabilities of the mixture.

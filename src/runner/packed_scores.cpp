@@ -78,7 +78,7 @@ std::vector<decode::ScoredSequence> score_sequences(const models::Decoder& decod
                                                     int disabled_expert,
                                                     const OutputReferences* references) {
   std::vector<decode::ScoredSequence> results(sequences.size());
-  for (const Pack& pack : make_packs(sequences)) {
+  for (const Pack& pack : make_packs(sequences, decoder.prompt_positions())) {
     const auto part = sequences.subspan(pack.first, pack.last - pack.first);
     const auto of_part = prompts.empty() ? prompts : prompts.subspan(pack.first, part.size());
     const Targets targets = score_pack(decoder, part, of_part, disabled_expert, references);

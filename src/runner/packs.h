@@ -15,11 +15,13 @@ struct Pack {
   size_t first = 0, last = 0;
 };
 
-inline std::vector<Pack> make_packs(std::span<const std::vector<int32_t>> sequences) {
+/// `extra` positions come with each sequence.
+inline std::vector<Pack> make_packs(std::span<const std::vector<int32_t>> sequences,
+                                    int64_t extra = 0) {
   std::vector<Pack> packs;
   int64_t tokens = 0;
   for (size_t i = 0; i < sequences.size(); ++i) {
-    const auto length = static_cast<int64_t>(sequences[i].size());
+    const auto length = extra + std::ssize(sequences[i]);
     if (packs.empty() || tokens + length > kTokensPerForward) {
       packs.push_back({i, i});
       tokens = 0;

@@ -10,6 +10,7 @@
 #include "models/document_rewards.h"
 #include "nn/kv_cache.h"
 #include "runner/packed_scores.h"
+#include "runner/plan_forwards.h"
 
 namespace lmoe::runner {
 
@@ -35,13 +36,6 @@ std::optional<decode::RouterInfo> router_info(const mixture::Mixture* mixture) {
   return info;
 }
 
-/// A part of an input that goes into one forward.
-struct Piece {
-  size_t input = 0;
-  size_t first = 0, count = 0;  ///< of the input's ids
-  bool is_last = false;         ///< its last row gives the input's logits
-};
-
 bool needs_whole_prompts(const mixture::Mixture* mixture) {
   return mixture != nullptr && spec::decides_by_prompt(mixture->spec());
 }
@@ -50,27 +44,6 @@ bool needs_whole_prompts(const mixture::Mixture* mixture) {
 int64_t token_positions(const models::Decoder& decoder, const mixture::Mixture* mixture) {
   const int64_t prompts = mixture != nullptr ? mixture->spec().prompts.positions() : 0;
   return decoder.config().max_position_embeddings - prompts;
-}
-
-/// Cuts the inputs into forwards of at most kTokensPerForward tokens; between them only, where they
-/// stay whole.
-std::vector<std::vector<Piece>> plan_forwards(std::span<const StepInput> inputs, bool stay_whole) {
-  std::vector<std::vector<Piece>> forwards;
-  size_t room = 0;
-  for (size_t i = 0; i < inputs.size(); ++i) {
-    for (size_t first = 0; first < inputs[i].ids.size();) {
-      if (room == 0) {
-        forwards.emplace_back();
-        room = static_cast<size_t>(kTokensPerForward);
-      }
-      const size_t left = inputs[i].ids.size() - first;
-      const size_t count = stay_whole ? left : std::min(room, left);
-      forwards.back().push_back({i, first, count, first + count == inputs[i].ids.size()});
-      room -= std::min(room, count);
-      first += count;
-    }
-  }
-  return forwards;
 }
 
 }  // namespace
@@ -239,7 +212,8 @@ StepOutput TorchStepModel::step(std::span<const StepInput> inputs, bool want_rou
     else if (state_->cache.length(state_->slot_of(input.sequence)) == 0)
       state_->prompts[input.sequence] = std::ssize(input.ids);
   }
-  for (const std::vector<Piece>& pieces : plan_forwards(inputs, state_->needs_whole_prompts))
+  for (const std::vector<Piece>& pieces :
+       plan_forwards(inputs, state_->needs_whole_prompts, state_->decoder.prompt_positions()))
     state_->forward(inputs, pieces, has_routing, output);
   return output;
 }
@@ -298,15 +272,7 @@ void TorchStepModel::disable_expert(std::optional<int> expert) {
 }
 
 void TorchStepModel::ask_references(std::shared_ptr<const OutputReferences> references) {
-  if (references) {
-    const at::Tensor& keys = references->references.keys;
-    LMOE_CHECK_ARG(references->weight >= 0.0 && references->weight < 1.0,
-                   "[references] given weight ", references->weight,
-                   ", expected at least 0 and less than 1: tokens that no reference has would be "
-                   "impossible");
-    const c10::NoGradGuard no_grad;  // what does not fit is refused now
-    nn::nearest_references(keys.narrow(/*dim=*/0, 0, 1), keys, references->retrieval);
-  }
+  if (references) check_references(*references);  // what does not fit is refused now
   state_->references = std::move(references);
 }
 

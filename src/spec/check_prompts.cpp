@@ -19,6 +19,13 @@ void check_prompts(const MixtureSpec& spec, const std::string& where) {
   LMOE_CHECK_ARG(spec.select.kind != SelectKind::kSample, where,
                  ": mixture.prompts have positions of their own: given select.kind sample, whose "
                  "gradient knows the draws of tokens alone");
+  LMOE_CHECK_ARG(!spec.select.capacity, where,
+                 ": mixture.prompts would fill the capacity of experts before a document's first "
+                 "token: given select.capacity ",
+                 spec.select.capacity.value_or(0.0), ", expected none");
+  LMOE_CHECK_ARG(!spec.schedule.staged, where,
+                 ": mixture.prompts go on learning in every stage, and finished experts would no "
+                 "longer meet what they learned behind: given schedule.staged true");
 }
 
 }  // namespace lmoe::spec

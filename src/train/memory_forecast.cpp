@@ -13,7 +13,6 @@
 namespace lmoe::train {
 namespace {
 
-constexpr double kGigabyte = 1e9;
 constexpr int64_t kFloat = 4;
 /// The program with LibTorch mapped, its thread pools and the data of a run.
 constexpr int64_t kRuntimeBytes = 100'000'000;
@@ -167,64 +166,6 @@ int64_t kept_for_backward(const recipe::Recipe& recipe,
   return (layers * shape.hidden_size + by_layers / layers) * dtype_bytes + floats + floats / layers;
 }
 
-std::string gigabytes(int64_t bytes) {
-  char text[32];
-  std::snprintf(text, sizeof(text), "%.2f", static_cast<double>(bytes) / kGigabyte);
-  return text;
-}
-
-/// "micro_batch_size=2 needs 1.20 GB", the most rows that fit, or nothing.
-std::string fitting_rows(recipe::Recipe recipe,
-                         const arch::ModelConfig& config,
-                         int64_t dtype_bytes,
-                         int64_t available) {
-  const auto needed = [&] { return forecast_memory(recipe, config, dtype_bytes).total(); };
-  int64_t& rows = recipe.batch.micro_batch_size;
-  int64_t fitting = 0;
-  for (int64_t too_many = rows + 1; too_many - fitting > 1;) {
-    rows = fitting + (too_many - fitting) / 2;
-    (needed() <= available ? fitting : too_many) = rows;
-  }
-  if (fitting == 0) return "";
-  rows = fitting;
-  return concat("micro_batch_size=", rows, " needs ", gigabytes(needed()), " GB");
-}
-
-/// Nothing kept of documents, or fewer rows, or layers that are recomputed, or both, or else the
-/// longest rows of one.
-std::string what_fits(recipe::Recipe recipe,
-                      const arch::ModelConfig& config,
-                      int64_t dtype_bytes,
-                      int64_t available) {
-  const auto needed = [&] { return forecast_memory(recipe, config, dtype_bytes).total(); };
-  if (forecast_memory(recipe, config, dtype_bytes).cache_bytes > 0) {
-    recipe::Recipe bare = recipe;
-    bare.run.first_pass_cache_mb = bare.run.frozen_prefix_cache_mb = 0;
-    const int64_t bytes = forecast_memory(bare, config, dtype_bytes).total();
-    if (bytes <= available)
-      return concat("first_pass_cache_mb=0 with frozen_prefix_cache_mb=0 needs ", gigabytes(bytes),
-                    " GB");
-  }
-  std::string fewer = fitting_rows(recipe, config, dtype_bytes, available);
-  recipe.batch.gradient_checkpointing = true;
-  if (const int64_t bytes = needed(); bytes <= available)
-    return concat(fewer, fewer.empty() ? "" : ", or ", "gradient_checkpointing=true needs ",
-                  gigabytes(bytes), " GB");
-  if (!fewer.empty()) return fewer;
-  if (const std::string both = fitting_rows(recipe, config, dtype_bytes, available); !both.empty())
-    return "gradient_checkpointing=true with " + both;
-  constexpr int64_t kShortest = 32;
-  recipe.batch.micro_batch_size = 1;
-  int64_t& length = recipe.data.sequence_len;
-  for (length /= 2; length >= kShortest; length /= 2) {
-    if (const int64_t bytes = needed(); bytes <= available)
-      return concat("gradient_checkpointing=true and micro_batch_size=1 with sequence_len=", length,
-                    " needs ", gigabytes(bytes), " GB");
-  }
-  return dtype_bytes > 2 ? "bf16=true, fewer experts, a smaller rank or a smaller base_model"
-                         : "fewer experts, a smaller rank or a smaller base_model";
-}
-
 /// Of a reward model's heads (nn/reward_head.h).
 int64_t head_parameters(const recipe::Recipe& recipe, int64_t width) {
   if (recipe.objective.kind != recipe::Objective::kPreference) return 0;
@@ -240,6 +181,12 @@ int64_t remembered_per_parameter(const recipe::OptimizerOptions& options) {
 }
 
 }  // namespace
+
+std::string gigabytes(int64_t bytes) {
+  char text[32];
+  std::snprintf(text, sizeof(text), "%.2f", static_cast<double>(bytes) / 1e9);
+  return text;
+}
 
 int64_t MemoryForecast::total() const {
   return base_bytes + adapter_bytes + optimizer_bytes + activation_bytes + loss_bytes +
@@ -283,24 +230,6 @@ MemoryForecast forecast_memory(const recipe::Recipe& recipe,
   forecast.cache_bytes = caches.first_pass + caches.frozen_prefix;
   forecast.runtime_bytes = kRuntimeBytes;
   return forecast;
-}
-
-std::string memory_shortage(const recipe::Recipe& recipe,
-                            const arch::ModelConfig& config,
-                            int64_t dtype_bytes,
-                            int64_t available) {
-  const MemoryForecast forecast = forecast_memory(recipe, config, dtype_bytes);
-  if (available == 0 || forecast.total() <= available) return "";
-  return concat("needs ", forecast.text(), ", ", gigabytes(available),
-                " GB free; hint: ", what_fits(recipe, config, dtype_bytes, available));
-}
-
-void check_memory(const recipe::Recipe& recipe,
-                  const arch::ModelConfig& config,
-                  int64_t dtype_bytes,
-                  int64_t available) {
-  const std::string shortage = memory_shortage(recipe, config, dtype_bytes, available);
-  if (!shortage.empty()) fail(ErrorCode::kOutOfMemory, "[train] ", shortage);
 }
 
 }  // namespace lmoe::train

@@ -1,8 +1,7 @@
 // Peak memory of a training run, before it starts. On SmolLM2-135M (LoRA r=64 and L-MoE 8x8, 1x256
 // to 4x512 tokens, float32 and bfloat16) within 6 % of what was measured.
 //
-//   forecast_memory(recipe, config, 4).text()                          for --dry-run
-//   check_memory(recipe, config, 4, available_memory_bytes());         refuses early
+//   forecast_memory(recipe, config, 4).text()      for --dry-run
 #pragma once
 
 #include <cstdint>
@@ -33,16 +32,7 @@ MemoryForecast forecast_memory(const recipe::Recipe& recipe,
                                const arch::ModelConfig& config,
                                int64_t dtype_bytes);
 
-/// What is missing and which setting helps; empty when it fits or `available` is 0 (unknown).
-std::string memory_shortage(const recipe::Recipe& recipe,
-                            const arch::ModelConfig& config,
-                            int64_t dtype_bytes,
-                            int64_t available);
-
-/// Throws kOutOfMemory with `memory_shortage`, if there is one.
-void check_memory(const recipe::Recipe& recipe,
-                  const arch::ModelConfig& config,
-                  int64_t dtype_bytes,
-                  int64_t available);
+/// "1.42"
+std::string gigabytes(int64_t bytes);
 
 }  // namespace lmoe::train

@@ -14,6 +14,9 @@ class LanguageModel : public Objective {
   explicit LanguageModel(const models::Decoder& decoder) : decoder_(decoder) {}
 
   int64_t units(const data::PackedRow& row) const override { return row.labelled(); }
+  int64_t positions(const data::PackedRow& row) const override {
+    return row.length() + std::ssize(row.segments) * decoder_.prompt_positions();
+  }
   const char* unit() const override { return "token"; }
 
   LossSum loss_sum(const MicroBatch& batch, nn::ForwardContext& context) const override {

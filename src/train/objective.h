@@ -26,6 +26,8 @@ class Objective {
   virtual ~Objective() = default;
   /// What of a row the loss sums over: labelled tokens, or pairs.
   virtual int64_t units(const data::PackedRow& row) const = 0;
+  /// Of one forward, those of prompts included.
+  virtual int64_t positions(const data::PackedRow& row) const { return row.length(); }
   /// "token", "pair"
   virtual const char* unit() const = 0;
   /// Runs the decoder; `context` has the micro-batch's segments and positions.

@@ -12,12 +12,14 @@
 namespace lmoe::train {
 namespace {
 
-/// How many of the first rows hold at most `tokens` tokens; at least one.
-size_t rows_that_fit(std::span<const data::PackedRow> rows, int64_t tokens) {
+/// How many of the first rows have at most `most` positions; at least one.
+size_t rows_that_fit(const Objective& objective,
+                     std::span<const data::PackedRow> rows,
+                     int64_t most) {
   size_t count = 0;
   for (int64_t sum = 0; count < rows.size(); ++count) {
-    sum += rows[count].length();
-    if (sum > tokens && count > 0) break;
+    sum += objective.positions(rows[count]);
+    if (sum > most && count > 0) break;
   }
   return count;
 }
@@ -41,7 +43,8 @@ Share validate_share(const Objective& objective,
   Share share;
   size_t begin = 0;
   for (int forward = 0; begin < rows.size(); ++forward) {
-    const auto part = rows.subspan(begin, rows_that_fit(rows.subspan(begin), tokens_per_forward));
+    const auto part =
+        rows.subspan(begin, rows_that_fit(objective, rows.subspan(begin), tokens_per_forward));
     begin += part.size();
     if (forward % group.size() != group.rank()) continue;
     for (const data::PackedRow& row : part)

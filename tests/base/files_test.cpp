@@ -69,14 +69,14 @@ TEST(Files, MappingNoticesTruncation) {
   EXPECT_THROW(mapped.check_not_truncated(), Error);
 }
 
-/// Pages of files in this process, in bytes.
+/// Pages of files (of tmpfs, too) in this process, in bytes.
 int64_t resident_file_bytes() {
   std::ifstream status("/proc/self/status");
   std::string word;
-  int64_t kilobytes = -1;
+  int64_t sum = 0, kilobytes = 0;
   while (status >> word)
-    if (word == "RssFile:") status >> kilobytes;
-  return kilobytes * 1024;
+    if ((word == "RssFile:" || word == "RssShmem:") && status >> kilobytes) sum += kilobytes;
+  return sum * 1024;
 }
 
 TEST(Files, ForgottenPagesLeaveMemoryAndComeBack) {

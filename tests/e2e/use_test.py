@@ -73,7 +73,7 @@ class Use(ProgramTest):
             self.assertEqual(done.returncode, 0, done.stderr)
             self.assertIn("its answers are references", done.stderr)
             result = json.loads(done.stdout)
-            self.assertIn("with references", result["model"])
+            self.assertIn(f"references of {data} at weight {weight}", result["model"])
             scores[weight] = result["tasks"][0]["score"]
         self.assertEqual(scores["0"], json.loads(self.run_well("eval", "--base", self.base, *measure))["tasks"][0]["score"])
         self.assertLess(scores["0.5"], scores["0"] / 2)
@@ -86,6 +86,7 @@ class Use(ProgramTest):
         self.assertIn(record["completion"].strip(), answer)
         for wrong, word in ((("--reference-weight", "0.5"), "--references FILE"), (("--references", data), "--reference-weight"),
                             ((*references, "--reference-weight", "1"), "impossible"),
+                            ((*references, "--reference-weight", "nan"), "not in range"),
                             ((*references, "--reference-weight", "0.5", "--reference-heads", "7"), "heads"),
                             ((*references, "--reference-weight", "0.5", "--reference-count", "3"), "neighbours")):
             with self.subTest(word):

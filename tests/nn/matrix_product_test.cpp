@@ -2,8 +2,11 @@
 #include "nn/matrix_product.h"
 
 #include <ATen/ATen.h>
+#include <ATen/record_function.h>
 #include <c10/core/GradMode.h>
 #include <gtest/gtest.h>
+
+#include <string_view>
 
 namespace lmoe::nn {
 namespace {
@@ -36,6 +39,7 @@ void check(at::ScalarType dtype, double tolerance) {
     expect_close(product_back(dy, weight), dx, tolerance);
     const at::Tensor with_sum = wide(sum) + dx;
     expect_close(product_back(dy, weight, sum.clone()), with_sum, tolerance);
+    expect_close(product_back(dy.t().contiguous().t(), weight), dx, tolerance);
     // Rows that lie apart, and columns of a wider weight.
     const at::Tensor apart = at::cat({x, x}, 1).narrow(1, 0, shape.in);
     expect_close(product(apart, weight), y, tolerance);
@@ -51,6 +55,38 @@ TEST(MatrixProduct, GivesTheExactProduct) {
   check(at::kFloat, 1e-5);
   check(at::kDouble, 1e-13);
   check(at::kBFloat16, 2e-2);
+}
+
+int calls_of_onednn = 0;
+
+/// How often oneDNN is asked by `work`.
+template <class Work>
+int counted(const Work& work) {
+  calls_of_onednn = 0;
+  const auto handle = at::addThreadLocalCallback(at::RecordFunctionCallback(
+      [](const at::RecordFunction& function) -> std::unique_ptr<at::ObserverContext> {
+        if (std::string_view(function.name()) == "mkldnn::_linear_pointwise") ++calls_of_onednn;
+        return nullptr;
+      }));
+  work();
+  at::removeCallback(handle);
+  return calls_of_onednn;
+}
+
+TEST(MatrixProduct, AsksOneDnnForLargeFloatsWithoutGradient) {
+  const at::Tensor x = at::randn({301, 577}), weight = at::randn({1536, 577}),
+                   dy = at::randn({301, 1536});
+  const int once = at::hasMKLDNN() ? 1 : 0;
+  {
+    const c10::NoGradGuard no_grad;
+    EXPECT_EQ(counted([&] { product(x, weight); }), once);
+    EXPECT_EQ(counted([&] { product_back(dy, weight); }), once);
+    EXPECT_EQ(counted([&] { product_back(dy, weight, at::zeros_like(x)); }), once);
+    EXPECT_EQ(counted([&] { product(x.to(at::kDouble), weight.to(at::kDouble)); }), 0);
+    EXPECT_EQ(counted([&] { product(x.narrow(0, 0, 1), weight.narrow(0, 0, 8)); }), 0);
+  }
+  const at::Tensor learns = x.clone().requires_grad_(true);
+  EXPECT_EQ(counted([&] { product(learns, weight); }), 0);
 }
 
 TEST(MatrixProduct, IsTheSameEveryTime) {

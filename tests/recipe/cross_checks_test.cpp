@@ -79,6 +79,9 @@ TEST(CrossChecks, KeysThatCannotActAreErrors) {
   EXPECT_THAT(message_of("mixture: {select: {k: 2, kind: all}}\n"), HasSubstr("cannot act"));
   EXPECT_THAT(message_of("train_on_inputs: true\nmixture: {prompts: {count: 2}}\n"),
               HasSubstr("r.yaml:2: gate.pool prompt, select.private_by role and prompts"));
+  EXPECT_THAT(message_of("gradient_checkpointing: true\n"
+                         "mixture: {gate: {source: embedding}, prompts: {count: 2}}\n"),
+              HasSubstr("computed again"));
   const std::string bank = "mixture: {prompts: {count: 4, length: 10, select: 3}}\n";
   EXPECT_EQ(message_of("sequence_len: 38\n" + bank), "no error");
   EXPECT_THAT(message_of("sequence_len: 37\n" + bank), HasSubstr("given 37, expected at least 38"));

@@ -349,6 +349,8 @@ TEST_F(PromptBankTest, WhatCannotActIsRefused) {
   EXPECT_THAT(refusal_of("{prompts: {count: 2, select: 3}}"), HasSubstr("at most"));
   EXPECT_THAT(refusal_of("{method: x-lora, prompts: {count: 2}}"), HasSubstr("last_hidden"));
   EXPECT_THAT(refusal_of("{method: remix, prompts: {count: 2}}"), HasSubstr("sample"));
+  EXPECT_THAT(refusal_of("{method: scalezero, prompts: {count: 2}}"), HasSubstr("staged"));
+  EXPECT_THAT(refusal_of("{method: mixlora-switch, prompts: {count: 2}}"), HasSubstr("capacity"));
   EXPECT_THAT(refusal_of("{prompts: {count: 2, lenght: 3}}"), HasSubstr("length"));
   EXPECT_THAT(refusal_of("{target_modules: [], prompts: {count: 2}}"),
               HasSubstr("target_modules is empty"));

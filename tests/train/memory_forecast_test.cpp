@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include "support/smollm2_shape.h"
+#include "train/memory_shortage.h"
 #include "train/tiny_run.h"
 
 namespace lmoe::train {

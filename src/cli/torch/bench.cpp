@@ -172,7 +172,7 @@ int run_bench(const std::vector<std::string>& arguments) {
       ->check(CLI::Range(1, 1 << 20))
       ->capture_default_str();
   app.add_option("--labelled", options.labelled, "share of positions with loss")
-      ->check(CLI::Range(0.0, 1.0))
+      ->check(number_between(0.0, 1.0))
       ->capture_default_str();
   app.add_option("--parameters", options.parameters,
                  "choose the rank that brings the trained parameters nearest to this")

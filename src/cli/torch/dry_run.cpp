@@ -10,6 +10,7 @@
 #include "data/preview.h"
 #include "train/cadence.h"
 #include "train/memory_forecast.h"
+#include "train/memory_shortage.h"
 #include "train/step_report.h"
 
 namespace lmoe::cli {

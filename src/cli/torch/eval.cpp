@@ -63,9 +63,9 @@ void warn_of_known_answers(const std::vector<data::Dataset>& scored,
                            const std::vector<std::string>& references,
                            const recipe::Recipe& recipe) {
   if (references.empty()) return;
-  for (const data::Dataset& known : eval_datasets(references, {}, recipe))
+  for (const data::Dataset& known : eval_datasets(references, {}, recipe, {}, kReferenceSplit))
     for (const data::Dataset& dataset : scored)
-      if (dataset.file == known.file)
+      if (std::error_code is_gone; fs::equivalent(dataset.file, known.file, is_gone))
         std::fprintf(stderr, "warning: %s is scored, and its answers are references\n",
                      known.file.c_str());
 }

@@ -12,10 +12,11 @@ namespace {
 
 std::vector<data::DatasetOptions> sources(const std::vector<std::string>& paths,
                                           const recipe::Recipe& recipe,
-                                          const std::string& task) {
+                                          const std::string& task,
+                                          const std::string& split) {
   std::vector<data::DatasetOptions> result;
   for (const std::string& path : paths)
-    result.push_back({.path = path, .task = task, .split = "test"});
+    result.push_back({.path = path, .task = task, .split = split});
   if (result.empty()) result = recipe.eval_datasets;
   LMOE_CHECK_ARG(
       !result.empty(),
@@ -41,11 +42,12 @@ data::Dataset read(const data::DatasetOptions& source) {
 std::vector<data::Dataset> eval_datasets(const std::vector<std::string>& paths,
                                          const std::vector<std::string>& tasks,
                                          const recipe::Recipe& recipe,
-                                         const std::string& task) {
+                                         const std::string& task,
+                                         const std::string& split) {
   LMOE_CHECK_ARG(task.empty() || !paths.empty(),
                  "[eval] --task says what --data belongs to: given \"", task, "\" without --data");
   std::vector<data::Dataset> datasets;
-  for (const data::DatasetOptions& source : sources(paths, recipe, task))
+  for (const data::DatasetOptions& source : sources(paths, recipe, task, split))
     datasets.push_back(read(source));
   const std::vector<std::string>& wanted = tasks.empty() && paths.empty() ? recipe.tasks : tasks;
   if (wanted.empty()) return datasets;

@@ -12,14 +12,15 @@
 
 namespace lmoe::cli {
 
-/// The data sets of --data, whose task is `task`, or else the recipe's eval_datasets; of these
-/// those that `tasks` names (the recipe's `tasks` when empty). Files called train, valid or test
-/// take their folder's name. Throws kInvalidArgument when nothing is left, kNotFound for a name no
-/// data set has.
+/// The data sets of --data, whose task is `task` (a folder stands for its `split`), or else the
+/// recipe's eval_datasets; of these those that `tasks` names (the recipe's `tasks` when empty).
+/// Files called train, valid or test take their folder's name. Throws kInvalidArgument when nothing
+/// is left, kNotFound for a name no data set has.
 std::vector<data::Dataset> eval_datasets(const std::vector<std::string>& paths,
                                          const std::vector<std::string>& tasks,
                                          const recipe::Recipe& recipe,
-                                         const std::string& task = {});
+                                         const std::string& task = {},
+                                         const std::string& split = "test");
 
 /// The number that the run gave the task of `dataset`: of the entry of `datasets` that names the
 /// same task, or where it names none of the one with the same file or folder; -1 when nobody knows.

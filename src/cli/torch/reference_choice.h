@@ -11,6 +11,9 @@
 
 namespace lmoe::cli {
 
+/// What a folder of --references stands for.
+inline constexpr char kReferenceSplit[] = "train";
+
 struct ReferenceChoice {
   std::vector<std::string> files;
   std::optional<double> weight, temperature;
@@ -22,7 +25,7 @@ struct ReferenceChoice {
 };
 
 /// Collects references of the files with the model as it is, and lets it ask them from now on; its
-/// name says so. Nothing without files. Throws kInvalidArgument for a reward model, files with
+/// name says how. Nothing without files. Throws kInvalidArgument for a reward model, files with
 /// nothing to predict, more neighbours than references, heads that do not divide the hidden size.
 void ask_references(const ReferenceChoice& choice, ChosenModel& model);
 

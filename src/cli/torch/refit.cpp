@@ -5,6 +5,7 @@
 #include <map>
 
 #include "base/error.h"
+#include "cli/command.h"
 #include "cli/interrupt.h"
 #include "cli/terminal.h"
 #include "cli/torch/sample_documents.h"
@@ -75,7 +76,7 @@ void add_refit_options(CLI::App& app, RefitChoice& choice) {
       ->check(CLI::IsMember({"linear", "nearest"}));
   app.add_option("--ridge", choice.ridge,
                  "refit, linear: weight of the rows' squares; default 1e-8")
-      ->check(CLI::Range(0.0, 1e6));
+      ->check(number_between(0.0, 1e6));
   app.add_option("--references", choice.references,
                  "refit, nearest: kept for each gate, at most; default 1024")
       ->check(CLI::Range(int64_t{1}, int64_t{1} << 24));
@@ -84,7 +85,7 @@ void add_refit_options(CLI::App& app, RefitChoice& choice) {
       ->check(CLI::Range(int64_t{1}, int64_t{1} << 24));
   app.add_option("--temperature", choice.temperature,
                  "refit, nearest: what squared distances are divided by; default 1000")
-      ->check(CLI::Range(1e-3, 1e6));
+      ->check(number_between(1e-3, 1e6));
   app.add_option("--heads", choice.heads,
                  "refit, nearest: parts of what a gate reads, each with neighbours of its own; "
                  "default 1")
@@ -110,7 +111,7 @@ std::unique_ptr<mixture::Mixture> refit_on(const std::vector<std::string>& files
                                            const RefitChoice& choice,
                                            ChosenModel& model) {
   LMOE_CHECK_ARG(!files.empty(), "[experts] refit needs documents; hint: --data FILE");
-  const SampleDocuments samples = read_documents(files, model, kMostDocuments);
+  const SampleDocuments samples = read_documents(files, model, kMostDocuments, "test");
   Progress progress("documents with each expert");
   const auto go_on = [&](int64_t done, int64_t total) {
     progress.update(done, total);

@@ -81,7 +81,8 @@ void describe(const data::RowStream& rows,
   }
   const int64_t count = rows.rows_in_epoch(0);
   log().info(
-      "rows: {} per epoch, {} of {} tokens long on average; {} % of the tokens are labelled, none is "
+      "rows: {} per epoch, {} of {} tokens long on average; {} % of the tokens are labelled, none "
+      "is "
       "padding",
       count, std::lround(tokens / static_cast<double>(count)), sequence_len,
       std::lround(100 * labelled / tokens));
@@ -177,10 +178,15 @@ DataSetup prepare_data(const recipe::Recipe& recipe) {
   check_objective(recipe, setup.training);
   setup.first_look = first_look(recipe, *setup.renderer);  // opens the data, wanted or not
   if (recipe.run.first_look_records == 0) setup.first_look.clear();
+  const int64_t prompts = recipe.mixture.prompts.positions();
+  const int64_t positions = setup.base->config.max_position_embeddings;
+  LMOE_CHECK_ARG(prompts < positions, "[train] mixture.prompts put ", prompts,
+                 " positions in front of each document: given a base of ", positions,
+                 ", expected room for tokens");
   const data::StreamOptions options = {.sequence_len = recipe.data.sequence_len,
                                        .sample_packing = recipe.data.sample_packing,
                                        .seed = seed,
-                                       .prompt_positions = recipe.mixture.prompts.positions()};
+                                       .prompt_positions = prompts};
   setup.rows = std::make_unique<data::RowStream>(setup.training.train, options);
   setup.validation_rows = data::pack_in_order(setup.training.validation, options);
   describe(*setup.rows, setup.training, recipe.data.sequence_len);

@@ -14,9 +14,11 @@ struct SampleDocuments {
   std::vector<std::string> origins;  ///< the data set of each
 };
 
-/// The first `most` documents of each file (or FILE#count), rendered as in training.
+/// The first `most` documents of each file (or FILE#count, or the `split` of a folder), rendered as
+/// in training.
 SampleDocuments read_documents(const std::vector<std::string>& files,
                                const ChosenModel& model,
-                               int64_t most);
+                               int64_t most,
+                               const std::string& split);
 
 }  // namespace lmoe::cli

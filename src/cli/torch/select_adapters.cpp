@@ -98,14 +98,13 @@ std::string recipe_text(const SelectArguments& given,
 }
 
 void check(const SelectArguments& given) {
+  LMOE_CHECK_ARG(given.preselected() >= 2 && given.preselected() <= std::ssize(given.bank),
+                 "[select] --preselect: given ", given.preselected(), ", expected 2 to ",
+                 given.bank.size(), ", the adapters of the bank");
   kshot::check_subset_size(given.preselected(), given.count);
-  LMOE_CHECK_ARG(given.preselected() <= std::ssize(given.bank), "[select] --preselect: given ",
-                 given.preselected(), ", expected at most ", given.bank.size(),
-                 ", the adapters of the bank");
   LMOE_CHECK_ARG(given.open.empty() || !given.out.empty(),
                  "[select] --open goes into the recipe, which needs --out");
-  LMOE_CHECK_ARG(given.out.empty() || !fs::exists(given.out), "[select] ", given.out,
-                 " is there already; hint: another --out");
+  if (!given.out.empty()) check_new_file(given.out, "select", "--out");
 }
 
 }  // namespace

@@ -167,12 +167,15 @@ std::string table_of(const DataSelection& selection, const std::vector<data::Dat
                 eval::fixed(selection.kept.front().cosine, 3), " to ", eval::fixed(last, 3), "\n");
 }
 
+/// Near copies are looked for among all pairs of them.
+constexpr int64_t kMostRecords = 20'000;
+
 void check(const SelectArguments& given) {
-  LMOE_CHECK_ARG(given.count >= 1, "[select] --count: given ", given.count, ", expected 1 or more");
+  LMOE_CHECK_ARG(given.count >= 1 && given.count <= kMostRecords, "[select] --count: given ",
+                 given.count, ", expected 1 to ", kMostRecords);
   LMOE_CHECK_ARG(given.threshold >= -1.0 && given.threshold <= 1.0, "[select] --threshold: given ",
                  given.threshold, ", expected a cosine, -1 to 1");
-  LMOE_CHECK_ARG(!fs::exists(given.out), "[select] ", given.out,
-                 " is there already; hint: another --out");
+  check_new_file(given.out, "select", "--out");
 }
 
 }  // namespace

@@ -17,7 +17,7 @@
 #include "cli/torch/train_progress.h"
 #include "distributed/all_or_none.h"
 #include "train/checkpoint.h"
-#include "train/memory_forecast.h"
+#include "train/memory_shortage.h"
 #include "train/trainer.h"
 #include "train/validation.h"
 

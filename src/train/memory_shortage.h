@@ -1,0 +1,26 @@
+// Whether a training run fits into memory, and if not, which setting would make it.
+//
+//   check_memory(recipe, config, 4, available_memory_bytes());     refuses early
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+#include "arch/model_config.h"
+#include "recipe/recipe.h"
+
+namespace lmoe::train {
+
+/// What is missing and which setting helps; empty when it fits or `available` is 0 (unknown).
+std::string memory_shortage(const recipe::Recipe& recipe,
+                            const arch::ModelConfig& config,
+                            int64_t dtype_bytes,
+                            int64_t available);
+
+/// Throws kOutOfMemory with `memory_shortage`, if there is one.
+void check_memory(const recipe::Recipe& recipe,
+                  const arch::ModelConfig& config,
+                  int64_t dtype_bytes,
+                  int64_t available);
+
+}  // namespace lmoe::train
