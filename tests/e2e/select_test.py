@@ -122,7 +122,7 @@ class Select(ProgramTest):
             (["select", "adapter"], ["adapter"]),
             (self.adapters("--count", 7), ["given 7", "2 to 6"]),
             (self.adapters("--count", 1), ["given 1"]),
-            (self.adapters("--preselect", 7), ["given 7", "at most 6"]),
+            (self.adapters("--preselect", 7), ["given 7", "2 to 6"]),
             (self.adapters("--open", self.samples), ["--open", "--out"]),
             (self.adapters("--open", other / "none.jsonl", "--out", out), ["none.jsonl"]),
             ([*self.adapters(), self.bank[0]], ["two adapters are called words", "NAME="]),

@@ -173,8 +173,7 @@ TEST(ReferencesOfDocuments, GatesThatReadNothingLikeAnInputAreRefused) {
             "learned"},
            {"{method: smore, experts: {count: 3, rank: 2}, gate: {hidden_size: 3}}", "tree"},
            {"{method: mola, experts: {count: 3, rank: 2, count_by_layer: [2, 3]}}", "layers"},
-           {"{experts: {count: 3, rank: 2}, gate: {pool: prompt}, losses: []}", "pool"},
-           {"{experts: {count: 3, rank: 2}, prompts: {count: 2}}", "prompts of a bank"}}) {
+           {"{experts: {count: 3, rank: 2}, gate: {pool: prompt}, losses: []}", "pool"}}) {
     const Mixture mixture(read_section(section), model.sockets(), 3);
     try {
       mixture::DocumentReferences references(mixture, 2);

@@ -12,6 +12,7 @@
 #include "io/safetensors.h"
 #include "mixture/change_experts.h"
 #include "mixture/mixture.h"
+#include "mixture/refit_references.h"
 #include "mixture/run_folder.h"
 #include "runner/prompt_prototypes.h"
 #include "runner/torch_step_model.h"
@@ -355,6 +356,7 @@ TEST_F(PromptBankTest, WhatCannotActIsRefused) {
   EXPECT_THAT(refusal_of("{target_modules: [], prompts: {count: 2}}"),
               HasSubstr("target_modules is empty"));
   EXPECT_THROW(mixture::check_changeable(mixture_->spec()), Error);
+  EXPECT_THROW(mixture::DocumentReferences(*mixture_, 2), Error);
   try {
     forward(ids_, {{.start = 0, .length = 12}});
     FAIL();
