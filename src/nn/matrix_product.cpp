@@ -65,7 +65,7 @@ at::Tensor product(const at::Tensor& x, const at::Tensor& weight, const at::Tens
   return bias.defined() ? at::linear(x, weight, bias) : at::linear(x, weight);
 }
 
-at::Tensor product_back(const at::Tensor& dy, const at::Tensor& weight, at::Tensor sum) {
+at::Tensor product_back(const at::Tensor& dy, const at::Tensor& weight, const at::Tensor& sum) {
   if (suits_onednn(dy, weight)) {
     if (!sum.defined()) return onednn_linear(dy, weight.t(), at::Tensor());
     return linear_and_sum()->typed<LinearAndSum>().call(dy, sum, weight.t(), std::nullopt, "add");

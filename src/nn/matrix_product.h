@@ -26,9 +26,9 @@ at::Tensor product(const at::Tensor& x,
                    const at::Tensor& bias = at::Tensor());
 
 /// dy [N, out], weight [out, in], sum [N, in] or undefined -> sum + dy W, [N, in]; `sum` may be
-/// written over.
+/// written over, and then is the result.
 at::Tensor product_back(const at::Tensor& dy,
                         const at::Tensor& weight,
-                        at::Tensor sum = at::Tensor());
+                        const at::Tensor& sum = at::Tensor());
 
 }  // namespace lmoe::nn

@@ -50,7 +50,7 @@ class RefitReferences : public ::testing::TestWithParam<const char*> {
   at::Tensor output_of(Mixture& other) {
     mixture_.unplug(model_.sockets());
     other.plug(model_.sockets());
-    const at::Tensor out = model_.forward(document(1));
+    at::Tensor out = model_.forward(document(1));
     other.unplug(model_.sockets());
     mixture_.plug(model_.sockets());
     return out;

@@ -62,7 +62,7 @@ at::Tensor embed(const std::vector<data::Dataset>& sets,
                  const std::string& phase,
                  const ChosenModel& model) {
   Progress progress(phase);
-  const at::Tensor rows = runner::embed_documents(
+  at::Tensor rows = runner::embed_documents(
       *model.loaded->decoder, token_ids(sets, *model.renderer), [&](int64_t done, int64_t total) {
         progress.update(done, total);
         if (interrupted() && done < total)
@@ -126,11 +126,15 @@ std::string lines_of(const std::vector<kshot::SimilarRecord>& kept,
     const Place place = place_of(one.record, sets);
     texts[place.set->file][place.line];
   }
-  for (auto& [file, lines] : texts) {
-    data::read_json_records(file, [&](const Json& object, int64_t line) {
+  for (auto& file : texts) {
+    std::map<int64_t, std::string>& lines = file.second;
+    data::read_json_records(file.first, [&](const Json& object, int64_t line) {
       if (const auto found = lines.find(line); found != lines.end()) found->second = object.dump();
       return line < lines.rbegin()->first;
     });
+    for (const auto& [line, text] : lines)
+      LMOE_CHECK_DATA(!text.empty(), "[select] ", file.first, ":", line,
+                      " is no longer there: the file changed while it was read");
   }
   std::string all;
   for (const kshot::SimilarRecord& one : kept) {
