@@ -4,10 +4,9 @@
 #include <benchmark/benchmark.h>
 #include <torch/csrc/autograd/autograd.h>
 
-#include <algorithm>
-#include <chrono>
 #include <memory>
 
+#include "base/timing.h"
 #include "mixture/mixture.h"
 #include "mixture/site_bank.h"
 #include "nn/projection.h"
@@ -17,18 +16,6 @@ namespace lmoe {
 namespace {
 
 constexpr int64_t kTokens = 2048, kHidden = 576, kInner = 1536, kProjections = 2;
-
-template <typename Work>
-double seconds_of(const Work& work) {
-  const auto begin = std::chrono::steady_clock::now();
-  work();
-  return std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
-}
-
-double median(std::vector<double> values) {
-  std::sort(values.begin(), values.end());
-  return values[values.size() / 2];
-}
 
 /// The GEMMs of forward and backward: A and the gates stacked over projections, one B each.
 class BareGemms {

@@ -4,9 +4,8 @@
 #include <c10/core/GradMode.h>
 
 #include <algorithm>
-#include <chrono>
-#include <functional>
 
+#include "base/timing.h"
 #include "nn/matrix_product.h"
 #include "recipe/decoder_shape.h"
 #include "spec/adapted_sites.h"
@@ -25,17 +24,6 @@ double visible_pairs(const data::PackedRow& row, int64_t prompts, int64_t window
     pairs += length * (length + 1) / 2 - hidden * (hidden + 1) / 2;
   }
   return pairs;
-}
-
-double seconds_of(const std::function<void()>& work) {
-  const auto begin = std::chrono::steady_clock::now();
-  work();
-  return std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
-}
-
-double median(std::vector<double> values) {
-  std::sort(values.begin(), values.end());
-  return values[values.size() / 2];
 }
 
 }  // namespace

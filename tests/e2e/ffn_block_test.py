@@ -3,21 +3,11 @@
 import json
 import unittest
 
-from program import ProgramTest, files_of, lmoe
-
-MIXTURE = {"method": "mixlora", "experts": {"count": 3, "rank": 4}, "plain": {"rank": 4}}
+from program import TrainedTest, files_of, lmoe
 
 
-class FfnBlock(ProgramTest):
-    @classmethod
-    def setUpClass(cls):
-        super().setUpClass()
-        done = lmoe("train", cls.recipe("run", mixture=MIXTURE))
-        if done.returncode != 0:
-            raise AssertionError(done.stderr)
-        cls.run_folder = cls.folder / "run"
-        cls.text = cls.folder / "text.txt"
-        cls.text.write_text("hot is not cold")
+class FfnBlock(TrainedTest):
+    mixture = {"method": "mixlora", "experts": {"count": 3, "rank": 4}, "plain": {"rank": 4}}
 
     def logprobs(self, *model):
         arguments = ("score", *model, "--text", self.text, "--dtype", "float32", "--json")

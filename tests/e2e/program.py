@@ -45,3 +45,17 @@ class ProgramTest(unittest.TestCase):
         done = lmoe(*arguments, stdin=stdin)
         self.assertEqual(done.returncode, 0, f"lmoe {arguments}\n{done.stdout}\n{done.stderr}")
         return done.stdout
+
+
+class TrainedTest(ProgramTest):
+    """Each class has a run of its `mixture` in self.run_folder, and a line of text in self.text."""
+
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        done = lmoe("train", cls.recipe("run", mixture=cls.mixture))
+        if done.returncode != 0:
+            raise AssertionError(done.stderr)
+        cls.run_folder = cls.folder / "run"
+        cls.text = cls.folder / "text.txt"
+        cls.text.write_text("hot is not cold")

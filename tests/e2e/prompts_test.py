@@ -3,21 +3,13 @@
 import json
 import unittest
 
-from program import ProgramTest, files_of, lmoe
+from program import TrainedTest, files_of, lmoe
 
 MIXTURE = {"method": "l-moe", "experts": {"count": 2, "rank": 4}, "prompts": {"count": 3, "length": 4, "select": 2}}
 
 
-class Prompts(ProgramTest):
-    @classmethod
-    def setUpClass(cls):
-        super().setUpClass()
-        done = lmoe("train", cls.recipe("run", mixture=MIXTURE))
-        if done.returncode != 0:
-            raise AssertionError(done.stderr)
-        cls.run_folder = cls.folder / "run"
-        cls.text = cls.folder / "text.txt"
-        cls.text.write_text("hot is not cold")
+class Prompts(TrainedTest):
+    mixture = MIXTURE
 
     def test_the_bank_is_saved_and_inspected(self):
         self.assertIn("prompts.safetensors", files_of(self.run_folder))

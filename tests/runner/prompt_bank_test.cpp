@@ -14,6 +14,7 @@
 #include "mixture/mixture.h"
 #include "mixture/refit_references.h"
 #include "mixture/run_folder.h"
+#include "mixture/sections.h"
 #include "runner/prompt_prototypes.h"
 #include "runner/torch_step_model.h"
 #include "support/gradient_check.h"
@@ -32,20 +33,6 @@ constexpr int64_t kWidth = 16;
 constexpr const char* kSection =
     "{experts: {count: 3, rank: 2}, losses: [{kind: switch, coef: 0.01}],"
     " prompts: {count: 4, length: 2, select: 2, init_range: 0.5, matching_coef: 0.3}}";
-
-spec::MixtureSpec read_section(const std::string& section) {
-  ReadReport report;
-  return spec::read_mixture(parse_config(section, "test"), report);
-}
-
-std::string refusal_of(const std::string& section) {
-  try {
-    read_section(section);
-  } catch (const Error& error) {
-    return error.what();
-  }
-  return "accepted";
-}
 
 at::Tensor random_ids(int64_t count, uint64_t seed = 1) {
   at::manual_seed(seed);
