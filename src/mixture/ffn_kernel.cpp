@@ -2,16 +2,15 @@
 
 #include <algorithm>
 
+#include "kernels/narrow_products.h"
 #include "mixture/expert_chunks.h"
-#include "nn/gemm.h"
 #include "nn/row_kernels.h"
 #include "nn/softmax_kernels.h"
 
 namespace lmoe::mixture {
 namespace {
 
-using nn::gemm;
-using nn::Rows;
+using kernels::Rows;
 
 /// Buffers of one thread for one chunk.
 template <class A>
@@ -42,7 +41,7 @@ class Kernel {
     if (projections_ > 0) {
       gather(c, in_.x, in_.hidden, scratch_.x.data());
       for (int64_t p = 0; p < projections_; ++p)
-        gemm<A>(false, true, c.count, in_.rank, in_.hidden, A(1), x(), a(c, p), A(0), narrow(c, p));
+        kernels::narrow<A>(hidden_sizes(c), A(1), x(), a(c, p), narrow(c, p));
     }
     activate(c);
     for (int64_t i = 0; i < c.count; ++i)
@@ -51,9 +50,9 @@ class Kernel {
     if (in_.down_a == nullptr) return;
     drop(c, scratch_.activated);
     const Rows<A> kept{kept_.down_narrow + c.first * in_.rank, in_.rank};
-    gemm<A>(false, true, c.count, in_.rank, in_.inner, A(1), activated(), down_a(c), A(0), kept);
-    gemm<A>(false, true, c.count, in_.hidden, in_.rank, A(1), weighted_narrow(c), down_b(c), A(0),
-            {scratch_.x.data(), in_.hidden});
+    kernels::narrow<A>(inner_sizes(c), A(1), activated(), down_a(c), kept);
+    kernels::widen<A>(hidden_sizes(c), /*is_first=*/true, A(1), weighted_narrow(c), down_b(c),
+                      {scratch_.x.data(), in_.hidden});
     for (int64_t i = 0; i < c.count; ++i)
       add_row<T>(c.is_first[i] != 0, A(1), scratch_.x.data() + i * in_.hidden, in_.hidden,
                  low + c.token[i] * in_.hidden);
@@ -71,10 +70,10 @@ class Kernel {
       g.dweights[c.token[i] * in_.pairs->experts + c.expert] +=
           weigh_row(weight(c, i), dmixed + c.token[i] * in_.inner,
                     scratch_.activated.data() + i * in_.inner, in_.inner, gradient + i * in_.inner);
-    if (in_.down_a != nullptr) {
+    if (g.ddown_a != nullptr) {
       drop(c, scratch_.activated);
-      gemm<A>(true, false, in_.rank, in_.inner, c.count, A(1), {scratch_.narrow.data(), in_.rank},
-              activated(), A(1), {g.ddown_a + c.expert * in_.rank * in_.inner, in_.inner});
+      kernels::add_outer<A>(inner_sizes(c), A(1), {scratch_.narrow.data(), in_.rank}, activated(),
+                            {g.ddown_a + c.expert * in_.rank * in_.inner, in_.inner});
     }
     A *dgate = scratch_.z[0].data(), *dup = scratch_.z[1].data();
     nn::gated_values_backward(in_.activation, dgate, dup, gradient, c.count * in_.inner, dgate,
@@ -91,19 +90,23 @@ class Kernel {
   A weight(const Chunk& c, int64_t i) const {
     return in_.weights[c.token[i] * in_.pairs->experts + c.expert];
   }
+  kernels::NarrowSizes hidden_sizes(const Chunk& c) const {
+    return {c.count, in_.rank, in_.hidden};
+  }
+  kernels::NarrowSizes inner_sizes(const Chunk& c) const { return {c.count, in_.rank, in_.inner}; }
   Rows<const A> x() const { return {scratch_.x.data(), in_.hidden}; }
   Rows<const A> activated() const { return {scratch_.activated.data(), in_.inner}; }
   Rows<const A> a(const Chunk& c, int64_t p) const {
     return {in_.a + (p * columns_ + c.expert * in_.rank) * in_.hidden, in_.hidden};
   }
   Rows<const A> b(const Chunk& c, int64_t p) const {
-    return {in_.b[static_cast<size_t>(p)] + c.expert * in_.rank, columns_};
+    return {in_.b[static_cast<size_t>(p)] + c.expert * in_.rank * in_.inner, in_.inner};
   }
   Rows<const A> down_a(const Chunk& c) const {
     return {in_.down_a + c.expert * in_.rank * in_.inner, in_.inner};
   }
   Rows<const A> down_b(const Chunk& c) const {
-    return {in_.down_b + c.expert * in_.rank, columns_};
+    return {in_.down_b + c.expert * in_.rank * in_.hidden, in_.hidden};
   }
   Rows<A> narrow(const Chunk& c, int64_t p) const {
     return {kept_.narrow + (c.first * projections_ + p) * in_.rank, projections_ * in_.rank};
@@ -118,8 +121,8 @@ class Kernel {
     gather(c, in_.up, in_.inner, scratch_.z[1].data());
     for (int64_t p = 0; p < projections_; ++p) {
       const Rows<A> u = narrow(c, p);
-      gemm<A>(false, true, c.count, in_.inner, in_.rank, scaling_, {u.data, u.stride}, b(c, p),
-              A(1), {z(p).data(), in_.inner});
+      kernels::widen<A>(inner_sizes(c), /*is_first=*/false, scaling_, {u.data, u.stride}, b(c, p),
+                        {z(p).data(), in_.inner});
     }
     nn::gated_values(in_.activation, scratch_.z[0].data(), scratch_.z[1].data(),
                      c.count * in_.inner, scratch_.activated.data());
@@ -144,19 +147,19 @@ class Kernel {
   /// Leaves the gradient of A2 drop(a) in `narrow` and that of a in `gradient`.
   void down_backward(const Chunk& c, const T* dlow, const FfnGradients<T>& g) {
     gather(c, dlow, in_.hidden, scratch_.x.data());
-    gemm<A>(true, false, in_.hidden, in_.rank, c.count, A(1), x(), weighted_narrow(c), A(1),
-            {g.ddown_b + c.expert * in_.rank, columns_});
+    if (g.ddown_b != nullptr)
+      kernels::add_outer<A>(hidden_sizes(c), A(1), weighted_narrow(c), x(),
+                            {g.ddown_b + c.expert * in_.rank * in_.hidden, in_.hidden});
     A* dv = scratch_.narrow.data();
-    gemm<A>(false, false, c.count, in_.rank, in_.hidden, scaling_, x(), down_b(c), A(0),
-            {dv, in_.rank});
+    kernels::narrow<A>(hidden_sizes(c), scaling_, x(), down_b(c), {dv, in_.rank});
     for (int64_t i = 0; i < c.count; ++i) {
       A* row = dv + i * in_.rank;
       g.dweights[c.token[i] * in_.pairs->experts + c.expert] +=
           nn::dot_row(row, kept_.down_narrow + (c.first + i) * in_.rank, in_.rank);
       add_row<A>(true, weight(c, i), row, in_.rank, row);
     }
-    gemm<A>(false, false, c.count, in_.inner, in_.rank, A(1), {dv, in_.rank}, down_a(c), A(0),
-            {scratch_.gradient.data(), in_.inner});
+    kernels::widen<A>(inner_sizes(c), /*is_first=*/true, A(1), {dv, in_.rank}, down_a(c),
+                      {scratch_.gradient.data(), in_.inner});
     drop(c, scratch_.gradient);
   }
 
@@ -167,15 +170,20 @@ class Kernel {
     for (int64_t p = 0; p < projections_; ++p) {
       const Rows<const A> dz{z(p).data(), in_.inner};
       const Rows<A> u = narrow(c, p);
-      gemm<A>(true, false, in_.inner, in_.rank, c.count, scaling_, dz, {u.data, u.stride}, A(1),
-              {g.db[static_cast<size_t>(p)] + c.expert * in_.rank, columns_});
+      A* db = g.db[static_cast<size_t>(p)];
+      if (db != nullptr)
+        kernels::add_outer<A>(inner_sizes(c), scaling_, {u.data, u.stride}, dz,
+                              {db + c.expert * in_.rank * in_.inner, in_.inner});
+      if (g.da == nullptr && g.dx == nullptr) continue;
       const Rows<A> du{scratch_.narrow.data(), in_.rank};
-      gemm<A>(false, false, c.count, in_.rank, in_.inner, scaling_, dz, b(c, p), A(0), du);
-      gemm<A>(true, false, in_.rank, in_.hidden, c.count, A(1), {du.data, du.stride}, x(), A(1),
-              {g.da + (p * columns_ + c.expert * in_.rank) * in_.hidden, in_.hidden});
+      kernels::narrow<A>(inner_sizes(c), scaling_, dz, b(c, p), du);
+      if (g.da != nullptr)
+        kernels::add_outer<A>(
+            hidden_sizes(c), A(1), {du.data, du.stride}, x(),
+            {g.da + (p * columns_ + c.expert * in_.rank) * in_.hidden, in_.hidden});
       if (g.dx != nullptr)
-        gemm<A>(false, false, c.count, in_.hidden, in_.rank, A(1), {du.data, du.stride}, a(c, p),
-                p == 0 ? A(0) : A(1), {dx, in_.hidden});
+        kernels::widen<A>(hidden_sizes(c), /*is_first=*/p == 0, A(1), {du.data, du.stride}, a(c, p),
+                          {dx, in_.hidden});
     }
     for (int64_t i = 0; g.dx != nullptr && i < c.count; ++i)
       add_row<T>(c.is_first[i] != 0, A(1), dx + i * in_.hidden, in_.hidden,
@@ -200,19 +208,21 @@ template <class T>
 SharedSums<nn::accumulate_t<T>> factor_sums(const FfnInput<T>& in, const FfnGradients<T>& g) {
   const int64_t columns = in.pairs->experts * in.rank;
   SharedSums<nn::accumulate_t<T>> sums;
-  for (auto* db : g.db) sums.emplace_back(db, in.inner * columns);
-  if (in.a != nullptr) sums.emplace_back(g.da, std::ssize(in.targets) * columns * in.hidden);
-  if (in.down_a != nullptr) {
-    sums.emplace_back(g.ddown_a, columns * in.inner);
-    sums.emplace_back(g.ddown_b, columns * in.hidden);
-  }
+  const auto add = [&](auto* sum, int64_t count) {
+    if (sum != nullptr) sums.emplace_back(sum, count);
+  };
+  for (auto* db : g.db) add(db, in.inner * columns);
+  add(g.da, std::ssize(in.targets) * columns * in.hidden);
+  add(g.ddown_a, columns * in.inner);
+  add(g.ddown_b, columns * in.hidden);
   return sums;
 }
 
 template <class T>
 FfnGradients<T> with_sums(FfnGradients<T> g, const std::vector<nn::accumulate_t<T>*>& sums) {
   size_t next = 0;
-  for (auto*& db : g.db) db = sums[next++];
+  for (auto*& db : g.db)
+    if (db != nullptr) db = sums[next++];
   for (auto** own : {&g.da, &g.ddown_a, &g.ddown_b})
     if (*own != nullptr) *own = sums[next++];
   return g;

@@ -37,9 +37,9 @@ struct FfnInput {
   const A* weights = nullptr;    ///< [N, E]
   const A* a = nullptr;          ///< [P * E * R, H] of the targets among gate and up
   std::vector<int64_t> targets;  ///< 0 gate, 1 up; P of them
-  std::vector<const A*> b;       ///< of each target [I, E * R]
+  std::vector<const A*> b;       ///< of each target its transpose [E * R, I]
   const A* down_a = nullptr;     ///< [E * R, I]
-  const A* down_b = nullptr;     ///< [H, E * R]
+  const A* down_b = nullptr;     ///< transposed [E * R, H]
 };
 
 /// What backward needs; written by forward.
@@ -56,7 +56,8 @@ void ffn_forward(const FfnInput<T>& input,
                  T* mixed,
                  T* low);
 
-/// Gradients by input. Those of the factors are added to, the others written whole; dx may be null.
+/// Gradients by input, in its shape. Those of the factors are added to, the others written whole; dx and
+/// those of the factors may be null, also in `db`, where nobody wants them.
 template <class T>
 struct FfnGradients {
   using A = nn::accumulate_t<T>;

@@ -28,6 +28,22 @@ struct Setting {
 // Positions among the inputs.
 enum Input : size_t { kX, kGate, kUp, kWeights, kFactors };
 
+/// The kernel reads every B transposed, so that what a rank writes lies side by side.
+variable_list transpose_ups(variable_list inputs, const Setting& setting) {
+  const auto transpose = [&](at::Tensor& up) {
+    if (up.defined()) up = up.t();
+  };
+  for (size_t p = 0; p < setting.targets.size(); ++p) transpose(inputs[kFactors + 1 + p]);
+  if (setting.has_down) transpose(inputs.back());
+  return inputs;
+}
+
+variable_list contiguous(variable_list tensors) {
+  for (at::Tensor& tensor : tensors) tensor = tensor.contiguous();
+  return tensors;
+}
+
+/// `inputs` with their B's transposed.
 template <class T>
 FfnInput<T> make_input(const variable_list& inputs, const Setting& setting) {
   using A = nn::accumulate_t<T>;
@@ -53,7 +69,7 @@ FfnInput<T> make_input(const variable_list& inputs, const Setting& setting) {
     in.down_a = inputs[next++].const_data_ptr<A>();
     in.down_b = inputs[next++].const_data_ptr<A>();
   }
-  in.rank = inputs.back().size(1) / setting.pairs.experts;  // a B is always the last
+  in.rank = inputs.back().size(0) / setting.pairs.experts;  // a B is always the last
   return in;
 }
 
@@ -73,10 +89,11 @@ class MixFfn : public torch::autograd::Function<MixFfn> {
         at::empty({setting->has_down ? pairs : 0, rank}, weights.options());
     variable_list outputs = {at::empty_like(inputs[kGate])};
     if (setting->has_down) outputs.push_back(at::empty_like(x));
+    const variable_list read = contiguous(transpose_ups(inputs, *setting));
     nn::dispatch_dtype(x, [&](auto tag) {
       using T = typename decltype(tag)::type;
       using A = nn::accumulate_t<T>;
-      ffn_forward<T>(make_input<T>(inputs, *setting),
+      ffn_forward<T>(make_input<T>(read, *setting),
                      {narrow.data_ptr<A>(), down_narrow.data_ptr<A>()}, outputs[0].data_ptr<T>(),
                      setting->has_down ? outputs[1].data_ptr<T>() : nullptr);
     });
@@ -97,34 +114,42 @@ class MixFfn : public torch::autograd::Function<MixFfn> {
     inputs.pop_back();
     const at::Tensor narrow = std::move(inputs.back());
     inputs.pop_back();
+    inputs = contiguous(transpose_ups(std::move(inputs), setting));
     variable_list result;
-    for (size_t i = 0; i < inputs.size(); ++i)
-      result.push_back(i >= kFactors ? at::zeros_like(inputs[i]) : at::empty_like(inputs[i]));
-    if (setting.targets.empty() || !context->needs_input_grad(kX)) result[kX] = at::Tensor();
+    for (size_t i = 0; i < inputs.size(); ++i) {
+      const bool is_wanted = i >= kGate && i <= kWeights;  // the kernel writes them in any case
+      result.emplace_back();
+      if (is_wanted || context->needs_input_grad(i))
+        result[i] = i >= kFactors ? at::zeros_like(inputs[i]) : at::empty_like(inputs[i]);
+    }
+    if (setting.targets.empty()) result[kX] = at::Tensor();
     const at::Tensor dmixed = dys[0].contiguous();
     const at::Tensor dlow = setting.has_down ? dys[1].contiguous() : at::Tensor();
     nn::dispatch_dtype(dmixed, [&](auto tag) {
       using T = typename decltype(tag)::type;
       using A = nn::accumulate_t<T>;
       FfnGradients<T> g;
+      const auto factor = [&](size_t i) {
+        return result[i].defined() ? result[i].data_ptr<A>() : nullptr;
+      };
       if (result[kX].defined()) g.dx = result[kX].data_ptr<T>();
       g.dgate = result[kGate].data_ptr<T>();
       g.dup = result[kUp].data_ptr<T>();
       g.dweights = result[kWeights].data_ptr<A>();
       size_t next = kFactors;
       if (!setting.targets.empty()) {
-        g.da = result[next++].data_ptr<A>();
-        for (size_t p = 0; p < setting.targets.size(); ++p)
-          g.db.push_back(result[next++].data_ptr<A>());
+        g.da = factor(next++);
+        for (size_t p = 0; p < setting.targets.size(); ++p) g.db.push_back(factor(next++));
       }
       if (setting.has_down) {
-        g.ddown_a = result[next++].data_ptr<A>();
-        g.ddown_b = result[next++].data_ptr<A>();
+        g.ddown_a = factor(next++);
+        g.ddown_b = factor(next++);
       }
       ffn_backward<T>(make_input<T>(inputs, setting),
                       {narrow.data_ptr<A>(), down_narrow.data_ptr<A>()}, dmixed.const_data_ptr<T>(),
                       setting.has_down ? dlow.const_data_ptr<T>() : nullptr, g);
     });
+    result = transpose_ups(std::move(result), setting);
     result.emplace_back();  // setting
     return result;
   }

@@ -5,17 +5,16 @@
 
 #include <memory>
 
+#include "kernels/narrow_products.h"
 #include "mixture/expert_chunks.h"
 #include "nn/dispatch.h"
-#include "nn/gemm.h"
 #include "nn/part_times.h"
 #include "nn/softmax_kernels.h"
 
 namespace lmoe::mixture {
 namespace {
 
-using nn::gemm;
-using nn::Rows;
+using kernels::Rows;
 using torch::autograd::AutogradContext;
 using torch::autograd::variable_list;
 
@@ -29,7 +28,7 @@ struct Projection {
   const T* x = nullptr;        ///< [N, in]
   const A* weights = nullptr;  ///< of expert e of token t at t * weight_stride + e
   const A* a = nullptr;        ///< [E * R, in]
-  const A* b = nullptr;        ///< [out, E * R]
+  const A* b = nullptr;        ///< transposed [E * R, out]
   A* narrow = nullptr;         ///< [M, R] A x, kept for backward
 };
 
@@ -41,46 +40,48 @@ class Worker {
 
   explicit Worker(const Projection<T>& p)
       : p_(p),
-        columns_(p.pairs->experts * p.rank),
         x_(chunk_rows<A>(*p.pairs, p.in)),
         y_(chunk_rows<A>(*p.pairs, p.out)),
         narrow_(chunk_rows<A>(*p.pairs, p.rank)) {}
 
   void forward(const Chunk& c, T* y) {
     gather(c, p_.x, p_.in, x_.data());
-    gemm<A>(false, true, c.count, p_.rank, p_.in, A(1), x(), a(c), A(0),
-            {p_.narrow + c.first * p_.rank, p_.rank});
-    gemm<A>(false, true, c.count, p_.out, p_.rank, p_.scaling, weighted(c, kept(c)), b(c), A(0),
-            {y_.data(), p_.out});
+    kernels::narrow<A>(in_sizes(c), A(1), x(), a(c), {p_.narrow + c.first * p_.rank, p_.rank});
+    kernels::widen<A>(out_sizes(c), /*is_first=*/true, p_.scaling, weighted(c, kept(c)), b(c),
+                      {y_.data(), p_.out});
     for (int64_t i = 0; i < c.count; ++i)
       add_row<T>(false, A(1), y_.data() + i * p_.out, p_.out, y + c.token[i] * p_.out);
   }
 
-  /// `dx` may be null.
+  /// `dx`, `da` and `db` may be null.
   void backward(const Chunk& c, const T* dy, T* dx, A* dweights, A* da, A* db) {
     gather(c, dy, p_.out, y_.data());
     const Rows<const A> rows{y_.data(), p_.out};
-    gemm<A>(true, false, p_.out, p_.rank, c.count, p_.scaling, rows, weighted(c, kept(c)), A(1),
-            {db + c.expert * p_.rank, columns_});
+    if (db != nullptr)
+      kernels::add_outer<A>(out_sizes(c), p_.scaling, weighted(c, kept(c)), rows,
+                            {db + c.expert * p_.rank * p_.out, p_.out});
     A* dv = narrow_.data();
-    gemm<A>(false, false, c.count, p_.rank, p_.out, p_.scaling, rows, b(c), A(0), {dv, p_.rank});
+    kernels::narrow<A>(out_sizes(c), p_.scaling, rows, b(c), {dv, p_.rank});
     for (int64_t i = 0; i < c.count; ++i)
       dweights[c.token[i] * p_.weight_stride + c.expert] +=
           nn::dot_row(dv + i * p_.rank, kept(c) + i * p_.rank, p_.rank);
     const Rows<const A> du = weighted(c, dv);
-    gather(c, p_.x, p_.in, x_.data());
-    gemm<A>(true, false, p_.rank, p_.in, c.count, A(1), du, x(), A(1),
-            {da + c.expert * p_.rank * p_.in, p_.in});
+    if (da != nullptr) {
+      gather(c, p_.x, p_.in, x_.data());
+      kernels::add_outer<A>(in_sizes(c), A(1), du, x(), {da + c.expert * p_.rank * p_.in, p_.in});
+    }
     if (dx == nullptr) return;
-    gemm<A>(false, false, c.count, p_.in, p_.rank, A(1), du, a(c), A(0), {x_.data(), p_.in});
+    kernels::widen<A>(in_sizes(c), /*is_first=*/true, A(1), du, a(c), {x_.data(), p_.in});
     for (int64_t i = 0; i < c.count; ++i)
       add_row<T>(false, A(1), x_.data() + i * p_.in, p_.in, dx + c.token[i] * p_.in);
   }
 
  private:
+  kernels::NarrowSizes in_sizes(const Chunk& c) const { return {c.count, p_.rank, p_.in}; }
+  kernels::NarrowSizes out_sizes(const Chunk& c) const { return {c.count, p_.rank, p_.out}; }
   Rows<const A> x() const { return {x_.data(), p_.in}; }
   Rows<const A> a(const Chunk& c) const { return {p_.a + c.expert * p_.rank * p_.in, p_.in}; }
-  Rows<const A> b(const Chunk& c) const { return {p_.b + c.expert * p_.rank, columns_}; }
+  Rows<const A> b(const Chunk& c) const { return {p_.b + c.expert * p_.rank * p_.out, p_.out}; }
   const A* kept(const Chunk& c) const { return p_.narrow + c.first * p_.rank; }
 
   /// Rows of R numbers times their weights; `rows` may be `narrow_` itself.
@@ -92,7 +93,6 @@ class Worker {
   }
 
   const Projection<T>& p_;
-  int64_t columns_;
   std::vector<A> x_, y_, narrow_;
 };
 
@@ -109,6 +109,14 @@ struct Selected : torch::CustomClassHolder {
 // Positions among the saved tensors; the B's follow, then what forward keeps of each projection.
 enum Saved : size_t { kX, kWeights, kA, kUps };
 
+/// The saved tensors with their B's transposed, so that what a rank writes lies side by side.
+variable_list with_transposed_ups(variable_list saved) {
+  const size_t projections = (saved.size() - kUps) / 2;
+  for (size_t p = 0; p < projections; ++p) saved[kUps + p] = saved[kUps + p].t().contiguous();
+  return saved;
+}
+
+/// From saved tensors with transposed B's.
 template <class T>
 Projection<T> projection(const Selected& selected, const variable_list& saved, size_t p) {
   using A = nn::accumulate_t<T>;
@@ -117,14 +125,14 @@ Projection<T> projection(const Selected& selected, const variable_list& saved, s
   Projection<T> own;
   own.pairs = &selected.of(p);
   own.in = saved[kX].size(1);
-  own.out = up.size(0);
+  own.out = up.size(1);
   own.rank = selected.rank;
   own.scaling = static_cast<A>(selected.scaling);
   own.weight_stride = weights.size(1) * weights.size(2);
   own.x = saved[kX].const_data_ptr<T>();
   const auto gate = static_cast<int64_t>(weights.size(1) == 1 ? 0 : p);
   own.weights = weights.const_data_ptr<A>() + gate * weights.size(2);
-  own.a = saved[kA].const_data_ptr<A>() + static_cast<int64_t>(p) * up.size(1) * own.in;
+  own.a = saved[kA].const_data_ptr<A>() + static_cast<int64_t>(p) * up.size(0) * own.in;
   own.b = up.const_data_ptr<A>();
   own.narrow = saved[kUps + projections + p].data_ptr<A>();
   return own;
@@ -144,10 +152,11 @@ class MixSelected : public torch::autograd::Function<MixSelected> {
     saved.insert(saved.end(), ups.begin(), ups.end());
     for (size_t p = 0; p < ups.size(); ++p)
       saved.push_back(at::empty({selected->of(p).size(), selected->rank}, weights.options()));
+    const variable_list read = with_transposed_ups(saved);
     nn::dispatch_dtype(x, [&](auto tag) {
       using T = typename decltype(tag)::type;
       for (size_t p = 0; p < outputs.size(); ++p) {
-        const Projection<T> own = projection<T>(*selected, saved, p);
+        const Projection<T> own = projection<T>(*selected, read, p);
         T* y = outputs[p].data_ptr<T>();
         for_each_lane(own.pairs->lanes, [&](int64_t lane) {
           Worker<T> worker(own);
@@ -163,12 +172,14 @@ class MixSelected : public torch::autograd::Function<MixSelected> {
 
   static variable_list backward(AutogradContext* context, variable_list dys) {
     const nn::PartScope scope(nn::Part::kAdapterGemm, nn::Direction::kBackward);
-    const variable_list saved = context->get_saved_variables();
+    const variable_list saved = with_transposed_ups(context->get_saved_variables());
     const auto selected =
         c10::static_intrusive_pointer_cast<Selected>(context->saved_data["selected"].toCapsule());
     variable_list result;
-    for (size_t i = 0; i < kUps + dys.size(); ++i) result.push_back(at::zeros_like(saved[i]));
-    if (!context->needs_input_grad(kX)) result[kX] = at::Tensor();
+    for (size_t i = 0; i < kUps + dys.size(); ++i) {
+      const bool is_wanted = i == kWeights || context->needs_input_grad(i);
+      result.push_back(is_wanted ? at::zeros_like(saved[i]) : at::Tensor());
+    }
     nn::dispatch_dtype(saved[kX], [&](auto tag) {
       using T = typename decltype(tag)::type;
       using A = nn::accumulate_t<T>;
@@ -179,19 +190,25 @@ class MixSelected : public torch::autograd::Function<MixSelected> {
         const T* dy = given.const_data_ptr<T>();
         A* dweights =
             result[kWeights].data_ptr<A>() + (own.weights - saved[kWeights].const_data_ptr<A>());
-        const int64_t columns = saved[kUps + p].size(1);
-        A* da = result[kA].data_ptr<A>() + (own.a - saved[kA].const_data_ptr<A>());
+        const int64_t columns = saved[kUps + p].size(0);
+        SharedSums<A> factors;
+        if (result[kA].defined())
+          factors.emplace_back(result[kA].data_ptr<A>() + (own.a - saved[kA].const_data_ptr<A>()),
+                               columns * own.in);
+        if (result[kUps + p].defined())
+          factors.emplace_back(result[kUps + p].data_ptr<A>(), columns * own.out);
         sum_over_lanes<A>(
-            own.pairs->lanes,
-            {{da, columns * own.in}, {result[kUps + p].data_ptr<A>(), columns * own.out}},
-            [&](int64_t lane, const std::vector<A*>& sums) {
+            own.pairs->lanes, factors, [&](int64_t lane, const std::vector<A*>& sums) {
+              A* da = result[kA].defined() ? sums.front() : nullptr;
+              A* db = result[kUps + p].defined() ? sums.back() : nullptr;
               Worker<T> worker(own);
-              for_each_chunk(*own.pairs, lane, [&](const Chunk& c) {
-                worker.backward(c, dy, dx, dweights, sums[0], sums[1]);
-              });
+              for_each_chunk(*own.pairs, lane,
+                             [&](const Chunk& c) { worker.backward(c, dy, dx, dweights, da, db); });
             });
       }
     });
+    for (size_t p = 0; p < dys.size(); ++p)
+      if (result[kUps + p].defined()) result[kUps + p] = result[kUps + p].t();
     result.insert(result.end(), dys.begin(), dys.end());
     result.emplace_back();  // selected
     return result;

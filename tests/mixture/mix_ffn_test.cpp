@@ -212,5 +212,27 @@ TEST(MixFfn, ExpertsOfWeightZeroGetNoGradient) {
   EXPECT_TRUE(in.factors.down_a.grad().narrow(0, 2 * c.rank, c.rank).eq(0).all().item<bool>());
 }
 
+TEST(MixFfn, FinishedFactorsChangeNoOtherGradient) {
+  const Case c{"Spread"};
+  const Inputs all(c);
+  run_backward(
+      c, mixture::mix_ffn(all.x, all.gate, all.up, all.weights, all.factors, c.activation, {}));
+  const auto expected = all.leaves();
+  constexpr size_t kFirstFactor = 4;
+  for (size_t finished = kFirstFactor; finished < expected.size(); ++finished) {
+    const Inputs some(c);
+    const auto leaves = some.leaves();
+    leaves[finished].requires_grad_(false);
+    run_backward(c, mixture::mix_ffn(some.x, some.gate, some.up, some.weights, some.factors,
+                                     c.activation, {}));
+    for (size_t i = 0; i < leaves.size(); ++i) {
+      if (i == finished)
+        EXPECT_FALSE(leaves[i].grad().defined()) << i;
+      else
+        EXPECT_TRUE(at::equal(leaves[i].grad(), expected[i].grad())) << i << " beside " << finished;
+    }
+  }
+}
+
 }  // namespace
 }  // namespace lmoe::test

@@ -109,6 +109,27 @@ INSTANTIATE_TEST_SUITE_P(Cases,
                                            Case{"BFloat16", 37, 1, false, at::kBFloat16}),
                          case_name);
 
+TEST(MixSelected, FinishedFactorsChangeNoOtherGradient) {
+  const Case c{"Float", 300, 2, false, at::kFloat, 2};
+  const auto run = [&](const Inputs& in) {
+    const auto y = mixture::mix_selected(in.x, in.weights, in.a, in.ups, in.outputs(c.dtype), 1.0);
+    (y[0].sum() + y[1].square().sum()).backward();
+    return in.leaves();
+  };
+  const auto expected = run(Inputs(c));
+  for (const size_t finished : {2, 3}) {  // A, B of the first projection
+    const Inputs some(c);
+    some.leaves()[finished].requires_grad_(false);
+    const auto leaves = run(some);
+    for (size_t i = 0; i < leaves.size(); ++i) {
+      if (i == finished)
+        EXPECT_FALSE(leaves[i].grad().defined()) << i;
+      else
+        EXPECT_TRUE(at::equal(leaves[i].grad(), expected[i].grad())) << i << " beside " << finished;
+    }
+  }
+}
+
 TEST(ChoosesSelected, WhereFewOfManyTakePart) {
   EXPECT_TRUE(mixture::chooses_selected(64, 2, 8));
   EXPECT_TRUE(mixture::chooses_selected(8, 1, 16));
