@@ -6,6 +6,7 @@
 #include "mixture/middle_stage.h"
 #include "nn/dispatch.h"
 #include "nn/part_times.h"
+#include "nn/product_over_rows.h"
 
 namespace lmoe::mixture {
 namespace {
@@ -52,22 +53,24 @@ class MixAndProject : public torch::autograd::Function<MixAndProject> {
     const auto apply = static_cast<spec::Apply>(context->saved_data["apply"].toInt());
     const double scaling = context->saved_data["scaling"].toDouble();
 
-    const at::Tensor v = weights.defined() ? middle_stage(down, weights, projections, apply) : down;
     at::Tensor dv = at::empty(down.sizes(), down.options());
-    variable_list result = {at::Tensor(), at::Tensor()};
     for (size_t p = 0; p < ups.size(); ++p) {
       at::Tensor target = part(dv, p, ups[p]);
       at::addmm_out(target, target, dys[p], ups[p], /*beta=*/0, /*alpha=*/scaling);
-      at::Tensor dup = at::empty(ups[p].sizes(), ups[p].options());
-      result.push_back(
-          at::addmm_out(dup, dup, dys[p].t(), part(v, p, ups[p]), /*beta=*/0, /*alpha=*/scaling));
     }
+    variable_list result = {dv, at::Tensor()};
     if (weights.defined()) {
-      MiddleGradients gradients = middle_stage_backward(down, weights, dv, projections, apply);
-      result[0] = gradients.down;
-      result[1] = gradients.weights;
-    } else {
-      result[0] = dv;
+      const MiddleGradients middle = middle_stage_backward(down, weights, dv, projections, apply);
+      result = {middle.down, middle.weights};
+    }
+    const size_t first_up = weights.defined() ? 2 : 1;  // an absent tensor is no input of the graph
+    at::Tensor v;
+    for (size_t p = 0; p < ups.size(); ++p) {
+      result.emplace_back();
+      if (!context->needs_input_grad(first_up + p)) continue;  // finished
+      if (!v.defined())
+        v = weights.defined() ? middle_stage(down, weights, projections, apply) : down;
+      result.back() = nn::product_over_rows(part(v, p, ups[p]), dys[p], scaling).t();
     }
     result.insert(result.end(), dys.begin(), dys.end());
     result.resize(result.size() + 2);  // apply and scaling

@@ -5,6 +5,7 @@
 
 #include "nn/matrix_product.h"
 #include "nn/part_times.h"
+#include "nn/product_over_rows.h"
 #include "nn/projection.h"
 
 namespace lmoe::nn {
@@ -46,7 +47,8 @@ class AdapterLinear : public torch::autograd::Function<AdapterLinear> {
                             const at::Tensor& x,
                             const at::Tensor& weight) {
     const PartScope scope(Part::kAdapterGemm, Direction::kForward);
-    context->save_for_backward({x, weight});
+    // A finished adapter's gradient needs no input, which is then kept by nobody.
+    context->save_for_backward({weight.requires_grad() ? x : at::Tensor(), weight});
     return product(x, weight);
   }
 
@@ -55,7 +57,7 @@ class AdapterLinear : public torch::autograd::Function<AdapterLinear> {
     const at::Tensor &x = saved[0], &weight = saved[1], &dy = dys[0];
     const PartScope scope(Part::kAdapterGemm, Direction::kBackward);
     return {context->needs_input_grad(0) ? product_back(dy, weight) : at::Tensor(),
-            context->needs_input_grad(1) ? at::mm(dy.t(), x) : at::Tensor()};
+            context->needs_input_grad(1) ? product_over_rows(dy, x) : at::Tensor()};
   }
 };
 

@@ -104,6 +104,24 @@ TEST_P(MixAndProject, WritesIntoTheOutputs) {
   EXPECT_EQ(adapted[1].data_ptr(), before);
 }
 
+TEST_P(MixAndProject, FinishedFactorsChangeNoOtherGradient) {
+  const Case& c = GetParam();
+  const Inputs learning(c), finished(c);
+  finished.ups[1].requires_grad_(false);
+  for (const Inputs* inputs : {&learning, &finished}) {
+    const auto adapted = mixture::mix_and_project(inputs->down(), inputs->weights, inputs->ups,
+                                                  inputs->outputs(), c.apply, 1.0);
+    (adapted[0].sum() + adapted[1].square().sum()).backward();
+  }
+  const auto ours = finished.leaves(), theirs = learning.leaves();
+  for (size_t i = 0; i < ours.size(); ++i) {
+    if (ours[i].requires_grad())
+      EXPECT_TRUE(at::equal(ours[i].grad(), theirs[i].grad())) << i;
+    else
+      EXPECT_FALSE(ours[i].grad().defined()) << i;
+  }
+}
+
 std::vector<Case> cases() {
   std::vector<Case> all;
   for (const auto apply : {spec::Apply::kDeltas, spec::Apply::kFactors})
