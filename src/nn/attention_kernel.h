@@ -1,4 +1,5 @@
-// The loops of attention over plain pointers: blocks of queries, one small GEMM per block and head.
+// The loops of attention over plain pointers: blocks of queries, small products per block and
+// head.
 #pragma once
 
 #include <cstdint>

@@ -1,0 +1,136 @@
+// What the forward and the backward of attention share: work for threads, rows in the type they are
+// computed in, and keys whose head dimensions lie apart.
+#pragma once
+
+#include <ATen/Parallel.h>
+
+#include <algorithm>
+#include <atomic>
+#include <vector>
+
+#include "kernels/narrow_products.h"
+#include "nn/attention_kernel.h"
+#include "nn/simd_math.h"
+
+namespace lmoe::nn {
+
+using kernels::Rows;
+
+inline constexpr int64_t kQueryBlock = 64;
+
+/// Scores are made for multiples of this many keys, whole vectors on every machine.
+inline constexpr int64_t kKeyStep = 16;
+
+inline int64_t whole_steps(int64_t count) { return (count + kKeyStep - 1) / kKeyStep * kKeyStep; }
+
+/// Keys that the query at position `position` sees, as absolute positions [begin, position].
+inline int64_t first_visible(const AttentionShape& shape, int64_t position) {
+  return shape.sliding_window > 0 ? std::max<int64_t>(0, position - shape.sliding_window + 1) : 0;
+}
+
+/// Threads take items one by one, so unequal documents do not leave a thread idle. Each item writes
+/// its own rows, so results do not depend on who took it.
+template <class Item, class MakeScratch, class Body>
+void run_items(const std::vector<Item>& items, const MakeScratch& make_scratch, const Body& body) {
+  std::atomic<size_t> next{0};
+  const auto threads = std::min<int64_t>(at::get_num_threads(), static_cast<int64_t>(items.size()));
+  at::parallel_for(0, threads, 1, [&](int64_t, int64_t) {
+    auto scratch = make_scratch();
+    for (size_t i = next++; i < items.size(); i = next++) body(items[i], scratch);
+  });
+}
+
+/// A buffer that only grows.
+template <class A>
+A* sized(std::vector<A>& buffer, int64_t count) {
+  if (static_cast<int64_t>(buffer.size()) < count) buffer.resize(static_cast<size_t>(count));
+  return buffer.data();
+}
+
+/// Rows [first, first + rows) of `data` as type A: in place when they are stored so, else converted
+/// into `buffer`.
+template <class T, class A>
+Rows<const A> as_compute_type(
+    const T* data, int64_t rows, int64_t stride, int64_t width, std::vector<A>& buffer) {
+  if constexpr (std::is_same_v<T, A>) {
+    return {data, stride};
+  } else {
+    A* to = sized(buffer, rows * width);
+    for (int64_t row = 0; row < rows; ++row)
+      for (int64_t i = 0; i < width; ++i) to[row * width + i] = simd::load(data[row * stride + i]);
+    return {to, width};
+  }
+}
+
+template <class T, class A>
+void store_rows(const std::vector<A>& buffer, int64_t rows, int64_t width, T* out, int64_t stride) {
+  for (int64_t row = 0; row < rows; ++row)
+    for (int64_t i = 0; i < width; ++i)
+      simd::store(out[row * stride + i], buffer[static_cast<size_t>(row * width + i)]);
+}
+
+/// Keys or values of some segments with every head as [head_dim, length], so that a product with a
+/// block of queries runs along the keys. Rows end in zeros enough for a last whole step from any
+/// key.
+template <class A>
+class TransposedHeads {
+ public:
+  /// `rows[s]` are those of segment s, [lengths[s], heads, head_dim]; segments of length 0 have
+  /// none.
+  template <class T>
+  TransposedHeads(const std::vector<const T*>& rows,
+                  const std::vector<int64_t>& lengths,
+                  int64_t heads,
+                  int64_t head_dim)
+      : heads_(heads), head_dim_(head_dim) {
+    struct Item {
+      size_t segment;
+      int64_t head;
+    };
+    std::vector<Item> items;
+    int64_t size = 0;
+    for (size_t s = 0; s < lengths.size(); ++s) {
+      first_.push_back(size);
+      strides_.push_back(lengths[s] > 0 ? whole_steps(lengths[s]) + kKeyStep : 0);
+      size += heads * head_dim * strides_[s];
+      for (int64_t head = 0; lengths[s] > 0 && head < heads; ++head) items.push_back({s, head});
+    }
+    values_.resize(static_cast<size_t>(size));
+    run_items(
+        items, [] { return 0; },
+        [&](const Item& item, int) {
+          const T* from = rows[item.segment] + item.head * head_dim;
+          transpose(from, heads * head_dim, lengths[item.segment],
+                    writable(item.segment, item.head));
+        });
+  }
+
+  /// [head_dim, keys from `key` on]
+  Rows<const A> head(size_t segment, int64_t head, int64_t key) const {
+    const int64_t stride = strides_[segment];
+    return {values_.data() + first_[segment] + head * head_dim_ * stride + key, stride};
+  }
+
+ private:
+  Rows<A> writable(size_t segment, int64_t head) {
+    const int64_t stride = strides_[segment];
+    return {values_.data() + first_[segment] + head * head_dim_ * stride, stride};
+  }
+
+  /// Sixteen keys at a time, whose rows stay in the first cache.
+  template <class T>
+  void transpose(const T* from, int64_t from_stride, int64_t keys, Rows<A> to) const {
+    for (int64_t first = 0; first < keys; first += kKeyStep) {
+      const int64_t last = std::min(keys, first + kKeyStep);
+      for (int64_t i = 0; i < head_dim_; ++i)
+        for (int64_t key = first; key < last; ++key)
+          to.data[i * to.stride + key] = simd::load(from[key * from_stride + i]);
+    }
+  }
+
+  int64_t heads_, head_dim_;
+  std::vector<int64_t> first_, strides_;
+  std::vector<A> values_;
+};
+
+}  // namespace lmoe::nn
