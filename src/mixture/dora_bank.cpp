@@ -100,7 +100,7 @@ class DoraBank : public ExpertBank {
 
   /// sum_i w_i (c_i - 1): [N, out], or [1, out] without a gate.
   static at::Tensor base_share(const at::Tensor& weights, size_t p, const at::Tensor& ratio) {
-    const at::Tensor change = ratio - 1;
+    at::Tensor change = ratio - 1;
     if (!weights.defined()) return change;
     const int64_t gate = weights.size(1) == 1 ? 0 : static_cast<int64_t>(p);
     return at::matmul(weights.select(/*dim=*/1, gate), change);

@@ -39,15 +39,15 @@ at::Tensor gate_parameter(
   return tensor.requires_grad_(true);
 }
 
-at::Tensor zero_parameter(std::vector<int64_t> shape, at::ScalarType dtype) {
+at::Tensor zero_parameter(const std::vector<int64_t>& shape, at::ScalarType dtype) {
   return at::zeros(shape, at::TensorOptions().dtype(dtype)).requires_grad_(true);
 }
 
-void fill_uniform(at::Tensor tensor, double bound, Rng& rng) {
+void fill_uniform(const at::Tensor& tensor, double bound, Rng& rng) {
   fill(tensor, [&] { return rng.uniform(-bound, bound); });
 }
 
-void fill_sparse(at::Tensor tensor, double density, double deviation, Rng& rng) {
+void fill_sparse(const at::Tensor& tensor, double density, double deviation, Rng& rng) {
   const int64_t width = tensor.size(1);
   const auto count = static_cast<size_t>(density * static_cast<double>(width));
   LMOE_CHECK_ARG(count > 0, "[mixture] experts.a_density: given ", density,
@@ -63,7 +63,7 @@ void fill_sparse(at::Tensor tensor, double density, double deviation, Rng& rng) 
   tensor.copy_(filled);
 }
 
-void fill_normal(at::Tensor tensor, double deviation, Rng& rng) {
+void fill_normal(const at::Tensor& tensor, double deviation, Rng& rng) {
   fill(tensor, [&] { return deviation * rng.normal(); });
 }
 

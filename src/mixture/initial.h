@@ -14,13 +14,13 @@ namespace lmoe::mixture {
 /// Leaf tensors that require grad.
 /// [rows, width], by `gate.init`.
 at::Tensor gate_parameter(int64_t rows, int64_t width, const spec::GateSpec&, at::ScalarType, Rng&);
-at::Tensor zero_parameter(std::vector<int64_t> shape, at::ScalarType);
+at::Tensor zero_parameter(const std::vector<int64_t>& shape, at::ScalarType);
 
 /// Fill a contiguous float or double tensor in place, row by row: uniform in ±bound, or normal.
-void fill_uniform(at::Tensor tensor, double bound, Rng&);
-void fill_normal(at::Tensor tensor, double deviation, Rng&);
+void fill_uniform(const at::Tensor& tensor, double bound, Rng&);
+void fill_normal(const at::Tensor& tensor, double deviation, Rng&);
 /// Each row of a [rows, width] tensor gets floor(density x width) normal values at random places,
 /// zeros elsewhere. Throws kInvalidArgument when that leaves none.
-void fill_sparse(at::Tensor tensor, double density, double deviation, Rng&);
+void fill_sparse(const at::Tensor& tensor, double density, double deviation, Rng&);
 
 }  // namespace lmoe::mixture

@@ -13,7 +13,7 @@ class LoraBank : public ExpertBank {
            const BankShape& shape,
            Rng& rng)
       : ExpertBank(spec,
-                   targets,
+                   std::move(targets),
                    shape,
                    shape.experts * spec.experts.rank,
                    shape.experts * spec.experts.rank,

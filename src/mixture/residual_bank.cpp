@@ -22,7 +22,8 @@ class ResidualBank : public ExpertBank {
                std::vector<BankTarget> given,
                const BankShape& shape,
                Rng& rng)
-      : ExpertBank(spec, given, shape, width_of(spec, shape), width_of(spec, shape), rng),
+      : ExpertBank(
+            spec, std::move(given), shape, width_of(spec, shape), width_of(spec, shape), rng),
         rank_(spec.experts.rank),
         activation_(spec.experts.activation) {
     const int64_t step = experts() * rank_;

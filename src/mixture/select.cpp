@@ -18,7 +18,9 @@ at::Tensor top_k(const at::Tensor& ranking, int64_t k) {
       .scatter_(/*dim=*/-1, first_k, /*value=*/true);
 }
 
-at::Tensor at_least(at::Tensor selected, const Scores& scores, const spec::SelectSpec& select) {
+at::Tensor at_least(const at::Tensor& selected,
+                    const Scores& scores,
+                    const spec::SelectSpec& select) {
   return select.k ? selected.logical_or(top_k(scores.ranking, *select.k)) : selected;
 }
 

@@ -13,7 +13,12 @@ class SharedABank : public ExpertBank {
               std::vector<BankTarget> targets,
               const BankShape& shape,
               Rng& rng)
-      : ExpertBank(spec, targets, shape, spec.experts.rank, shape.experts * spec.experts.rank, rng),
+      : ExpertBank(spec,
+                   std::move(targets),
+                   shape,
+                   spec.experts.rank,
+                   shape.experts * spec.experts.rank,
+                   rng),
         rank_(spec.experts.rank) {}
 
   std::vector<at::Tensor> project(const BankInput& input,

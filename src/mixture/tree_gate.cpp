@@ -97,9 +97,9 @@ class TreeGate : public GateNet {
                          const at::Tensor& keys,
                          int64_t parents) const {
     const int64_t gates = shape_.gates, experts = shape_.experts;
-    const at::Tensor own = keys.unsqueeze(/*dim=*/1)
-                               .expand({gates, parents, experts, width_})
-                               .reshape({gates, parents * experts, width_});
+    at::Tensor own = keys.unsqueeze(/*dim=*/1)
+                         .expand({gates, parents, experts, width_})
+                         .reshape({gates, parents * experts, width_});
     if (!ancestors.defined()) return own;
     return at::cat({ancestors.repeat_interleave(experts, /*dim=*/1), own}, /*dim=*/2);
   }

@@ -74,7 +74,7 @@ void check_same_shapes(const BaseModel& base, const BaseModel& tuned) {
 }
 
 at::Tensor read(BaseModel& model, const ExpectedTensor& tensor) {
-  const at::Tensor values = at::empty(tensor.shape, at::kFloat);
+  at::Tensor values = at::empty(tensor.shape, at::kFloat);
   model.read(tensor.role, tensor.layer, tensor.shape,
              {values.data_ptr<float>(), static_cast<size_t>(values.numel())});
   return values;

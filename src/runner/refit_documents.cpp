@@ -80,7 +80,7 @@ at::Tensor losses_alone(const models::Decoder& decoder,
                         CountedForwards& forwards) {
   const nn::Sockets& sockets = decoder.sockets();
   const int64_t experts = mixture.spec().experts.count;
-  const at::Tensor losses = at::zeros({std::ssize(documents), experts}, at::kDouble);
+  at::Tensor losses = at::zeros({std::ssize(documents), experts}, at::kDouble);
   for (int64_t e = 0; e < experts; ++e) {
     const auto other = alone(mixture, sockets, e);
     const InPlaceOf swap(mixture, *other, sockets);

@@ -74,7 +74,7 @@ TEST(Families, RotaryParametersAreThoseOfTransformers) {
     const RopeScaling& scaling = config.rope_scaling;
     EXPECT_EQ(kind_name(scaling.kind), rope["rope_type"]) << name;
     EXPECT_EQ(config.rope_theta, rope["rope_theta"]) << name;
-    const auto same = [&](const char* key, const Json& ours) {
+    const auto same = [&, &name = name](const char* key, const Json& ours) {
       if (rope.contains(key)) {
         EXPECT_EQ(ours, rope[key]) << name << " " << key;
       }

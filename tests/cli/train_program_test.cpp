@@ -194,7 +194,11 @@ TEST_F(TrainProgram, RewardModelsAreTrainedInTwoPhasesAndJudgePairs) {
   const auto entries = [&](const std::vector<std::string>& tasks) {
     std::string list = "datasets: [";
     for (const std::string& task : tasks)
-      list += "{path: " + (folder_.path() / (task + ".jsonl")).string() + ", task: " + task + "}, ";
+      list.append("{path: ")
+          .append(folder_.path() / (task + ".jsonl"))
+          .append(", task: ")
+          .append(task)
+          .append("}, ");
     return list + "]\n";
   };
   const std::string path = recipe();

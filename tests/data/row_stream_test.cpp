@@ -126,7 +126,8 @@ TEST(RowStream, RowsHoldWholeExamplesWithTheirBoundaries) {
       EXPECT_EQ(row.ids[static_cast<size_t>(at)], example.ids[0]);
       EXPECT_EQ(row.labels[static_cast<size_t>(at)], kIgnoreLabel);
       for (int32_t token = 0; token <= segment.prompt; ++token) {
-        const bool is_learned = row.labels[static_cast<size_t>(at + token)] != kIgnoreLabel;
+        const bool is_learned =
+            row.labels[static_cast<size_t>(at) + static_cast<size_t>(token)] != kIgnoreLabel;
         EXPECT_EQ(is_learned, token == segment.prompt) << "the prompt ends where learning begins";
       }
       at += segment.length;

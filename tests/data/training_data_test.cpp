@@ -20,7 +20,7 @@ std::string lines(int count) {
   return out;
 }
 
-TrainingData load(DataOptions options, uint64_t seed = 1) {
+TrainingData load(const DataOptions& options, uint64_t seed = 1) {
   return load_training_data(Renderer(std::make_shared<ByteTokenizer>(), nullptr, options), seed);
 }
 

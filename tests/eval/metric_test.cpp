@@ -88,7 +88,7 @@ TEST(ExactMatch, LongPromptsLoseTheirBeginning) {
 }
 
 /// Each letter's logit is fixed, whatever came before.
-FakeStepModel::LogitsOf unigram(std::vector<float> logits) {
+FakeStepModel::LogitsOf unigram(const std::vector<float>& logits) {
   return [logits](FakeStepModel::History) { return logits; };
 }
 

@@ -300,7 +300,7 @@ TEST(Generator, BadRequestsAreRefusedBeforeTheFirstStep) {
   FakeStepModel model(5, alphabet(), /*max_positions=*/4);
   SequenceCache cache(model);
   Generator generator(model, letters());
-  const auto refused = [&](GenerateRequest bad, const std::string& part) {
+  const auto refused = [&](const GenerateRequest& bad, const std::string& part) {
     const std::vector<GenerateRequest> requests = {{.prompt = {0}, .cache = &cache}, bad};
     try {
       generator.run_batch(requests);

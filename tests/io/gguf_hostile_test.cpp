@@ -109,7 +109,8 @@ TEST_F(GgufHostile, TensorTypes) {
   for (const uint32_t type : {4U, 5U, 31U, 100U, UINT32_MAX})
     EXPECT_THROW(open(described({256}, type)), Error) << type;
   try {
-    open(described({256}, /*Q2_K=*/10));
+    constexpr uint32_t kQ2K = 10;
+    open(described({256}, kQ2K));
     FAIL();
   } catch (const Error& error) {
     EXPECT_EQ(error.code(), ErrorCode::kUnsupported);

@@ -145,7 +145,7 @@ TEST(XLoraWeights, MaskAndSoftenAsTheCardSays) {
         mixture::make_scores(logits, {}, spec::BiasUse::kNone, normalize);
     return mixture::routing_weights(scores, mixture::select_experts(scores, select), normalize);
   };
-  const auto near = [](const at::Tensor& given, std::vector<double> expected) {
+  const auto near = [](const at::Tensor& given, const std::vector<double>& expected) {
     EXPECT_LT(max_difference(given, at::tensor(expected, at::kDouble)), 1e-5);
   };
   near(weights({}, spec::Normalize::kSoftmax), {0.24473, 0.66524, 0.09003});

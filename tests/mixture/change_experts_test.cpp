@@ -43,7 +43,7 @@ class ChangeExperts : public ::testing::TestWithParam<const char*> {
   at::Tensor forward(Mixture& mixture, nn::ForwardContext& context) const {
     const at::NoGradGuard no_grad;
     mixture.plug(model_.groups());
-    const at::Tensor out = model_.forward(numbers({kTokens, kHidden}, 1, at::kDouble), context);
+    at::Tensor out = model_.forward(numbers({kTokens, kHidden}, 1, at::kDouble), context);
     mixture.unplug(model_.groups());
     return out;
   }

@@ -66,8 +66,10 @@ TEST(Dora, FoldersOfTheOtherKindAreRefused) {
     const TempFolder run;
     const std::string other = wanted == std::string("true") ? "false" : "true";
     const std::string rest = "}, target_modules: [q_proj]}";
-    mixture::Mixture(read_section("{method: lora, experts: {rank: 2, use_dora: " + other + rest),
-                     model.groups(), 3)
+    mixture::Mixture(
+        read_section(
+            std::string("{method: lora, experts: {rank: 2, use_dora: ").append(other).append(rest)),
+        model.groups(), 3)
         .save(run.path(), "tiny");
     const spec::MixtureSpec spec =
         read_section(std::string("{method: lora, experts: {rank: 2, use_dora: ") + wanted + rest);

@@ -50,7 +50,7 @@ class CosineGate : public ::testing::Test {
 
   at::Tensor cosines(Mixture& mixture) const {
     mixture.plug(model_.sockets());
-    const at::Tensor logits = log_of(model_, input()).records.at(0).logits;
+    at::Tensor logits = log_of(model_, input()).records.at(0).logits;
     mixture.unplug(model_.sockets());
     return logits;
   }

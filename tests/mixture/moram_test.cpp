@@ -25,7 +25,7 @@ at::Tensor weights_of(const std::vector<double>& p,
   nn::ForwardContext context;
   context.is_training = is_training;
   context.router_log = &log;
-  const at::Tensor weights =
+  at::Tensor weights =
       gate.weights(at::tensor(p, at::kDouble).view({1, 1, units}), context).view({units});
   if (record != nullptr) *record = log.records[0];
   return weights;

@@ -105,7 +105,8 @@ TEST_P(PeftParity, OutputsAndEveryGradient) {
     for (const nn::NamedTensor& parameter : bank.parameters()) {
       if (!parameter.name.ends_with("lora_magnitude_vector")) continue;
       const std::string site_name = parameter.name.substr(std::string("layers.0.mlp.").size());
-      expect_equal(parameter.tensor.grad()[0], "gradient.base_model.model." + kLayer + site_name);
+      expect_equal(parameter.tensor.grad()[0],
+                   std::string("gradient.base_model.model.").append(kLayer).append(site_name));
     }
   }
   EXPECT_EQ(compared_, expected_->names().size()) << "every tensor of the fixture is compared";

@@ -164,8 +164,7 @@ TEST(Decoder, lists_its_sockets_in_order_of_computation) {
 /// A trained matrix beside o_proj of the second layer.
 at::Tensor nudge_second_layer(const Decoder& decoder) {
   nn::ProjectionGroup* group = decoder.projection_groups()[5];
-  const at::Tensor matrix =
-      (0.1 * at::randn(group->linears()[0].weight.sizes())).set_requires_grad(true);
+  at::Tensor matrix = (0.1 * at::randn(group->linears()[0].weight.sizes())).set_requires_grad(true);
   group->plug(std::make_shared<Nudge>(std::vector{matrix}));
   return matrix;
 }

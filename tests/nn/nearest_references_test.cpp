@@ -17,7 +17,7 @@ namespace {
 constexpr int64_t kQueries = 5, kReferences = 40, kWidth = 6, kValues = 4;
 
 at::Tensor numbers(int64_t rows, uint64_t seed, int64_t width = kWidth) {
-  const at::Tensor tensor = at::empty({rows, width}, at::kDouble);
+  at::Tensor tensor = at::empty({rows, width}, at::kDouble);
   Rng rng(seed);
   for (int64_t i = 0; i < tensor.numel(); ++i) tensor.data_ptr<double>()[i] = rng.uniform(-1, 1);
   return tensor;

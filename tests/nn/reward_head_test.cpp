@@ -15,7 +15,7 @@ namespace {
 
 using test::gradient_error;
 
-at::Tensor index(std::vector<int64_t> values) { return at::tensor(values, at::kLong); }
+at::Tensor index(const std::vector<int64_t>& values) { return at::tensor(values, at::kLong); }
 
 at::Tensor parameter(const RewardHead& head, const std::string& name) {
   for (const NamedTensor& one : head.parameters())

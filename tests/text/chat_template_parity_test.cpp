@@ -49,7 +49,11 @@ TEST(ChatTemplateParity, TemplatesOverConversations) {
     variables["messages"] = cases()["conversations"][conversation];
     variables.update(item["variables"]);
     expect_same(item, render(cases()["templates"][name], variables),
-                name + " / " + conversation + " / " + item["variables"].dump().substr(0, 60));
+                std::string(name)
+                    .append(" / ")
+                    .append(conversation)
+                    .append(" / ")
+                    .append(item["variables"].dump(), 0, 60));
   }
 }
 

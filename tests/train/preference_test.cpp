@@ -78,7 +78,8 @@ TEST_P(PreferenceTest, ManyMicroBatchesEqualOneLargeBatch) {
   int64_t pairs = 0;
   for (int i = 0; i < 5; ++i) rows.push_back(run.rows->next());
   rows[1].segments.resize(2);
-  rows[1].ids.resize(static_cast<size_t>(rows[1].segments[1].start + rows[1].segments[1].length));
+  rows[1].ids.resize(static_cast<size_t>(rows[1].segments[1].start) +
+                     static_cast<size_t>(rows[1].segments[1].length));
   rows[1].labels.resize(rows[1].ids.size());
   for (const data::PackedRow& row : rows) pairs += row.pairs();
   GradientResult whole_result, result;

@@ -45,7 +45,7 @@ TEST(StepFlops, OfLora) {
 
 TEST(StepFlops, CountsLabelledTokensAndDocumentsAlone) {
   const std::vector<data::PackedRow> whole = {row({64}, false)}, halves = {row({32, 32}, false)};
-  const double pairs = 64 * 65 / 2 - 2 * (32 * 33 / 2);
+  const double pairs = 64 * 65 / 2.0 - 2 * (32 * 33 / 2.0);
   EXPECT_NEAR(step_flops(lora(8), test::with_smollm2_shape(), whole) -
                   step_flops(lora(8), test::with_smollm2_shape(), halves),
               7 * 2 * 30 * 9 * 64 * pairs, 1.0);

@@ -77,7 +77,7 @@ std::string float_repr(double value) {
   char buffer[64];
   const auto result =
       std::to_chars(buffer, buffer + sizeof buffer, value, std::chars_format::scientific);
-  const std::string text(buffer, result.ptr);
+  std::string text(buffer, result.ptr);
   const size_t e = text.find('e');
   const int exponent = std::stoi(text.substr(e + 1));
   if (exponent < -4 || exponent >= 16) return text;  // to_chars writes at least two digits too
