@@ -40,10 +40,6 @@ bool needs_whole_prompts(const mixture::Mixture* mixture) {
   return mixture != nullptr && spec::decides_by_prompt(mixture->spec());
 }
 
-int64_t entries_of(const mixture::Mixture* mixture) {
-  return mixture != nullptr ? mixture->spec().prompts.count : 0;
-}
-
 /// Of the model's positions, those left for tokens.
 int64_t token_positions(const models::Decoder& decoder, const mixture::Mixture* mixture) {
   const int64_t prompts = mixture != nullptr ? mixture->spec().prompts.positions() : 0;
@@ -57,10 +53,10 @@ struct TorchStepModel::State {
   std::optional<decode::RouterInfo> router;
   bool needs_whole_prompts = false;
   int64_t max_positions = 0;  ///< besides those of a mixture's prompts
-  int64_t prompt_entries = 0;
   nn::KvCache cache;
   const nn::RewardHead* head = nullptr;
   int64_t default_task = 0;  ///< of documents without one
+  int64_t prompt_entries = 0;
   std::map<SequenceId, int64_t> slots, prompts;
   SequenceId next_sequence = 1;
   int disabled_expert = -1;
@@ -196,10 +192,10 @@ TorchStepModel::TorchStepModel(const models::Decoder& decoder,
                                const mixture::Mixture* mixture,
                                const nn::RewardHead* head)
     : state_(new State{decoder, router_info(mixture), needs_whole_prompts(mixture),
-                       token_positions(decoder, mixture), entries_of(mixture), make_cache(decoder),
-                       head}) {
-  if (mixture != nullptr)
-    state_->default_task = mixture->spec().gate.default_task.value_or(state_->default_task);
+                       token_positions(decoder, mixture), make_cache(decoder), head}) {
+  if (mixture == nullptr) return;
+  state_->default_task = mixture->spec().gate.default_task.value_or(state_->default_task);
+  state_->prompt_entries = mixture->spec().prompts.count;
 }
 
 TorchStepModel::~TorchStepModel() = default;
