@@ -38,9 +38,12 @@ constexpr const char* kRewardModelText =
     "# Passes: one through the whole model for each expert of a document's task (reward_passes)\n"
     "# Reward heads are not counted above: one number per hidden unit and task; with an\n"
     "#   aggregator one matrix [width, reward_passes x width] more per task\n"
-    "# Training: experts with heads of their own (reward_passes 1, a task for each expert),\n"
-    "#   then the aggregator over frozen experts (reward_passes, init_from, "
-    "schedule.freeze_experts)\n";
+    "# Training in three phases: one expert and head for each category "
+    "(recipes/dmoerm-base.yaml);\n"
+    "#   from these one expert and head for each of its capabilities (mixture.adapters,\n"
+    "#   init_reward_head; recipes/dmoerm.yaml); the aggregator over these, frozen "
+    "(reward_passes,\n"
+    "#   init_from, schedule.freeze_experts; recipes/dmoerm-aggregator.yaml)\n";
 
 std::string abilities_text(const spec::MixtureSpec& spec) {
   return concat("# Fold into the base: ",

@@ -104,6 +104,15 @@ void add_samples(Json& samples, const Json& task, const std::string& variant) {
   }
 }
 
+void add_prompts(Json& data, const Json& task) {
+  if (!task.contains("prompts") || task.at("prompts").is_null()) return;
+  const Json& usage = task.at("prompts");
+  data["prompts"]["usage"].push_back({{"task", task.at("task")},
+                                      {"records", usage.at("records")},
+                                      {"share", usage.at("share")},
+                                      {"nearest", usage.at("nearest")}});
+}
+
 /// eval.json holds one result per model; the run's own is the last.
 void add_evaluation(Json& data, const Json& evaluation) {
   Json scores = Json::array(), ablation = Json::array(), samples = Json::array();
@@ -115,6 +124,7 @@ void add_evaluation(Json& data, const Json& evaluation) {
       if (!is_run) continue;
       add_ablation(ablation, task);
       add_samples(samples, task, variant);
+      add_prompts(data, task);
     }
     if (is_run) data["router"] = router_usage(result);
   }

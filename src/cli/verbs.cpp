@@ -15,6 +15,7 @@ std::span<const Verb> all_verbs() {
       {"chat", "talk to a model or a run; /router shows which experts spoke", true},
       {"experts",
        "list, add, remove, replace, freeze or split experts of a run, or refit its gates", true},
+      {"prompts", "add entries to the bank of prompts of a run", true},
       {"select", "choose adapters and data for a task by a few samples of it", true},
       {"bench", "measure training speed with its conditions", true},
       {"report", "write a run's report.html again", false},

@@ -47,7 +47,8 @@ struct DatasetOptions {
     visit(field("task", task,
                 "task of its records, for mixtures that need to know it; entries may share one; "
                 "default: each entry is its own"));
-    visit(field("split", split, "which file of a folder"));
+    visit(field("split", split,
+                "which file of a folder, or a part of one: train[:60%], train[60%:]"));
     visit(
         field("weight", weight, "how often each record is seen per epoch; fractions rotate through")
             .range(0.0, 1000.0));

@@ -44,11 +44,8 @@ fs::path file_in(const fs::path& folder, const std::string& split) {
 
 ResolvedPath resolve_dataset(const DatasetOptions& options) {
   LMOE_CHECK_ARG(!options.path.empty(), "[data] a data set has no path");
-  const bool plain_split = !options.split.empty() && options.split[0] != '.' &&
-                           options.split.find('/') == std::string::npos;
-  LMOE_CHECK_ARG(plain_split, "[data] split: given \"", options.split,
-                 "\", expected train, valid or test");
   ResolvedPath resolved;
+  resolved.slice = parse_split(options.split);
   std::string path = options.path;
   if (!fs::exists(path)) resolved.max_samples = take_count(path);
   if (options.max_samples > 0) {
@@ -59,7 +56,7 @@ ResolvedPath resolve_dataset(const DatasetOptions& options) {
   if (!fs::exists(path))
     fail(ErrorCode::kNotFound, "[data] no such file or folder: given ", path,
          ", expected JSON lines, a JSON list, or a folder with train.jsonl");
-  resolved.file = fs::is_directory(path) ? file_in(path, options.split) : fs::path(path);
+  resolved.file = fs::is_directory(path) ? file_in(path, resolved.slice.split) : fs::path(path);
   resolved.name = options.name.empty() ? name_of(resolved.file) : options.name;
   return resolved;
 }

@@ -10,6 +10,7 @@
 #include "base/error.h"
 #include "base/rng.h"
 #include "data/preference.h"
+#include "data/split_slice.h"
 
 namespace lmoe::data {
 namespace {
@@ -69,7 +70,7 @@ EncodedDataset validation_file(const DatasetOptions& options, const Renderer& re
   DatasetOptions other = options;
   other.split = "valid";
   other.max_samples = 0;
-  const bool folder = fs::is_directory(options.path) && options.split == "train";
+  const bool folder = fs::is_directory(options.path) && parse_split(options.split).split == "train";
   if (!folder || !(fs::exists(fs::path(options.path) / "valid.jsonl") ||
                    fs::exists(fs::path(options.path) / "valid.json")))
     return {};

@@ -24,17 +24,25 @@ class DatasetReader {
     if (given_ == RecordType::kAuto) detect(object, line);
     set_.records.push_back(read_record(set_.type, object, set_.file, line));
     note_extra_keys(object);
-    return resolved_.max_samples == 0 ||
-           static_cast<int64_t>(set_.records.size()) < resolved_.max_samples;
+    return resolved_.slice.is_slice || resolved_.max_samples == 0 ||
+           std::ssize(set_.records) < resolved_.max_samples;
   }
 
   Dataset finish() {
     LMOE_CHECK_ARG(!set_.records.empty(), "[data] ", set_.file,
                    ": the file holds no records; expected at least one");
+    if (resolved_.slice.is_slice) cut();
     return std::move(set_);
   }
 
  private:
+  void cut() {
+    auto [first, last] = resolved_.slice.range(std::ssize(set_.records));
+    if (resolved_.max_samples > 0) last = std::min(last, first + resolved_.max_samples);
+    set_.records.erase(set_.records.begin() + last, set_.records.end());
+    set_.records.erase(set_.records.begin(), set_.records.begin() + first);
+  }
+
   void detect(const Json& object, int64_t line) {
     if (static_cast<int64_t>(set_.records.size()) >= kDetectionRecords) return;
     const RecordType found = detected(object, line);

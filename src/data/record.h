@@ -12,6 +12,7 @@
 
 #include "base/json.h"
 #include "data/dataset_options.h"
+#include "data/split_slice.h"
 
 namespace lmoe::data {
 
@@ -47,9 +48,11 @@ struct Dataset {
 };
 
 /// The file an entry means and how many records of it are wanted: "dir" → dir/<split>.jsonl,
-/// "path#500" → 500. Throws kNotFound, kInvalidArgument.
+/// "path#500" → 500, of a split "train[60%:]" those behind 60 %. Throws kNotFound,
+/// kInvalidArgument.
 struct ResolvedPath {
   std::filesystem::path file;
+  SplitSlice slice;
   int64_t max_samples = 0;  ///< 0 = all
   std::string name;
 };

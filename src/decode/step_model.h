@@ -31,6 +31,10 @@ struct StepOutput {
   std::vector<float> logits;
   /// Per input, per fed id; filled only when routing was asked for and the model has a router.
   std::vector<std::vector<TokenRouting>> routing;
+  /// Per input: the entries of a bank of prompts that stand in front of the sequence, the nearest
+  /// first; filled only when routing was asked for, of sequences that begin, by models with such a
+  /// bank.
+  std::vector<std::vector<int64_t>> prompts;
 };
 
 /// Log-probability of each id given those before it; the first is absent (JSON null).
@@ -83,6 +87,9 @@ class StepModel {
   virtual std::optional<std::vector<double>> rewards(std::span<const RewardRequest> /*documents*/) {
     return std::nullopt;
   }
+
+  /// How many entries its bank of prompts has; 0 without one.
+  virtual int64_t prompt_entries() const { return 0; }
 
   /// Null for a plain base or a single adapter.
   virtual const RouterInfo* router() const { return nullptr; }

@@ -17,6 +17,8 @@ TaskResult evaluate_task(const EvalContext& context, const EvalTask& task) {
   result.extra = std::move(score.extra);
   result.outcomes = std::move(score.outcomes);
   result.samples = make_samples(context, task);
+  if (context.model.prompt_entries() > 0 && context.options.usage_records > 0)
+    result.prompts = measure_prompt_usage(context, task);
   // Which experts a reward has, its task says.
   if (context.model.router() == nullptr || task.metric == Metric::kPairAccuracy) return result;
   if (context.options.usage_records > 0) result.usage = measure_router_usage(context, task);

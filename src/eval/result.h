@@ -12,6 +12,7 @@
 #include "eval/compare.h"
 #include "eval/interval.h"
 #include "eval/metric.h"
+#include "eval/prompt_usage.h"
 #include "eval/router_usage.h"
 #include "eval/samples.h"
 
@@ -28,6 +29,7 @@ struct TaskResult {
   Json extra = Json::object();  ///< further numbers of the metric
   std::vector<Outcome> outcomes;
   std::optional<RouterUsage> usage;
+  std::optional<PromptUsage> prompts;
   std::optional<Ablation> ablation;
   std::vector<Sample> samples;
 };
@@ -41,7 +43,7 @@ struct EvalResult {
 
 /// {"model", "confidence", "router": {"experts", "sites", "layers"}?, "tasks": [{"task", "source",
 /// "training_data", "metric", "score", "n", "ci_low", "ci_high", "higher_is_better", …extra,
-/// "router"?, "ablation"?, "samples"?}]}. Absent intervals are null.
+/// "router"?, "prompts"?, "ablation"?, "samples"?}]}. Absent intervals are null.
 Json result_json(const EvalResult& result);
 
 /// A plain text table, one line per task; then, with a router, expert loads and what switching each

@@ -16,6 +16,7 @@ Json task_json(const TaskResult& task, const std::optional<decode::RouterInfo>& 
   json["higher_is_better"] = higher_is_better(task.metric);
   json.update(task.extra);
   if (task.usage && router) json["router"] = usage_json(*task.usage, *router);
+  if (task.prompts) json["prompts"] = prompt_usage_json(*task.prompts);
   if (task.ablation) json["ablation"] = ablation_json(*task.ablation);
   if (!task.samples.empty()) {
     json["samples"] = Json::array();

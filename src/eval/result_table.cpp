@@ -1,5 +1,7 @@
 #include <algorithm>
+#include <numeric>
 
+#include "base/error.h"
 #include "eval/result.h"
 #include "eval/table.h"
 
@@ -54,6 +56,30 @@ std::string usage_table(const EvalResult& result) {
          align_columns(rows);
 }
 
+/// "3: 80.0 %, 7: 12.5 %": the entries with the largest shares.
+std::string largest_shares(const std::vector<double>& shares) {
+  constexpr size_t kShown = 6;
+  std::vector<size_t> order(shares.size());
+  std::iota(order.begin(), order.end(), size_t{0});
+  std::stable_sort(order.begin(), order.end(),
+                   [&](size_t a, size_t b) { return shares[a] > shares[b]; });
+  std::string text;
+  for (size_t i = 0; i < std::min(kShown, order.size()) && shares[order[i]] > 0.0; ++i)
+    text += concat(i == 0 ? "" : ", ", order[i], ": ", fixed(100 * shares[order[i]], 1), " %");
+  return text;
+}
+
+std::string prompts_table(const EvalResult& result) {
+  Rows rows = {{"task", "records", "entry: share"}};
+  for (const TaskResult& task : result.tasks) {
+    if (!task.prompts) continue;
+    rows.push_back(
+        {task.task, std::to_string(task.prompts->records), largest_shares(task.prompts->share)});
+  }
+  if (rows.size() == 1) return {};
+  return "\nprompts of the bank in front of records, the most frequent\n" + align_columns(rows);
+}
+
 std::string ablation_table(const EvalResult& result) {
   Rows rows = {{"task"}};
   for (const std::string& name : result.router->expert_names) rows[0].push_back(name);
@@ -77,6 +103,7 @@ std::string ablation_table(const EvalResult& result) {
 
 std::string result_table(const EvalResult& result) {
   std::string out = score_table(result) + training_data_note(result);
+  out += prompts_table(result);
   if (result.router) out += usage_table(result) + ablation_table(result);
   return out;
 }

@@ -40,8 +40,11 @@ at::Tensor Mixture::auxiliary_loss(const nn::RouterLog& log,
     add(enum_name(loss.kind),
         loss.per_group ? group_loss(loss, spec_.select, log) : balance_loss(loss, log), loss.coef);
   }
-  if (spec_.has_prompts() && spec_.prompts.trains_keys())
-    add("prompt_matching", prompt_matching_loss(log), spec_.prompts.matching_coef);
+  const spec::PromptsSpec& prompts = spec_.prompts;
+  if (spec_.has_prompts() && prompts.matching_coef > 0.0)
+    add("prompt_matching", prompt_matching_loss(log), prompts.matching_coef);
+  if (spec_.has_prompts() && prompts.triplet_coef > 0.0)
+    add("prompt_triplet", prompt_triplet_loss(log, prompts.triplet_margin), prompts.triplet_coef);
   return total;
 }
 

@@ -17,7 +17,8 @@ at::Tensor over_capacity(const at::Tensor& selected,
     const at::Tensor chosen = selected.narrow(/*dim=*/0, document.start, document.length);
     at::Tensor counts = chosen.cumsum(/*dim=*/0);
     if (context.kv_cache != nullptr) {
-      const at::Tensor notes = context.kv_cache->notes(gate, selected.size(1))[document.slot];
+      const at::Tensor notes =
+          context.kv_cache->notes(gate, selected.size(1), at::kBool)[document.slot];
       counts = counts + notes.narrow(/*dim=*/0, 0, document.past).sum(/*dim=*/0);
       notes.narrow(/*dim=*/0, document.past, document.length).copy_(chosen);
     }

@@ -79,6 +79,8 @@ std::unique_ptr<GateNet> make_gate_net(const spec::GateSpec& spec,
       return make_cosine_gate(spec, shape, rng);
     case spec::GateNet::kNearest:
       return make_nearest_gate(spec, shape);
+    case spec::GateNet::kCausal:
+      return make_causal_gate(spec, shape, rng);
   }
   return nullptr;
 }

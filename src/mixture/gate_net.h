@@ -69,6 +69,11 @@ std::unique_ptr<GateNet> make_cosine_gate(const spec::GateSpec&, const GateShape
 /// Logarithms of what the references nearest to the input say about the experts; throws
 /// kInvalidArgument while nothing is stored.
 std::unique_ptr<GateNet> make_nearest_gate(const spec::GateSpec&, const GateShape&);
+/// A small decoder over documents: down [M, D], `depth` blocks of RMSNorm, causal attention with
+/// rotary positions, RMSNorm and a SwiGLU, all of width M and without biases, RMSNorm, and
+/// [G * E, M]: one net for all G gates (read-me.md). A document sees nothing of others; without
+/// documents each token stands alone. With a KV cache its keys and values are kept there.
+std::unique_ptr<GateNet> make_causal_gate(const spec::GateSpec&, const GateShape&, Rng&);
 /// By `gate.net`.
 std::unique_ptr<GateNet> make_gate_net(const spec::GateSpec&, const GateShape&, Rng&);
 

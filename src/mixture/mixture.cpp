@@ -169,6 +169,8 @@ std::vector<PartOfParameter> Mixture::frozen_parts() const {
   std::vector<PartOfParameter> parts;
   for (const std::string& name : spec_.experts.frozen)
     add_parts(std::find(names.begin(), names.end(), name) - names.begin(), parts);
+  if (prompt_bank_)
+    for (PartOfParameter& part : prompt_bank_->frozen_parts()) parts.push_back(std::move(part));
   return parts;
 }
 

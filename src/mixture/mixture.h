@@ -64,8 +64,9 @@ class Mixture {
   /// Of these, what training changes: not experts that the schedule freezes from the start.
   std::vector<nn::NamedTensor> trained_parameters() const;
   int64_t trained_parameter_count() const;
-  /// What an optimizer step must leave as it is: A and B of the experts that the spec freezes; in a
-  /// stage, those of all experts but its own, and the rows of gates that do not count yet.
+  /// What an optimizer step must leave as it is: A and B of the experts that the spec freezes, the
+  /// entries of a bank of prompts that it freezes; in a stage, those of all experts but its own,
+  /// and the rows of gates that do not count yet.
   std::vector<PartOfParameter> frozen_parts() const;
   /// Takes parameters and buffers of a mixture of the same experts and gates. Throws
   /// kInvalidArgument naming the first difference.
@@ -93,8 +94,9 @@ class Mixture {
   std::vector<SiteInfo> sites() const;
 
   /// Sum over the spec's losses: coef x value, reduced over gates by `over`, and what keys of
-  /// prompts learn from ("prompt_matching"). Scalar with autograd; undefined when there is none.
-  /// `values`, when given, receives each loss's value before its coefficient, by name.
+  /// prompts learn from ("prompt_matching", "prompt_triplet"). Scalar with autograd; undefined when
+  /// there is none. `values`, when given, receives each loss's value before its coefficient, by
+  /// name.
   at::Tensor auxiliary_loss(const nn::RouterLog& log,
                             std::map<std::string, double>* values = nullptr) const;
   /// The same values if every gate were undecided and all experts carried the same load: what the

@@ -25,6 +25,12 @@ void check_begins_whole(const nn::Segment& document, bool has_cache) {
                  " tokens; hint: feed it in one piece");
 }
 
+void check_has_prompts(const nn::RouterLog& log) {
+  LMOE_CHECK_ARG(log.prompt_cosines.defined(),
+                 "[auxiliary_loss] the router log has no prompts; hint: forward with "
+                 "context.router_log set");
+}
+
 }  // namespace
 
 PromptBank::PromptBank(const spec::PromptsSpec& spec,
@@ -47,9 +53,7 @@ at::Tensor PromptBank::choose(const at::Tensor& embedded, nn::ForwardContext& co
   const std::vector<at::Tensor> all = features(embedded, context);
   if (all.empty()) return embedded.new_empty({0, positions(), embedded.size(1)});
   const at::Tensor cosines = products_with_keys(unit(at::stack(all)), unit(keys_));
-  const at::Tensor chosen =
-      at::argsort(cosines.detach(), /*stable=*/true, /*dim=*/1, /*descending=*/true)
-          .narrow(/*dim=*/1, 0, spec_.select);
+  const at::Tensor chosen = nearest_entries(cosines, spec_.select);
   if (context.router_log != nullptr) {
     context.router_log->prompt_cosines = cosines;
     context.router_log->chosen_prompts = chosen;
@@ -94,12 +98,35 @@ std::vector<nn::NamedTensor> PromptBank::fixed_tensors() const {
   return {{"prompts.keys", keys_}};
 }
 
+std::vector<PartOfParameter> PromptBank::frozen_parts() const {
+  if (spec_.frozen == 0) return {};
+  std::vector<PartOfParameter> parts;
+  for (const nn::NamedTensor& own : parameters())
+    parts.push_back({own.tensor, own.tensor.detach().narrow(/*dim=*/0, 0, spec_.frozen)});
+  return parts;
+}
+
+at::Tensor nearest_entries(const at::Tensor& cosines, int64_t n) {
+  return at::argsort(cosines.detach(), /*stable=*/true, /*dim=*/1, /*descending=*/true)
+      .narrow(/*dim=*/1, 0, n);
+}
+
 at::Tensor prompt_matching_loss(const nn::RouterLog& log) {
-  LMOE_CHECK_ARG(log.prompt_cosines.defined(),
-                 "[auxiliary_loss] the router log has no prompts; hint: forward with "
-                 "context.router_log set");
+  check_has_prompts(log);
   const at::Tensor found = log.prompt_cosines.gather(/*dim=*/1, log.chosen_prompts);
   return (1 - found).sum(/*dim=*/1).mean();
+}
+
+at::Tensor prompt_triplet_loss(const nn::RouterLog& log, double margin) {
+  check_has_prompts(log);
+  const at::Tensor& cosines = log.prompt_cosines;
+  const at::Tensor found = cosines.gather(/*dim=*/1, log.chosen_prompts);
+  const at::Tensor is_found =
+      at::zeros_like(cosines, at::kBool).scatter_(/*dim=*/1, log.chosen_prompts, /*value=*/true);
+  const at::Tensor nearest_other = cosines
+                                       .masked_fill(is_found, -2.0)  // less than any cosine
+                                       .amax(/*dim=*/1, /*keepdim=*/true);
+  return at::relu(margin + nearest_other - found).sum(/*dim=*/1).mean();
 }
 
 }  // namespace lmoe::mixture

@@ -6,6 +6,7 @@
 
 #include <vector>
 
+#include "mixture/mixture.h"
 #include "nn/document_prompts.h"
 #include "nn/projection.h"
 #include "spec/prompts_spec.h"
@@ -36,6 +37,8 @@ class PromptBank : public nn::DocumentPrompts {
   std::vector<nn::NamedTensor> parameters() const;
   /// The keys when they do not.
   std::vector<nn::NamedTensor> fixed_tensors() const;
+  /// Of what is trained, the entries that stay as they are.
+  std::vector<PartOfParameter> frozen_parts() const;
 
  private:
   std::vector<at::Tensor> features(const at::Tensor& embedded, nn::ForwardContext& context) const;
@@ -44,8 +47,17 @@ class PromptBank : public nn::DocumentPrompts {
   at::Tensor keys_, embeddings_;
 };
 
+/// cosines [D, N] -> int64 [D, n]: the n nearest entries of each, by decreasing cosine, the earlier
+/// one first where two are equal.
+at::Tensor nearest_entries(const at::Tensor& cosines, int64_t n);
+
 /// Mean over the documents of a log of the sum of 1 - cosine over the keys each found; scalar with
 /// autograd to the keys, 0 at best.
 at::Tensor prompt_matching_loss(const nn::RouterLog& log);
+
+/// Mean over the documents of a log of the sum over the keys each found of
+/// max(0, margin + d(key) - d(nearest key it did not find)), d being 1 - cosine; scalar with
+/// autograd to the keys, 0 where every document found its keys by the margin.
+at::Tensor prompt_triplet_loss(const nn::RouterLog& log, double margin);
 
 }  // namespace lmoe::mixture

@@ -13,20 +13,18 @@ namespace lmoe::nn {
 namespace {
 
 /// Writes the new rows of every segment behind its slot's past.
-void append_to_cache(const at::Tensor& k,
-                     const at::Tensor& v,
-                     int64_t layer,
-                     ForwardContext& context) {
-  at::Tensor& keys = context.kv_cache->keys(layer, context.is_first_pass);
-  at::Tensor& values = context.kv_cache->values(layer, context.is_first_pass);
-  const int64_t heads = keys.size(2), dim = keys.size(3), width = heads * dim;
+void append(const at::Tensor& k,
+            const at::Tensor& v,
+            const PastRows& past,
+            const std::vector<Segment>& segments) {
+  const int64_t heads = past.keys.size(2), dim = past.keys.size(3), width = heads * dim;
   dispatch_dtype(k, [&](auto tag) {
     using T = typename decltype(tag)::type;
-    for (const Segment& segment : context.segments) {
-      const int64_t place = (segment.slot * keys.size(1) + segment.past) * width;
+    for (const Segment& segment : segments) {
+      const int64_t place = (segment.slot * past.keys.size(1) + segment.past) * width;
       const int64_t first = segment.start * width, count = segment.length * width;
-      std::copy_n(k.const_data_ptr<T>() + first, count, keys.data_ptr<T>() + place);
-      std::copy_n(v.const_data_ptr<T>() + first, count, values.data_ptr<T>() + place);
+      std::copy_n(k.const_data_ptr<T>() + first, count, past.keys.data_ptr<T>() + place);
+      std::copy_n(v.const_data_ptr<T>() + first, count, past.values.data_ptr<T>() + place);
     }
   });
 }
@@ -142,13 +140,24 @@ at::Tensor attention(const at::Tensor& q,
   if (context.kv_cache == nullptr)
     return AttentionFunction::apply(q.contiguous(), k.contiguous(), v.contiguous(), shape,
                                     context.segments);
+  return attention_with_past(q, k, v, shape,
+                             {context.kv_cache->keys(layer, context.is_first_pass),
+                              context.kv_cache->values(layer, context.is_first_pass)},
+                             context.segments);
+}
+
+at::Tensor attention_with_past(const at::Tensor& q,
+                               const at::Tensor& k,
+                               const at::Tensor& v,
+                               const AttentionShape& shape,
+                               const PastRows& past,
+                               const std::vector<Segment>& segments) {
   LMOE_CHECK_ARG(!c10::GradMode::is_enabled() || !(q.requires_grad() || k.requires_grad()),
                  "[attention] a forward with a KV cache has no gradient; disable gradients or use "
                  "no cache");
-  append_to_cache(k.contiguous(), v.contiguous(), layer, context);
-  return run_forward(q.contiguous(), context.kv_cache->keys(layer, context.is_first_pass),
-                     context.kv_cache->values(layer, context.is_first_pass), shape,
-                     context.segments, empty_log_sum_exp(q, shape));
+  append(k.contiguous(), v.contiguous(), past, segments);
+  return run_forward(q.contiguous(), past.keys, past.values, shape, segments,
+                     empty_log_sum_exp(q, shape));
 }
 
 }  // namespace lmoe::nn

@@ -8,6 +8,7 @@
 #include <ATen/core/Tensor.h>
 
 #include <cstdint>
+#include <vector>
 
 #include "nn/forward_context.h"
 
@@ -33,5 +34,19 @@ at::Tensor attention(const at::Tensor& q,
                      const AttentionShape& shape,
                      int64_t layer,
                      ForwardContext& context);
+
+/// Keys and values of past tokens, each [slots, capacity, num_kv_heads, head_dim], contiguous.
+struct PastRows {
+  at::Tensor keys, values;
+};
+
+/// The same for one that is no layer of the decoder: k and v are written into `past` behind each
+/// segment's past. Has no gradient (kInvalidArgument).
+at::Tensor attention_with_past(const at::Tensor& q,
+                               const at::Tensor& k,
+                               const at::Tensor& v,
+                               const AttentionShape& shape,
+                               const PastRows& past,
+                               const std::vector<Segment>& segments);
 
 }  // namespace lmoe::nn

@@ -83,9 +83,9 @@ void KvCache::resize(int64_t slots, int64_t length) {
   for (auto& [owner, tensor] : memory_) tensor = grown(tensor, slots_, tensor.size(1));
 }
 
-at::Tensor& KvCache::notes(const void* owner, int64_t width) {
+at::Tensor& KvCache::notes(const void* owner, int64_t width, at::ScalarType dtype) {
   at::Tensor& tensor = notes_[owner];
-  if (!tensor.defined()) tensor = at::zeros({slots_, capacity_, width}, at::kBool);
+  if (!tensor.defined()) tensor = at::zeros({slots_, capacity_, width}, dtype);
   return tensor;
 }
 

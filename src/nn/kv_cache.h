@@ -34,9 +34,9 @@ class KvCache {
   /// Makes room for the keys and values of a first pass; all slots must be empty then.
   void add_first_pass();
 
-  /// bool [slots, capacity, width]: what `owner` has to remember of each token; rows past a slot's
+  /// [slots, capacity, width]: what `owner` has to remember of each token; rows past a slot's
   /// length are undefined.
-  at::Tensor& notes(const void* owner, int64_t width);
+  at::Tensor& notes(const void* owner, int64_t width, at::ScalarType dtype);
   /// [slots, width]: what `owner` has to remember of each sequence; undefined before it is written.
   at::Tensor& memory(const void* owner, int64_t width, at::ScalarType dtype);
 

@@ -102,6 +102,20 @@ void RewardHead::copy_from(const RewardHead& other) {
   for (size_t i = 0; i < to.size(); ++i) at::Tensor(to[i].tensor).copy_(from[i].tensor);
 }
 
+void RewardHead::begin_with(const RewardHead& other) {
+  const auto& [width, heads, passes] = shape_;
+  LMOE_CHECK_ARG(passes == 1 && other.shape_.passes == 1,
+                 "[reward_head] one that joins passes cannot begin as another, nor another as it: "
+                 "given ",
+                 other.shape_.passes, " passes, expected 1, and here ", passes);
+  LMOE_CHECK_ARG(other.shape_.hidden_size == width && heads % other.shape_.heads == 0,
+                 "[reward_head] given ", other.shape_.heads, " heads of width ",
+                 other.shape_.hidden_size, ", expected a number that divides ", heads,
+                 ", of width ", width);
+  const c10::NoGradGuard no_grad;
+  value_.copy_(other.value_.repeat_interleave(heads / other.shape_.heads, /*dim=*/0));
+}
+
 void RewardHead::save(const std::filesystem::path& file) const {
   std::vector<io::TensorView> views;
   const std::vector<NamedTensor> all = parameters();

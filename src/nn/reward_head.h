@@ -45,6 +45,10 @@ class RewardHead {
   std::vector<NamedTensor> parameters() const;
   /// Throws kInvalidArgument when `other` has another shape.
   void copy_from(const RewardHead& other);
+  /// Each head begins as one of `other`, which has 1 or some of them: of G heads, number g as its
+  /// g * G' / G, so that several that stand together begin alike. Throws kInvalidArgument where
+  /// either joins passes, widths differ or G' does not divide G.
+  void begin_with(const RewardHead& other);
 
   /// `file` holds the parameters under their names. Throws kIo; kNotFound, kCorruptData naming a
   /// tensor that is missing, left over or misshapen.

@@ -10,6 +10,9 @@ void check_language_model(const Recipe& recipe, const std::string& where) {
   LMOE_CHECK_ARG(recipe.objective.reward_passes == 1, where, ": reward_passes cannot act: given ",
                  recipe.objective.reward_passes,
                  " with objective language_model, expected objective preference");
+  LMOE_CHECK_ARG(!recipe.objective.init_reward_head, where,
+                 ": init_reward_head cannot act with objective language_model, expected objective "
+                 "preference");
   LMOE_CHECK_ARG(!spec::find_method(mixture.method).is_reward_model, where, ": method ",
                  mixture.method,
                  " is a reward model: given objective language_model, expected preference");
@@ -17,6 +20,15 @@ void check_language_model(const Recipe& recipe, const std::string& where) {
                  where,
                  ": mixture.schedule.freeze_experts leaves nothing to train: gate.net self has no "
                  "weights");
+}
+
+void check_head(const Recipe& recipe, const std::string& where) {
+  if (!recipe.objective.init_reward_head) return;
+  LMOE_CHECK_ARG(recipe.objective.reward_passes == 1, where,
+                 ": init_reward_head cannot act: given reward_passes ",
+                 recipe.objective.reward_passes, ", whose aggregator begins anew, expected 1");
+  LMOE_CHECK_ARG(!recipe.run.init_from, where,
+                 ": init_reward_head cannot act: given init_from, which brings its own head");
 }
 
 void check_passes(const Recipe& recipe, const std::string& where) {
@@ -69,6 +81,7 @@ void check_objective(const Recipe& recipe, const std::string& where) {
                  ": select.private_by role", unknown);
   LMOE_CHECK_ARG(recipe.mixture.prompts.count == 0, where, ": prompts", unknown);
   check_passes(recipe, where);
+  check_head(recipe, where);
 }
 
 }  // namespace lmoe::recipe

@@ -2,7 +2,9 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <span>
+#include <string>
 
 #include "base/options.h"
 
@@ -19,6 +21,9 @@ struct ObjectiveOptions {
   /// Experts of a document's task that each have a pass through the model of their own; an
   /// aggregator in the head joins what they end with (arXiv 2403.01197). 1: no aggregator.
   int64_t reward_passes = 1;
+  /// A run of a reward model whose heads this one's begin with: that of a category is where those
+  /// of its capabilities start (arXiv 2403.01197).
+  std::optional<std::string> init_reward_head;
 
   template <class Visitor>
   void for_each_field(Visitor&& visit) {
@@ -32,6 +37,10 @@ struct ObjectiveOptions {
                 "last hidden states are joined")
               .section(section)
               .range(1, 64));
+    visit(field("init_reward_head", init_reward_head,
+                "with preference: a run whose reward heads these begin with, each for as many as "
+                "there are more here")
+              .section(section));
   }
 };
 

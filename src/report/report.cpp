@@ -34,7 +34,8 @@ void check_types(const Json& data) {
   for (const char* name : {"title", "subtitle"}) check(name, &Json::is_string, "text");
   for (const char* name : {"facts", "log", "scores", "ablation", "samples"})
     check(name, &Json::is_array, "a list");
-  for (const char* name : {"router", "comparison"}) check(name, &Json::is_object, "an object");
+  for (const char* name : {"router", "comparison", "prompts"})
+    check(name, &Json::is_object, "an object");
 }
 
 /// Replaces each {{name}} in one pass: what is put in is never looked at again.

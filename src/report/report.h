@@ -13,6 +13,9 @@
 //              sites: names of the gates in the order of gate_entropy and load
 //              ("layers.3.self_attn.q_proj", "layers.3"); the first number is taken as the layer.
 //              weights: [site][expert], mean routing weight over the task's tokens
+//   prompts    {usage: [{task, records, share, nearest}]}: a bank of prompts
+//              share, nearest: [entry], of the task's records those with the entry in front, and
+//              those it is the nearest of
 //   scores     [{task, variant, metric, score, ci_low?, ci_high?, n?, source?, training_data?}]
 //              variant: "base", "lora", "l-moe", …; shares are between 0 and 1
 //              source: the file; training_data: whether the run was trained on it

@@ -8,8 +8,7 @@
 
 namespace lmoe::runner {
 
-void begin_with_prototypes(const models::Decoder& decoder,
-                           const mixture::Mixture& mixture,
+at::Tensor prompt_features(const models::Decoder& decoder,
                            std::span<const std::vector<int32_t>> prompts) {
   const c10::NoGradGuard no_grad;
   std::vector<at::Tensor> features;
@@ -18,9 +17,18 @@ void begin_with_prototypes(const models::Decoder& decoder,
     const at::Tensor embedded = decoder.embed(at::tensor(ids, at::kInt).to(at::kLong));
     features.push_back(embedded.to(at::kDouble).mean(/*dim=*/0));
   }
-  if (mixture.prompt_bank() == nullptr || features.empty()) return;
+  return features.empty() ? at::Tensor() : at::stack(features);
+}
+
+void begin_with_prototypes(const models::Decoder& decoder,
+                           const mixture::Mixture& mixture,
+                           std::span<const std::vector<int32_t>> prompts) {
+  const c10::NoGradGuard no_grad;
+  if (mixture.prompt_bank() == nullptr) return;
+  const at::Tensor features = prompt_features(decoder, prompts);
+  if (!features.defined()) return;
   at::Tensor keys = mixture.prompt_bank()->keys();
-  const at::Tensor prototypes = mixture::key_prototypes(at::stack(features), keys.size(0));
+  const at::Tensor prototypes = mixture::key_prototypes(features, keys.size(0));
   keys.narrow(/*dim=*/0, 0, prototypes.size(0)).copy_(prototypes);
 }
 

@@ -56,6 +56,7 @@ struct TorchStepModel::State {
   nn::KvCache cache;
   const nn::RewardHead* head = nullptr;
   int64_t default_task = 0;  ///< of documents without one
+  int64_t prompt_entries = 0;
   std::map<SequenceId, int64_t> slots, prompts;
   SequenceId next_sequence = 1;
   int disabled_expert = -1;
@@ -76,6 +77,11 @@ struct TorchStepModel::State {
                StepOutput& output);
   void copy_routing(const nn::RouterLog& log,
                     const std::vector<Piece>& pieces,
+                    StepOutput& output) const;
+  /// What the sequences that begin with `pieces` found in the bank of prompts.
+  void copy_prompts(const nn::RouterLog& log,
+                    const std::vector<Piece>& pieces,
+                    const std::vector<nn::Segment>& segments,
                     StepOutput& output) const;
 };
 
@@ -123,7 +129,8 @@ void TorchStepModel::State::forward(std::span<const StepInput> inputs,
     owners.push_back(piece.input);
   }
   const at::Tensor hidden = decoder.forward(at::tensor(ids, at::kLong), context);
-  if (want_routing) copy_routing(log, pieces, output);
+  if (want_routing && router) copy_routing(log, pieces, output);
+  if (want_routing && prompt_entries > 0) copy_prompts(log, pieces, context.segments, output);
   if (owners.empty()) return;
   const at::Tensor last = hidden.index_select(0, at::tensor(last_rows, at::kLong));
   const at::Tensor logits =
@@ -159,6 +166,19 @@ void TorchStepModel::State::copy_routing(const nn::RouterLog& log,
   }
 }
 
+void TorchStepModel::State::copy_prompts(const nn::RouterLog& log,
+                                         const std::vector<Piece>& pieces,
+                                         const std::vector<nn::Segment>& segments,
+                                         StepOutput& output) const {
+  int64_t begun = 0;
+  for (size_t i = 0; i < pieces.size(); ++i) {
+    if (segments[i].past > 0) continue;
+    const at::Tensor found = log.chosen_prompts[begun++].contiguous();
+    const int64_t* first = found.const_data_ptr<int64_t>();
+    output.prompts[pieces[i].input].assign(first, first + found.numel());
+  }
+}
+
 void TorchStepModel::State::check(const std::vector<int32_t>& ids, const char* operation) const {
   const arch::ModelConfig& config = decoder.config();
   LMOE_CHECK_ARG(static_cast<int64_t>(ids.size()) <= max_positions, operation, " a sequence has ",
@@ -173,8 +193,9 @@ TorchStepModel::TorchStepModel(const models::Decoder& decoder,
                                const nn::RewardHead* head)
     : state_(new State{decoder, router_info(mixture), needs_whole_prompts(mixture),
                        token_positions(decoder, mixture), make_cache(decoder), head}) {
-  if (mixture != nullptr)
-    state_->default_task = mixture->spec().gate.default_task.value_or(state_->default_task);
+  if (mixture == nullptr) return;
+  state_->default_task = mixture->spec().gate.default_task.value_or(state_->default_task);
+  state_->prompt_entries = mixture->spec().prompts.count;
 }
 
 TorchStepModel::~TorchStepModel() = default;
@@ -204,8 +225,9 @@ StepOutput TorchStepModel::step(std::span<const StepInput> inputs, bool want_rou
   state_->check(inputs);
   StepOutput output;
   output.logits.resize(inputs.size() * static_cast<size_t>(vocab_size()));
-  const bool has_routing = want_routing && state_->router.has_value();
-  if (has_routing) output.routing.resize(inputs.size());
+  const bool has_log = want_routing && (state_->router || state_->prompt_entries > 0);
+  if (want_routing && state_->router) output.routing.resize(inputs.size());
+  if (want_routing && state_->prompt_entries > 0) output.prompts.resize(inputs.size());
   for (const StepInput& input : inputs) {
     if (input.prompt >= 0)
       state_->prompts[input.sequence] = input.prompt;
@@ -214,7 +236,7 @@ StepOutput TorchStepModel::step(std::span<const StepInput> inputs, bool want_rou
   }
   for (const std::vector<Piece>& pieces :
        plan_forwards(inputs, state_->needs_whole_prompts, state_->decoder.prompt_positions()))
-    state_->forward(inputs, pieces, has_routing, output);
+    state_->forward(inputs, pieces, has_log, output);
   return output;
 }
 
@@ -229,6 +251,8 @@ std::vector<decode::ScoredSequence> TorchStepModel::score(
 }
 
 bool TorchStepModel::decides_by_prompt() const { return state_->needs_whole_prompts; }
+
+int64_t TorchStepModel::prompt_entries() const { return state_->prompt_entries; }
 
 std::optional<std::vector<double>> TorchStepModel::rewards(
     std::span<const decode::RewardRequest> documents) {

@@ -34,6 +34,7 @@ class TorchStepModel : public decode::StepModel {
   bool decides_by_prompt() const override;
   std::optional<std::vector<double>> rewards(
       std::span<const decode::RewardRequest> documents) override;
+  int64_t prompt_entries() const override;
   const decode::RouterInfo* router() const override;
   void disable_expert(std::optional<int> expert) override;
 

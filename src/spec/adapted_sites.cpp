@@ -93,6 +93,15 @@ SiteCost classifier_cost(const MixtureSpec& spec, const DecoderShape& shape, int
   return cost;
 }
 
+/// One net of blocks for all sites (mixture/causal_gate.cpp). What tokens multiply with those
+/// before them grows with the document and is not counted, as it is not for the layers.
+SiteCost causal_cost(const MixtureSpec& spec, const DecoderShape& shape, int64_t decisions) {
+  const int64_t width = spec.gate.hidden_size, outputs = decisions * spec.experts.count;
+  const int64_t matrices = (shape.hidden_size + 7 * spec.gate.depth * width + outputs) * width;
+  const int64_t norms = (2 * spec.gate.depth + 1) * width;
+  return {matrices + norms + (spec.gate.init_bias ? outputs : 0), matrices};
+}
+
 /// Of a gate for the whole model, and the first pass if it reads one.
 SiteCost model_gate_cost(const MixtureSpec& spec,
                          const DecoderShape& shape,
@@ -105,6 +114,8 @@ SiteCost model_gate_cost(const MixtureSpec& spec,
   SiteCost cost;
   if (spec.gate.net == GateNet::kClassifier) {
     cost = classifier_cost(spec, shape, decisions);
+  } else if (spec.gate.net == GateNet::kCausal) {
+    cost = causal_cost(spec, shape, decisions);
   } else if (spec.gate.net == GateNet::kNearest) {  // one memory for all sites
     cost = gate_cost(spec, shape.hidden_size, spec.experts.count);
   } else {

@@ -9,8 +9,12 @@ void check_classifier_keys(const MixtureSpec& spec, const std::string& where) {
   const GateSpec& gate = spec.gate;
   const GateSpec defaults;
   const bool is_classifier = gate.net == GateNet::kClassifier;
-  LMOE_CHECK_ARG(is_classifier || (gate.depth == defaults.depth && gate.dropout == 0.0), where,
-                 ": mixture.gate.depth and dropout cannot act: given net ", enum_name(gate.net),
+  const bool has_depth = is_classifier || gate.net == GateNet::kCausal;
+  LMOE_CHECK_ARG(has_depth || gate.depth == defaults.depth, where,
+                 ": mixture.gate.depth cannot act: given net ", enum_name(gate.net),
+                 ", expected classifier or causal");
+  LMOE_CHECK_ARG(is_classifier || gate.dropout == 0.0, where,
+                 ": mixture.gate.dropout cannot act: given net ", enum_name(gate.net),
                  ", expected classifier");
   LMOE_CHECK_ARG(gate.share == GateShare::kModel || gate.layerwise == defaults.layerwise, where,
                  ": mixture.gate.layerwise cannot act: given share ", enum_name(gate.share),
@@ -20,6 +24,19 @@ void check_classifier_keys(const MixtureSpec& spec, const std::string& where) {
                  enum_name(gate.source), ", expected last_hidden");
   LMOE_CHECK_ARG(!is_classifier || gate.dropout == 0.0 || gate.depth > 1, where,
                  ": mixture.gate.dropout cannot act: given depth 1, and it lies between layers");
+}
+
+/// It reads documents, not tokens, and before any layer.
+void check_causal(const GateSpec& gate, const std::string& where) {
+  LMOE_CHECK_ARG(gate.source == GateSource::kEmbedding && gate.share == GateShare::kModel, where,
+                 ": mixture.gate.net causal is one net for the whole model over what tokens enter "
+                 "it as: given source ",
+                 enum_name(gate.source), " and share ", enum_name(gate.share),
+                 ", expected embedding and model");
+  LMOE_CHECK_ARG(gate.hidden_size % (2 * gate.heads) == 0, where,
+                 ": mixture.gate.hidden_size: given ", gate.hidden_size, " with ", gate.heads,
+                 " heads of net causal, expected a multiple of ", 2 * gate.heads,
+                 ": heads turn pairs of numbers by their position");
 }
 
 void check_embedding_gate(const GateSpec& gate, const std::string& where) {
@@ -39,6 +56,7 @@ void check_model_gate(const MixtureSpec& spec, const std::string& where) {
   const bool reads_end = gate.source == GateSource::kLastHidden;
   const bool is_model = gate.share == GateShare::kModel;
   const bool is_classifier = gate.net == GateNet::kClassifier;
+  if (gate.net == GateNet::kCausal) check_causal(gate, where);
   if (gate.source == GateSource::kEmbedding) check_embedding_gate(gate, where);
   LMOE_CHECK_ARG(
       gate.source == GateSource::kEmbedding ||

@@ -55,10 +55,12 @@ void check_nearest_gate(const MixtureSpec& spec, const std::string& where) {
   const GateSpec& gate = spec.gate;
   const GateSpec defaults;
   if (gate.net != GateNet::kNearest) {
-    LMOE_CHECK_ARG(gate.references == defaults.references &&
-                       gate.neighbours == defaults.neighbours && gate.heads == defaults.heads,
-                   where, ": mixture.gate.references, neighbours and heads cannot act: given net ",
+    LMOE_CHECK_ARG(gate.references == defaults.references && gate.neighbours == defaults.neighbours,
+                   where, ": mixture.gate.references and neighbours cannot act: given net ",
                    enum_name(gate.net), ", expected nearest");
+    LMOE_CHECK_ARG(gate.heads == defaults.heads || gate.net == GateNet::kCausal, where,
+                   ": mixture.gate.heads cannot act: given net ", enum_name(gate.net),
+                   ", expected nearest or causal");
     return;
   }
   const std::string opening = where + ": mixture.gate.net nearest ";

@@ -12,6 +12,15 @@ void check_prompts(const MixtureSpec& spec, const std::string& where) {
   }
   LMOE_CHECK_ARG(prompts.select <= prompts.count, where, ": mixture.prompts.select: given ",
                  prompts.select, ", expected at most mixture.prompts.count, ", prompts.count);
+  LMOE_CHECK_ARG(prompts.triplet_coef == 0.0 || prompts.select < prompts.count, where,
+                 ": mixture.prompts.triplet_coef compares keys that were found with one that was "
+                 "not: given select ",
+                 prompts.select, ", expected less than mixture.prompts.count, ", prompts.count);
+  LMOE_CHECK_ARG(
+      prompts.triplet_coef > 0.0 || prompts.triplet_margin == PromptsSpec().triplet_margin, where,
+      ": mixture.prompts.triplet_margin cannot act: given triplet_coef 0");
+  LMOE_CHECK_ARG(prompts.frozen <= prompts.count, where, ": mixture.prompts.frozen: given ",
+                 prompts.frozen, ", expected at most mixture.prompts.count, ", prompts.count);
   LMOE_CHECK_ARG(
       spec.gate.source != GateSource::kLastHidden, where,
       ": mixture.prompts change what the model ends with: given gate.source last_hidden, "

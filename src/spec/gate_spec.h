@@ -34,6 +34,10 @@ enum class GateSource {
 /// expert (uni-rag.md). kNearest: nothing is trained; each gate has a memory of references, which
 /// are inputs it once read with the expert they went to, and an expert's probability is what the
 /// references nearest to the input say together (rtd.md; `lmoe experts RUN refit` fills it).
+/// kCausal: a small decoder of its own over what a document's tokens enter the first layer as,
+/// `depth` blocks of width hidden_size with `heads` heads, one for the whole model: a token's
+/// experts depend on all tokens before it, and on no layer (read-me.md, which has 1, 512 and 4, a
+/// table of embeddings of its own, and distils the net from a dense model's activations instead).
 enum class GateNet {
   kLinear,
   kMlp,
@@ -43,7 +47,8 @@ enum class GateNet {
   kScalars,
   kRecurrent,
   kCosine,
-  kNearest
+  kNearest,
+  kCausal
 };
 /// What a self gate makes of A x. kAbs: absolute values. kUnitNorm: divided by their norm.
 enum class GateActivation { kNone, kAbs, kUnitNorm };
@@ -69,10 +74,11 @@ struct GateSpec {
   GateShare share = GateShare::kProjection;
   GateActivation activation = GateActivation::kNone;  ///< with `self`
   /// Width of the hidden layer of `mlp` (SiLU), of those of a `classifier`, of keys, queries and
-  /// all else inside a `tree`, of the state of `recurrent` (rmoe.md has 128).
+  /// all else inside a `tree`, of the state of `recurrent` (rmoe.md has 128), of the blocks of
+  /// `causal` and their FFNs.
   int64_t hidden_size = 64;
-  int64_t depth = 1;      ///< linear layers of a `classifier`
-  double dropout = 0.0;   ///< between them
+  int64_t depth = 1;      ///< linear layers of a `classifier`, blocks of `causal`
+  double dropout = 0.0;   ///< between the layers of a `classifier`
   bool layerwise = true;  ///< with share `model`: weights for each projection of its own
   /// With `last_hidden`: weight of every expert in the first pass; 0: the base alone.
   double first_pass_weight = 0.0;
@@ -93,7 +99,7 @@ struct GateSpec {
   int64_t references = 0;    ///< in the memory of each gate, with `nearest`
   int64_t neighbours = 32;   ///< references that decide for a token, with `nearest`; rtd.md
   /// With `nearest`: parts of the input, each with neighbours of its own; what they say is
-  /// averaged.
+  /// averaged. With `causal`: heads of its attention.
   int64_t heads = 1;
   /// With `task_id`: the task of text that has no label, as in chat and evaluation.
   std::optional<int64_t> default_task;
@@ -104,10 +110,11 @@ struct GateSpec {
     visit(field("net", net, "form of the gate"));
     visit(field("share", share, "one gate per projection or per block"));
     visit(field("activation", activation, "what a self gate makes of A x"));
-    visit(
-        field("hidden_size", hidden_size, "width inside an mlp, tree, classifier or recurrent net")
-            .range(1, 65536));
-    visit(field("depth", depth, "linear layers of a classifier").range(1, 64));
+    visit(field("hidden_size", hidden_size,
+                "width inside an mlp, tree, classifier, recurrent or causal net")
+              .range(1, 65536));
+    visit(field("depth", depth, "linear layers of a classifier, blocks of a causal net")
+              .range(1, 64));
     visit(field("dropout", dropout, "dropout between the layers of a classifier").range(0.0, 0.95));
     visit(field("layerwise", layerwise, "with share model: own weights for each projection"));
     visit(field("first_pass_weight", first_pass_weight,
@@ -136,7 +143,9 @@ struct GateSpec {
               .range(0, int64_t{1} << 24));
     visit(field("neighbours", neighbours, "nearest references that decide for a token; nearest")
               .range(1, int64_t{1} << 24));
-    visit(field("heads", heads, "parts of the input that have neighbours of their own; nearest")
+    visit(field("heads", heads,
+                "parts of the input that have neighbours of their own, with nearest; attention "
+                "heads of a causal net")
               .range(1, 1024));
     visit(field("default_task", default_task, "task of text without a label, with source task_id")
               .range(0, 4095));

@@ -53,7 +53,8 @@ std::span<const EnumName<GateNet>> enum_names(GateNet) {
                                                  {"scalars", GateNet::kScalars},
                                                  {"recurrent", GateNet::kRecurrent},
                                                  {"cosine", GateNet::kCosine},
-                                                 {"nearest", GateNet::kNearest}};
+                                                 {"nearest", GateNet::kNearest},
+                                                 {"causal", GateNet::kCausal}};
   return kNames;
 }
 

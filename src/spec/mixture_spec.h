@@ -6,7 +6,7 @@
 //   gate        who decides, from what?      constant | input | block_input | rank_activation |
 //                                            task_id | last_hidden | learned | embedding;
 //                                            linear | mlp | self | tree | classifier | scalars |
-//                                            recurrent | cosine | nearest;
+//                                            recurrent | cosine | nearest | causal;
 //                                            one per projection, block or model;
 //                                            per token, or one decision per prompt
 //   select      how many take part?          all | top_k | top_p | threshold | entropy_switch |

@@ -25,7 +25,7 @@ constexpr double kHoles = 1.1;
 struct Adapters {
   int64_t parameters = 0;
   int64_t stacked = 0;     ///< of them those joined with gates for one product: a copy
-  int64_t references = 0;  ///< floats in the memories of gates
+  int64_t references = 0;  ///< floats in the memories of gates: keys, and an expert for each
   int64_t kept_per_token = 0;
   int64_t kept_floats_per_token = 0;
 };
@@ -99,7 +99,7 @@ Adapters adapters_of(const spec::MixtureSpec& spec,
     if (!is_wide && reads_wide_input && group != last_group)
       adapters.kept_floats_per_token += *site.gate_width;
     if (spec.gate.net == spec::GateNet::kNearest && group != last_group) {  // one for all of them
-      adapters.references += spec.gate.references * *site.gate_width;
+      adapters.references += spec.gate.references * (*site.gate_width + 1);
       adapters.kept_floats_per_token += spec.gate.references;
     }
     last_group = group;
@@ -108,10 +108,12 @@ Adapters adapters_of(const spec::MixtureSpec& spec,
   }
   if (spec.gate.share != spec::GateShare::kModel) return adapters;
   const bool asks = spec.gate.net == spec::GateNet::kNearest;
-  if (asks) adapters.references = spec.gate.references * shape.hidden_size;
+  // A block of a causal net: two norms, q, k, v, what attention and FFN make, two sums.
+  const int64_t kept_of_width = spec.gate.net == spec::GateNet::kCausal ? 20 : 2;
+  if (asks) adapters.references = spec.gate.references * (shape.hidden_size + 1);
   adapters.kept_floats_per_token +=
       shape.hidden_size +
-      (asks ? spec.gate.references : 2 * spec.gate.depth * spec.gate.hidden_size);
+      (asks ? spec.gate.references : kept_of_width * spec.gate.depth * spec.gate.hidden_size);
   return adapters;
 }
 

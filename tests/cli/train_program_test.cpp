@@ -183,8 +183,8 @@ TEST_F(TrainProgram, AnInterruptedFirstLookLeavesACompleteRun) {
   EXPECT_THAT(run_program({"resume", run().string()}).text, HasSubstr("already complete"));
 }
 
-/// Both phases of dmoerm, from pairs to a score for each category.
-TEST_F(TrainProgram, RewardModelsAreTrainedInTwoPhasesAndJudgePairs) {
+/// The later two phases of dmoerm, from pairs to a score for each category.
+TEST_F(TrainProgram, RewardModelsAreTrainedAndJoinedAndJudgePairs) {
   std::string lines;
   for (int i = 0; i < 6; ++i)
     lines += R"({"prompt": "hello there", "chosen": "the thing", "rejected": "no"})"

@@ -76,6 +76,35 @@ TEST(Records, JsonListFolderAndCounts) {
   expect_error(ErrorCode::kNotFound, "/nowhere.jsonl", [] { read("/nowhere.jsonl#5"); });
 }
 
+TEST(Records, ASplitMayBeAPartOfItsFile) {
+  const TempFolder folder;
+  std::string lines;
+  for (const char* text : {"a", "b", "c", "d", "e", "f", "g"})
+    lines += concat("{\"text\": \"", text, "\"}\n");
+  write(folder, "scan/train.jsonl", lines);
+  DatasetOptions options;
+  options.path = (folder.path() / "scan").string();
+  const auto texts = [&](const std::string& split, int64_t max_samples = 0) {
+    options.split = split;
+    options.max_samples = max_samples;
+    std::string all;
+    for (const Record& record : read_dataset(options, Purpose::kTraining).records)
+      all += record.text;
+    return all;
+  };
+  EXPECT_EQ(texts("train[:60%]"), "abcd");  // 4.2 of 7
+  EXPECT_EQ(texts("train[60%:]"), "efg");
+  EXPECT_EQ(texts("train[2:5]"), "cde");
+  EXPECT_EQ(texts("train[:]"), "abcdefg");
+  EXPECT_EQ(texts("train[60%:]", 2), "ef");
+  EXPECT_EQ(texts("train[5:100]"), "fg");
+  options.path = (folder.path() / "scan" / "train.jsonl").string();
+  EXPECT_EQ(texts("train[:1]"), "a");
+  for (const char* split : {"train[60%]", "train[a:]", "train[:101%]", "train[-2:]", "train[3:3]",
+                            "train[:5", "[:5]", "train[9:]"})
+    expect_error(ErrorCode::kInvalidArgument, "split", [&] { texts(split); });
+}
+
 TEST(Records, ConversationsBecomeMessages) {
   const TempFolder folder;
   const auto alpaca = read(write(

@@ -1,11 +1,20 @@
 """A bank of prompts in front of documents, through the programs."""
 
 import json
+import struct
 import unittest
 
 from program import TrainedTest, files_of, lmoe
 
 MIXTURE = {"method": "l-moe", "experts": {"count": 2, "rank": 4}, "prompts": {"count": 3, "length": 4, "select": 2}}
+
+
+def tensors(path):
+    """Bytes of the tensors of a safetensors file."""
+    content = path.read_bytes()
+    size = struct.unpack("<Q", content[:8])[0]
+    header = {name: entry for name, entry in json.loads(content[8:8 + size]).items() if name != "__metadata__"}
+    return {name: content[8 + size:][slice(*entry["data_offsets"])] for name, entry in header.items()}
 
 
 class Prompts(TrainedTest):
@@ -37,6 +46,45 @@ class Prompts(TrainedTest):
         self.assertIn("mean weight", shown)
         said = self.run_well("chat", self.run_folder, "max_new_tokens=4", stdin="hot is not \nand cold\n/router\n")
         self.assertIn("mean weight", said)
+
+    def test_eval_and_the_page_say_which_prompts_a_task_finds(self):
+        shown = self.run_well("eval", self.run_folder)
+        self.assertIn("prompts of the bank in front of records", shown)
+        task = json.loads((self.run_folder / "eval.json").read_text())["results"][-1]["tasks"][0]["prompts"]
+        self.assertEqual(len(task["share"]), 3)
+        self.assertAlmostEqual(sum(task["share"]), 2.0, msg="two in front of each record")
+        self.assertAlmostEqual(sum(task["nearest"]), 1.0)
+        page = (self.run_folder / "report.html").read_text()
+        data = json.loads(page.split('<script type="application/json" id="data">')[1].split("</script>")[0])
+        self.assertEqual(len(data["prompts"]["usage"][0]["share"]), 3)
+
+    def test_entries_are_appended_and_learn_beside_frozen_ones(self):
+        words = self.tasks / "words" / "test.jsonl"
+        longer, on = self.folder / "longer", self.folder / "on"
+        shown = self.run_well("prompts", self.run_folder, "add", "--count", "2", "--data", words, "--out", longer)
+        for text in ("before", "after", "entries: 5, the new ones from 3", f"run: {longer}"):
+            self.assertIn(text, shown)
+        before, after = tensors(self.run_folder / "prompts.safetensors"), tensors(longer / "prompts.safetensors")
+        for name in before:
+            self.assertEqual(after[name][: len(before[name])], before[name], "every bit of the old entries")
+        self.run_well("train", longer / "config_effective.json", f"init_from={longer}", f"output_dir={on}", "max_steps=3",
+                      "plot_loss=false", "mixture.prompts.frozen=3", "mixture.prompts.triplet_coef=0.5")
+        trained = tensors(on / "prompts.safetensors")
+        for name in before:
+            self.assertEqual(trained[name][: len(before[name])], before[name])
+            self.assertNotEqual(trained[name][len(before[name]):], after[name][len(before[name]):])
+        self.assertIn("prompt_triplet", json.loads((on / "log.jsonl").read_text().splitlines()[0])["balance"])
+
+    def test_what_cannot_be_appended_is_refused(self):
+        words, out = self.tasks / "words" / "test.jsonl", self.folder / "never"
+        for arguments, word in (([self.run_folder, "add"], "--samples"), ([self.run_folder, "remove", "--data", words], "remove"),
+                                ([self.run_folder, "add", "--count", "9999", "--data", words], "samples"),
+                                ([self.run_folder, "add", "--data", self.folder / "none.jsonl"], "none.jsonl")):
+            with self.subTest(word):
+                done = lmoe("prompts", *arguments, "--out", out)
+                self.assertEqual(done.returncode, 2, done.stderr)
+                self.assertIn(word, done.stderr)
+                self.assertFalse(out.exists())
 
     def test_a_dry_run_counts_it(self):
         plain = {"method": "l-moe", "experts": {"count": 2, "rank": 4}}

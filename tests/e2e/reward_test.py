@@ -4,7 +4,7 @@ import json
 import unittest
 
 import tiny
-from program import ProgramTest
+from program import ProgramTest, lmoe
 
 ROUTER = {"source": "last_hidden", "net": "classifier", "share": "model", "layerwise": False, "pool": "prompt", "default_task": None}
 
@@ -26,6 +26,57 @@ class Reward(ProgramTest):
             self.assertEqual(scores[0]["score"], scores[1]["score"])
             self.assertGreater(scores[0]["score"], 0.9)
             self.assertEqual(scores[0]["metric"], "pair_accuracy")
+
+    def test_three_phases_of_dmoerm(self):
+        """A reward model of each category, experts of its capabilities that begin as it, and an aggregator over these."""
+        folder, categories = self.folder / "phases", {"animals": ("cat", "dog", "cow", "pig", "hen", "fox"), "plants": ("oak", "elm", "fir", "ash", "yew", "fig")}
+        data = {}
+        for category, words in categories.items():
+            for capability, (good, bad) in {"kind": ("good", "bad"), "short": ("yes", "well")}.items():
+                pairs = [{"prompt": f"say {word}: ", "chosen": f"{word} {good}", "rejected": f"{word} {bad}"} for word in words]
+                data[category, capability] = tiny.write_lines(folder / f"{category}-{capability}.jsonl", pairs * 5)
+        common = {"objective": "preference", "eval_datasets": [], "plot_loss": False}
+
+        def datasets(part, task):
+            return [{"path": str(path), "split": f"train[{part}]", "task": task(*names)} for names, path in data.items()]
+
+        def accuracy(run, names, task):
+            scored = self.run_well("eval", run, "--data", data[names], "--task", task, "--dtype", "float32", "--json")
+            return json.loads(scored)["tasks"][0]
+
+        mixture = {"method": "dmoerm", "experts": {"count": 2, "names": list(categories), "rank": 4, "dropout": 0}}
+        of_category = datasets(":60%", lambda category, _: category)
+        self.run_well("train", self.recipe("base-phase", datasets=of_category, max_steps=40, mixture=mixture, **common))
+        base = self.folder / "base-phase"
+        self.assertGreater(accuracy(base, ("animals", "kind"), "animals")["score"], 0.9)
+
+        # The second phase, before it has learned anything: every capability judges as its category does.
+        adapters = {"-".join(names): str(base / "experts" / names[0]) for names in data}
+        of_capability = datasets(":60%", lambda *names: "-".join(names))
+        second = {"datasets": of_capability, "init_reward_head": str(base), "mixture": {"method": "dmoerm", "adapters": adapters, "experts": {"dropout": 0}},
+                  **common}
+        self.run_well("train", self.recipe("untrained", max_steps=1, learning_rate=1e-12, **second))
+        for names in data:
+            first, untrained = accuracy(base, names, names[0]), accuracy(self.folder / "untrained", names, "-".join(names))
+            self.assertEqual(untrained["score"], first["score"])
+        self.run_well("train", self.recipe("capabilities", max_steps=20, **second))
+        experts = self.folder / "capabilities"
+        self.assertGreater(accuracy(experts, ("plants", "short"), "plants-short")["score"], 0.9)
+
+        # The third: a category is judged by both of its experts, which stay as they are.
+        third = {"method": "dmoerm", "experts": {"count": 4, "names": list(adapters), "rank": 4, "dropout": 0}, "schedule": {"freeze_experts": True}}
+        self.run_well("train", self.recipe("aggregator", datasets=datasets("60%:", lambda category, _: category), max_steps=60, reward_passes=2,
+                                           init_from=str(experts), mixture=third, **common))
+        joined = self.folder / "aggregator"
+        for name in adapters:
+            file = f"experts/{name}/adapter_model.safetensors"
+            self.assertEqual((joined / file).read_bytes(), (experts / file).read_bytes())
+        for names in data:
+            self.assertGreater(accuracy(joined, names, names[0])["score"], 0.9)
+
+        done = lmoe("train", self.recipe("no-head", max_steps=1, **{**second, "init_reward_head": str(joined)}))
+        self.assertEqual(done.returncode, 2)
+        self.assertIn("joins passes", done.stderr)
 
 
 if __name__ == "__main__":

@@ -84,6 +84,9 @@ class Use(ProgramTest):
         record = json.loads(data.read_text().splitlines()[0])
         answer = self.run_well("generate", "--base", self.base, "--prompt", record["prompt"], *references, "--reference-weight", "0.9")
         self.assertIn(record["completion"].strip(), answer)
+        said = self.run_well("chat", "--base", self.base, "--plain", *references, "--reference-weight", "0.9", "max_new_tokens=12",
+                             stdin=record["prompt"] + "\n")
+        self.assertIn(record["completion"].strip(), said)
         for wrong, word in ((("--reference-weight", "0.5"), "--references FILE"), (("--references", data), "--reference-weight"),
                             ((*references, "--reference-weight", "1"), "impossible"),
                             ((*references, "--reference-weight", "nan"), "not in range"),

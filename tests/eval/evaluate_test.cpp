@@ -57,6 +57,43 @@ TEST(RouterUsage, CountsEveryToken) {
       << "equals go to the first";
 }
 
+/// Every sequence that begins has two of three entries in front: one of its first letter, and 2.
+class PromptedModel : public FakeStepModel {
+ public:
+  PromptedModel() : FakeStepModel(kSmallVocab, always_says(" a")) { is_pooled = true; }
+  int64_t prompt_entries() const override { return 3; }
+  decode::StepOutput step(std::span<const decode::StepInput> inputs, bool want_routing) override {
+    decode::StepOutput output = FakeStepModel::step(inputs, want_routing);
+    for (const decode::StepInput& input : inputs)
+      output.prompts.push_back({input.ids[0] == 0 ? 0 : 1, 2});
+    if (!want_routing) output.prompts.clear();
+    return output;
+  }
+};
+
+TEST(PromptUsage, CountsWhatStandsInFrontOfRecords) {
+  PromptedModel model;
+  EvalOptions options;
+  options.usage_records = 4;
+  const EvalTask task = task_of(
+      Metric::kExactMatch, {answer_item("a", "a"), answer_item("b", "a"), answer_item("ca", "a"),
+                            answer_item("cb", "a"), answer_item("a", "a")});
+  const EvalHooks hooks;
+  const PromptUsage usage = measure_prompt_usage({model, small_tokenizer(), options, hooks}, task);
+  EXPECT_EQ(usage.records, 4);
+  EXPECT_EQ(usage.share, (std::vector<double>{0.25, 0.75, 1.0}));
+  EXPECT_EQ(usage.nearest, (std::vector<double>{0.25, 0.75, 0.0}));
+  EXPECT_EQ(model.fed_prompts, (std::vector<int64_t>{1, 1, 2, 2})) << "prompts alone, whole";
+  EXPECT_TRUE(model.all_closed());
+
+  const EvalResult result =
+      evaluate(model, small_tokenizer(), std::span(&task, 1), options, hooks, "m");
+  const Json json = result_json(result);
+  EXPECT_EQ(json["tasks"][0]["prompts"]["share"], Json(usage.share));
+  EXPECT_FALSE(json["tasks"][0].contains("router"));
+  EXPECT_NE(result_table(result).find("2: 100.0 %, 1: 75.0 %, 0: 25.0 %"), std::string::npos);
+}
+
 TEST(Ablation, ShowsWhatAnExpertIsWorth) {
   RoutedModel model;
   const EvalOptions options;

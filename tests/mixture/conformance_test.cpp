@@ -260,6 +260,18 @@ INSTANTIATE_TEST_SUITE_P(
         Variant{"embedding_classifier",
                 "{experts: {count: 3, rank: 2}, gate: {source: embedding, share: model,"
                 " net: classifier, depth: 2, hidden_size: 4}}"},
+        Variant{"causal_each_projection",
+                "{experts: {count: 3, rank: 2}, target_modules: [o_proj, up_proj, v_proj],"
+                " gate: {source: embedding, share: model, net: causal, hidden_size: 4, heads: 2,"
+                " depth: 2, init_bias: 0.2}}"},
+        Variant{"causal_once_for_all_layers_top_2",
+                "{experts: {count: 3, rank: 2}, top_k: 2, gate: {source: embedding, share: model,"
+                " layerwise: false, net: causal, hidden_size: 4}}"},
+        Variant{
+            "causal_ffn_each_layer_top_2",
+            "{attach: ffn_block, apply: outputs, target_modules: [gate_proj, up_proj, down_proj],"
+            " gate: {source: embedding, share: model, net: causal, hidden_size: 4, heads: 2},"
+            " experts: {count: 3, rank: 2}, top_k: 2}"},
         Variant{
             "embedding_ffn_once_for_all_layers",
             "{attach: ffn_block, apply: outputs, target_modules: [gate_proj, up_proj, down_proj],"

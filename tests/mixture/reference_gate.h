@@ -7,6 +7,7 @@
 #include <cmath>
 #include <vector>
 
+#include "causal_reference.h"
 #include "mixture/gate.h"
 #include "recurrent_reference.h"
 #include "residual_reference.h"
@@ -104,6 +105,8 @@ inline std::vector<Vector> naive_logits(const spec::MixtureSpec& spec,
                                         const Vector& h) {
   if (spec.gate.net == spec::GateNet::kSelf) return {naive_self_logits(spec, gate, g, h)};
   if (spec.gate.net == spec::GateNet::kClassifier) return {naive_classifier(spec, gate, g, h)};
+  if (spec.gate.net == spec::GateNet::kCausal)  // texts of the suite are no documents
+    return {NaiveCausal(spec.gate, gate).logits(g, {h})};
   const int64_t experts = gate.experts();
   const auto tensors = gate.tensors();
   if (spec.gate.net == spec::GateNet::kTree) return NaiveTreeGate{spec, gate, g, h}.logits();

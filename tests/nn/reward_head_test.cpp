@@ -28,6 +28,20 @@ void randomise(const RewardHead& head) {
   for (const NamedTensor& one : head.parameters()) one.tensor.detach().normal_(0.0, 0.5);
 }
 
+TEST(RewardHead, BeginsWithTheHeadOfWhatItBelongsTo) {
+  at::manual_seed(2);
+  const RewardHead base({.hidden_size = 3, .heads = 2}, 1, at::kDouble);
+  randomise(base);
+  RewardHead own({.hidden_size = 3, .heads = 6}, 2, at::kDouble);
+  own.begin_with(base);
+  for (int64_t g = 0; g < 6; ++g)
+    EXPECT_TRUE(at::equal(parameter(own, "value")[g], parameter(base, "value")[g / 3]));
+  RewardHead odd({.hidden_size = 3, .heads = 3}, 2), wide({.hidden_size = 4, .heads = 2}, 2),
+      joined({.hidden_size = 3, .heads = 2, .passes = 2}, 2);
+  for (RewardHead* other : {&odd, &wide, &joined}) EXPECT_THROW(other->begin_with(base), Error);
+  EXPECT_THROW(own.begin_with(joined), Error);
+}
+
 TEST(RewardHead, EqualsItsFormula) {
   at::manual_seed(1);
   const RewardHead head({.hidden_size = 5, .heads = 3, .passes = 2}, 7, at::kDouble);

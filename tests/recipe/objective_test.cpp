@@ -44,6 +44,12 @@ TEST(Objective, RefusesWhatCannotAct) {
   EXPECT_THAT(message_of(preference("reward_passes: 2\n", "{method: l-moe}")),
               HasSubstr("expected task_id and self"));
   EXPECT_THAT(message_of("objective: preferences\n"), HasSubstr("preference"));
+  EXPECT_THAT(message_of("datasets: [{path: d}]\ninit_reward_head: a\n"),
+              HasSubstr("init_reward_head cannot act with objective language_model"));
+  EXPECT_THAT(message_of(preference("init_reward_head: a\ninit_from: b\n")),
+              HasSubstr("init_from, which brings its own head"));
+  EXPECT_THAT(message_of(preference("init_reward_head: a\nreward_passes: 2\n")),
+              HasSubstr("begins anew"));
 }
 
 /// A judged document is read as a whole; nothing says where its answer begins.

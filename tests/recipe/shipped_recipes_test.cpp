@@ -3,6 +3,7 @@
 #include <set>
 
 #include "base/files.h"
+#include "data/split_slice.h"
 #include "recipe/recipe.h"
 #include "spec/method_info.h"
 
@@ -21,7 +22,9 @@ TEST(ShippedRecipes, ReadAndNameDataThatIsThere) {
     EXPECT_FALSE(recipe.data.datasets.empty());
     for (const auto& list : {recipe.data.datasets, recipe.eval_datasets})
       for (const data::DatasetOptions& dataset : list)
-        EXPECT_TRUE(fs::exists(root / dataset.path / (dataset.split + ".jsonl"))) << dataset.path;
+        EXPECT_TRUE(
+            fs::exists(root / dataset.path / (data::parse_split(dataset.split).split + ".jsonl")))
+            << dataset.path;
     methods.insert(recipe.mixture.method);
   }
   for (const spec::MethodInfo& method : spec::all_methods())

@@ -13,7 +13,7 @@ import subprocess
 import sys
 import tempfile
 
-SECTIONS = ["scores", "cost", "rates", "routing", "training", "router", "usage", "ablation", "samples", "recipe"]
+SECTIONS = ["scores", "cost", "rates", "routing", "training", "router", "usage", "prompts", "ablation", "samples", "recipe"]
 LOADING_ATTRIBUTES = {"src", "href", "srcset", "data", "action", "poster", "formaction", "background"}
 
 

@@ -63,7 +63,8 @@ TEST(RenderReport, RoundsWhatIsDrawnButNotTheRecipe) {
 }
 
 TEST(RenderReport, NamesTheMemberOfAWrongType) {
-  for (const char* name : {"title", "facts", "log", "router", "scores", "ablation", "samples"}) {
+  for (const char* name :
+       {"title", "facts", "log", "router", "prompts", "scores", "ablation", "samples"}) {
     try {
       render_report({{name, 3}});
       FAIL() << name;

@@ -104,6 +104,9 @@ def sample_data():
         "router": {"sites": SITES, "usage": [
             {"task": task, "weights": [gate(rng, 0.5 + 0.8 * (i // len(PARTS)) / LAYERS, (2 * t + i // 20) % EXPERTS) for i in range(len(SITES))]}
             for t, task in enumerate(TASKS)]},
+        "prompts": {"usage": [
+            {"task": task, "records": 32, "share": [(i + t) % 3 / 2 for i in range(12)], "nearest": [1 / 12] * 12}
+            for t, task in enumerate([*TASKS, HOSTILE])]},
         "scores": list(scores(rng)),
         "comparison": {"chosen_by": "validation loss", "methods": list(comparison(rng))},
         "ablation": [{"task": task, "expert": e, "change": (-0.4 * rng.random() if e == (2 * t) % EXPERTS else rng.gauss(-0.01, 0.02))}

@@ -116,6 +116,11 @@ INSTANTIATE_TEST_SUITE_P(
         "role}}",
         "{experts: {count: 3, rank: 2}, top_k: 2,"
         " gate: {source: embedding, share: model, layerwise: false, init_range: 1}}",
+        "{experts: {count: 3, rank: 2}, top_k: 2, gate: {source: embedding, share: model,"
+        " net: causal, hidden_size: 8, heads: 2, depth: 2, init_range: 1}}",
+        "{experts: {count: 3, rank: 2}, gate: {source: embedding, share: model, layerwise: false,"
+        " net: causal, hidden_size: 8, init_range: 1},"
+        " prompts: {count: 4, length: 3, select: 2}}",
         "{experts: {count: 3, rank: 2}, gate: {pool: prompt},"
         " prompts: {count: 4, length: 3, select: 2}}",
         "{method: lora, experts: {rank: 2}, prompts: {count: 4, length: 3, select: 2}}",

@@ -349,7 +349,7 @@ TEST(CheckMixture, AMemoryOfReferencesGoesWithProbabilitiesAlone) {
               }),
               HasSubstr("select.kind sample"));
   EXPECT_THAT(refusal("l-moe", [](MixtureSpec& s) { s.gate.heads = 2; }),
-              HasSubstr("references, neighbours and heads cannot act: given net linear"));
+              HasSubstr("heads cannot act: given net linear, expected nearest or causal"));
   EXPECT_EQ(refusal("x-lora",
                     [](MixtureSpec& s) {
                       s.gate = {.source = GateSource::kLastHidden,

@@ -67,6 +67,31 @@ TEST(RecomputedLayers, HandOnTheStateOfARecurrentGate) {
     EXPECT_TRUE(at::allclose(recomputed.values[i], kept.values[i], 1e-3, 1e-5)) << i;
 }
 
+// The net runs in the lowest adapted layer, for all of them.
+TEST(RecomputedLayers, LearnTheSameFromACausalGate) {
+  const test::TempFolder folder;
+  for (const bool keeps_prefix : {false, true}) {
+    recipe::Recipe recipe = variant_recipe("unused", "l-moe");
+    recipe.mixture.gate = {.source = spec::GateSource::kEmbedding,
+                           .net = spec::GateNet::kCausal,
+                           .share = spec::GateShare::kModel,
+                           .hidden_size = 8,
+                           .init_range = 1.0,
+                           .heads = 2};
+    if (keeps_prefix) recipe.mixture.layers_to_transform = {1};
+    recipe.run.frozen_prefix_cache_mb = 0;
+    recipe.batch.gradient_checkpointing = false;
+    const std::string name = keeps_prefix ? "upper-" : "all-";
+    const Outcome kept = outcome_of(recipe, folder.path() / (name + "kept"));
+    recipe.run.frozen_prefix_cache_mb = keeps_prefix ? 1 : 0;
+    recipe.batch.gradient_checkpointing = true;
+    const Outcome recomputed = outcome_of(recipe, folder.path() / (name + "recomputed"));
+    ASSERT_EQ(recomputed.values.size(), kept.values.size());
+    for (size_t i = 0; i < kept.values.size(); ++i)
+      EXPECT_TRUE(at::allclose(recomputed.values[i], kept.values[i], 1e-3, 1e-5)) << i;
+  }
+}
+
 TEST(LayersToTransform, AreTheOnlyOnesAdaptedSavedAndLoaded) {
   const test::TempFolder folder;
   TinyRun run(variant_recipe(folder.path() / "run", "upper"));

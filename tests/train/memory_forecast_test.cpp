@@ -16,7 +16,8 @@ class ParameterCounts : public ::testing::TestWithParam<std::string> {};
 
 spec::MixtureSpec spec_of(const std::string& name) {
   const bool is_variant = name == "mlp" || name == "block" || name == "some" || name == "path" ||
-                          name == "plain" || name == "layers" || name == "prompts";
+                          name == "plain" || name == "layers" || name == "prompts" ||
+                          name == "causal";
   spec::MixtureSpec spec = spec::find_method(is_variant ? "l-moe" : name).preset();
   if (is_variant) spec.experts.count = 3;
   if (spec.experts.kind != spec::ExpertKind::kRankOne) spec.experts.rank = 2;
@@ -36,6 +37,12 @@ spec::MixtureSpec spec_of(const std::string& name) {
     spec.target_modules = {"up_proj"};
     spec.plain.target_modules = {"gate_proj"};
   }
+  if (name == "causal")
+    spec.gate = {.source = spec::GateSource::kEmbedding,
+                 .net = spec::GateNet::kCausal,
+                 .share = spec::GateShare::kModel,
+                 .hidden_size = 8,
+                 .heads = 2};
   if (name == "prompts") spec.prompts = {.count = 5, .length = 3, .select = 2};
   if (name == "some") spec.target_modules = {"q_proj", "down_proj"};
   return spec;
@@ -56,12 +63,58 @@ TEST_P(ParameterCounts, AreThoseOfTheMixtureAndTheDecoder) {
 }
 
 std::vector<std::string> methods_and_variants() {
-  std::vector<std::string> names = {"mlp", "block", "some", "path", "plain", "layers", "prompts"};
+  std::vector<std::string> names = {"mlp",   "block",  "some",    "path",
+                                    "plain", "layers", "prompts", "causal"};
   for (const spec::MethodInfo& method : spec::all_methods()) names.emplace_back(method.name);
   return names;
 }
 
 INSTANTIATE_TEST_SUITE_P(All, ParameterCounts, ::testing::ValuesIn(methods_and_variants()));
+
+/// Numbers in the memories of gates that ask references.
+int64_t stored_numbers(const mixture::Mixture& mixture) {
+  int64_t count = 0;
+  for (const nn::NamedTensor& buffer : mixture.buffers()) count += buffer.tensor.numel();
+  return count;
+}
+
+class MemoriesOfGates : public ::testing::TestWithParam<const char*> {};
+
+TEST_P(MemoriesOfGates, AreCountedAsTheyAreStored) {
+  recipe::Recipe recipe = tiny_recipe("unused");
+  const arch::ModelConfig config = test::tiny_config();
+  const auto decoder = test::tiny_decoder(config);
+  ReadReport report;
+  recipe.mixture = spec::read_mixture(parse_config(GetParam(), "test"), report);
+  const auto with_references = [&](int64_t count) {
+    recipe.mixture.gate.references = count;
+    const mixture::Mixture mixture(recipe.mixture, decoder->sockets(), 1);
+    const MemoryForecast forecast = forecast_memory(recipe, config, 4);
+    EXPECT_EQ(forecast.trained_parameters, mixture.trained_parameter_count());
+    return std::pair(forecast, stored_numbers(mixture));
+  };
+  const auto [few, few_numbers] = with_references(40);
+  const auto [many, many_numbers] = with_references(400);
+  EXPECT_EQ(few_numbers * 10, many_numbers);
+  EXPECT_EQ(many.adapter_bytes - few.adapter_bytes, 4 * (many_numbers - few_numbers));
+  EXPECT_EQ(many.optimizer_bytes, few.optimizer_bytes) << "nothing of them is trained";
+  EXPECT_GT(many.activation_bytes, few.activation_bytes) << "a distance for each reference";
+}
+
+INSTANTIATE_TEST_SUITE_P(
+    Shares,
+    MemoriesOfGates,
+    ::testing::Values(
+        "{experts: {count: 3, rank: 2}, losses: [], gate: {net: nearest, references: 40}}",
+        "{experts: {count: 3, rank: 2}, losses: [], target_modules: [k_proj, down_proj],"
+        " gate: {net: nearest, references: 40}}",
+        "{experts: {count: 3, rank: 2}, losses: [], layers_to_transform: [1],"
+        " gate: {net: nearest, references: 40, source: block_input, share: block}}",
+        "{experts: {count: 3, rank: 2}, losses: [],"
+        " gate: {net: nearest, references: 40, source: embedding, share: model}}",
+        "{attach: ffn_block, apply: outputs, target_modules: [gate_proj, up_proj, down_proj],"
+        " losses: [], experts: {count: 3, rank: 2}, top_k: 2,"
+        " gate: {net: nearest, references: 40, source: block_input, share: block}}"));
 
 TEST(MemoryForecast, GrowsWithRowsAndTokens) {
   recipe::Recipe recipe = tiny_recipe("unused");

@@ -14,6 +14,7 @@
 #include "cli/terminal.h"
 #include "cli/torch/commands.h"
 #include "cli/torch/model_choice.h"
+#include "cli/torch/reference_choice.h"
 
 namespace lmoe::cli {
 namespace {
@@ -102,6 +103,7 @@ int converse(ChatSession& session) {
 
 int run_chat(const std::vector<std::string>& arguments) {
   ModelChoice choice;
+  ReferenceChoice references;
   std::string system;
   bool templated = false;
   bool plain = false;
@@ -112,8 +114,10 @@ int run_chat(const std::vector<std::string>& arguments) {
              "examples:\n"
              "  lmoe chat runs/l-moe\n"
              "  lmoe chat --base smollm2-135m temperature=0.7 --system \"You are brief.\"\n"
+             "  lmoe chat --base smollm2-135m --references notes.jsonl --reference-weight 0.3\n"
              "  printf 'Command: jump twice\\\\nActions:\\n/router\\n' | lmoe chat runs/l-moe");
   choice.add_to(app);
+  references.add_to(app);
   app.add_option("--system", system, "the system message");
   auto* templated_flag =
       app.add_flag("--template", templated, "talk through the model's chat template");
@@ -123,10 +127,12 @@ int run_chat(const std::vector<std::string>& arguments) {
   if (const ParseOutcome outcome = parse_arguments(app, arguments, &overrides); outcome.finished)
     return outcome.exit_code;
 
+  references.check();
   check_utf8(system, "--system");
   generate::GenerateOptions options;
   read_overrides(overrides, options);
   ChosenModel model = open_model(choice);
+  ask_references(references, model);
   const Style style = templated ? Style::kTemplate : plain ? Style::kPlain : Style::kAuto;
   ChatSetup setup = make_setup(model, uses_template(style, model));
   setup.options = options;

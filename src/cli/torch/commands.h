@@ -13,6 +13,7 @@ int run_experts(const std::vector<std::string>& arguments);
 int run_export(const std::vector<std::string>& arguments);
 int run_extract(const std::vector<std::string>& arguments);
 int run_generate(const std::vector<std::string>& arguments);
+int run_prompts(const std::vector<std::string>& arguments);
 int run_resume(const std::vector<std::string>& arguments);
 int run_score(const std::vector<std::string>& arguments);
 int run_select(const std::vector<std::string>& arguments);

@@ -9,11 +9,10 @@
 #include "cli/command.h"
 #include "cli/interrupt.h"
 #include "cli/torch/changed_run.h"
+#include "cli/torch/changed_scores.h"
 #include "cli/torch/commands.h"
-#include "cli/torch/eval_data.h"
 #include "cli/torch/model_choice.h"
 #include "cli/torch/refit.h"
-#include "eval/evaluate.h"
 #include "eval/table.h"
 #include "io/checkpoints.h"
 #include "mixture/change_experts.h"
@@ -47,18 +46,11 @@ struct ExpertsArguments {
   }
 };
 
-/// Enough for a mean; the rest of a file is left alone.
-constexpr size_t kSampleRecords = 64;
-
 std::vector<std::vector<int32_t>> sample_ids(const ExpertsArguments& given, ChosenModel& model) {
   std::vector<std::vector<int32_t>> sequences;
-  const std::vector<std::string>& paths = given.samples.empty() ? given.data : given.samples;
-  if (paths.empty()) return sequences;
-  for (const data::Dataset& dataset : eval_datasets(paths, {}, model.recipe)) {
-    const eval::EvalTask task = eval::make_task(dataset, *model.renderer, eval::Metric::kAuto);
-    for (const eval::EvalItem& item : eval::first_items(task, kSampleRecords).items)
-      sequences.push_back(item.ids.empty() ? item.prompt : item.ids);
-  }
+  for (const eval::EvalItem& item :
+       sample_items(given.samples.empty() ? given.data : given.samples, model))
+    sequences.push_back(item.ids.empty() ? item.prompt : item.ids);
   return sequences;
 }
 
@@ -82,62 +74,21 @@ std::unique_ptr<mixture::Mixture> change(const ExpertsArguments& given, ChosenMo
                            runner::gate_rows_for(*model.loaded->decoder, mixture, sequences));
 }
 
-eval::EvalResult score(const ExpertsArguments& given,
-                       ChosenModel& model,
-                       const mixture::Mixture& mixture,
-                       const std::string& name) {
-  std::vector<eval::EvalTask> tasks;
-  for (const data::Dataset& dataset : eval_datasets(given.data, {}, model.recipe))
-    tasks.push_back(eval::make_task(dataset, *model.renderer, eval::Metric::kAuto));
-  runner::TorchStepModel steps(*model.loaded->decoder, &mixture);
-  EvalProgressView view(name);
-  eval::EvalOptions options;
-  options.ablation_records = 0;
-  options.sample_generations = 0;
-  return eval::evaluate(steps, model.tokenizer(), tasks, options, view.hooks(), name);
-}
-
-void print_scores(const ExpertsArguments& given, const std::vector<eval::EvalResult>& results) {
-  const eval::EvalOptions options;
-  if (!given.as_json) {
-    std::printf("%s", eval::comparison_table(results, options).c_str());
-    std::printf("* differs from before beyond chance\n");
-    return;
-  }
-  Json json = {{"results", Json::array()}};
-  for (const eval::EvalResult& result : results)
-    json["results"].push_back(eval::result_json(result));
-  json["comparison"] = eval::comparison_json(results, options);
-  std::printf("%s\n", json.dump().c_str());
-}
-
-/// "runs/l-moe-without-math" beside "runs/l-moe".
-fs::path target_of(const ExpertsArguments& given, const fs::path& run) {
-  if (!given.out.empty()) return given.out;
+/// What follows the old run's name in the new one's.
+std::string ending_of(const ExpertsArguments& given) {
   const std::string verb = given.action == "remove" ? "without" : given.action;
-  fs::path target = fs::path(run).lexically_normal();
-  if (!target.has_filename()) target = target.parent_path();
-  target += "-" + verb + (given.what.empty() ? "" : "-" + given.name());
-  return target;
+  return verb + (given.what.empty() ? "" : "-" + given.name());
 }
 
 int change_run(const ExpertsArguments& given) {
   catch_interrupts();
   ChosenModel model = open_model(given.choice);
-  const fs::path target = target_of(given, model.run);
-  LMOE_CHECK_ARG(!fs::exists(target), "[experts] ", target.string(),
-                 " exists already; hint: --out names another folder");
-  std::vector<eval::EvalResult> results;
-  const nn::Sockets& sockets = model.loaded->decoder->sockets();
+  const fs::path target = changed_run_folder(given.out, model.run, ending_of(given), "[experts]");
   const std::unique_ptr<mixture::Mixture> changed = change(given, model);
-  if (!given.data.empty()) {
-    results.push_back(score(given, model, *model.loaded->mixture, "before"));
-    model.loaded->mixture->unplug(sockets);
-    changed->plug(sockets);
-    results.push_back(score(given, model, *changed, "after"));
-  }
+  const std::vector<eval::EvalResult> results =
+      scores_before_and_after(given.data, model, *changed);
   write_changed_run(*model.loaded->run, *changed, target);
-  if (!results.empty()) print_scores(given, results);
+  print_change(results, given.as_json);
   std::fprintf(given.as_json ? stderr : stdout, "run: %s\n", target.c_str());
   return 0;
 }

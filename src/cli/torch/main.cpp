@@ -12,10 +12,10 @@ namespace {
 
 int run(const std::vector<std::string>& arguments) {
   static constexpr Command kCommands[] = {
-      {"bench", run_bench},       {"chat", run_chat},     {"eval", run_eval},
-      {"experts", run_experts},   {"export", run_export}, {"extract", run_extract},
-      {"generate", run_generate}, {"resume", run_resume}, {"score", run_score},
-      {"select", run_select},     {"train", run_train}};
+      {"bench", run_bench},       {"chat", run_chat},       {"eval", run_eval},
+      {"experts", run_experts},   {"export", run_export},   {"extract", run_extract},
+      {"generate", run_generate}, {"prompts", run_prompts}, {"resume", run_resume},
+      {"score", run_score},       {"select", run_select},   {"train", run_train}};
   for (const Command& command : kCommands) {
     if (!arguments.empty() && arguments[0] == command.name) {
       return guarded(command.run, {arguments.begin() + 1, arguments.end()});

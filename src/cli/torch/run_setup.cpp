@@ -124,6 +124,17 @@ void start_head(const fs::path& run, const ModelSetup& model) {
   log().info("the reward head begins with that of {}", run.string());
 }
 
+/// As the heads of a run that judged categories as a whole.
+void start_heads(const recipe::Recipe& recipe, const arch::BaseModel& base, ModelSetup& model) {
+  const fs::path run = io::complete_run(*recipe.objective.init_reward_head);
+  runner::check_same_base(runner::read_base_record(run), base, run);
+  const fs::path file = nn::reward_head_file(run);
+  LMOE_CHECK_ARG(fs::exists(file), "[train] init_reward_head: ", run.string(),
+                 " is no reward model; expected a run with objective preference");
+  model.reward_head->begin_with(*nn::RewardHead::load(file));
+  log().info("the reward heads begin with those of {}", run.string());
+}
+
 /// Of examples evenly spread over the training data.
 std::vector<std::vector<int32_t>> some_prompts(const data::TrainingData& training) {
   constexpr size_t kMostPrompts = 2048;
@@ -247,6 +258,7 @@ void start_from_finished(const recipe::Recipe& recipe, const DataSetup& data, Mo
   mixture::begin_with_adapters(*model.mixture);
   if (spec.has_prompts())
     runner::begin_with_prototypes(*model.decoder, *model.mixture, some_prompts(data.training));
+  if (recipe.objective.init_reward_head) start_heads(recipe, *data.base, model);
   if (!recipe.run.init_from) return;
   const fs::path run = io::complete_run(*recipe.run.init_from);
   runner::check_same_base(runner::read_base_record(run), *data.base, run);

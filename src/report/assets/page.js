@@ -31,6 +31,7 @@ function buildPage(data) {
     ...comparisonSections(data.comparison),
     trainingSection(log),
     ...routerSections(router, log),
+    promptsSection(data.prompts),
     ablationSection(data.ablation, router),
     samplesSection(data.samples, router),
     recipeSection(data.recipe),
