@@ -14,7 +14,7 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 readonly requirements=(tools/requirements.txt tools/requirements-models.txt)
 readonly packages=(
   cmake ninja-build g++ ccache mold pkg-config git xz-utils python3-venv
-  nlohmann-json3-dev libyaml-cpp-dev libcli11-dev libspdlog-dev libpcre2-dev libicu-dev libssl-dev
+  nlohmann-json3-dev libyaml-cpp-dev libcli11-dev libspdlog-dev libpcre2-dev libicu-dev libssl-dev libhwy-dev
   libgtest-dev libgmock-dev libbenchmark-dev clang-format-14 clang-tidy-14
 )
 
