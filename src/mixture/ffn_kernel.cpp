@@ -2,10 +2,10 @@
 
 #include <algorithm>
 
+#include "kernels/gated_activation.h"
+#include "kernels/rows.h"
 #include "mixture/expert_chunks.h"
 #include "nn/gemm.h"
-#include "nn/row_kernels.h"
-#include "nn/softmax_kernels.h"
 
 namespace lmoe::mixture {
 namespace {
@@ -77,7 +77,7 @@ class Kernel {
               activated(), A(1), {g.ddown_a + c.expert * in_.rank * in_.inner, in_.inner});
     }
     A *dgate = scratch_.z[0].data(), *dup = scratch_.z[1].data();
-    nn::gated_values_backward(in_.activation, dgate, dup, gradient, c.count * in_.inner, dgate,
+    kernels::gated_values_backward(in_.activation, dgate, dup, gradient, c.count * in_.inner, dgate,
                               dup);
     for (int64_t i = 0; i < c.count; ++i) {
       const int64_t row = c.token[i] * in_.inner;
@@ -121,7 +121,7 @@ class Kernel {
       gemm<A>(false, true, c.count, in_.inner, in_.rank, scaling_, {u.data, u.stride}, b(c, p),
               A(1), {z(p).data(), in_.inner});
     }
-    nn::gated_values(in_.activation, scratch_.z[0].data(), scratch_.z[1].data(),
+    kernels::gated_values(in_.activation, scratch_.z[0].data(), scratch_.z[1].data(),
                      c.count * in_.inner, scratch_.activated.data());
   }
 
@@ -152,7 +152,7 @@ class Kernel {
     for (int64_t i = 0; i < c.count; ++i) {
       A* row = dv + i * in_.rank;
       g.dweights[c.token[i] * in_.pairs->experts + c.expert] +=
-          nn::dot_row(row, kept_.down_narrow + (c.first + i) * in_.rank, in_.rank);
+          kernels::dot_row(row, kept_.down_narrow + (c.first + i) * in_.rank, in_.rank);
       add_row<A>(true, weight(c, i), row, in_.rank, row);
     }
     gemm<A>(false, false, c.count, in_.inner, in_.rank, A(1), {dv, in_.rank}, down_a(c), A(0),

@@ -5,11 +5,11 @@
 
 #include <memory>
 
+#include "kernels/rows.h"
 #include "mixture/expert_chunks.h"
 #include "nn/dispatch.h"
 #include "nn/gemm.h"
 #include "nn/part_times.h"
-#include "nn/softmax_kernels.h"
 
 namespace lmoe::mixture {
 namespace {
@@ -66,7 +66,7 @@ class Worker {
     gemm<A>(false, false, c.count, p_.rank, p_.out, p_.scaling, rows, b(c), A(0), {dv, p_.rank});
     for (int64_t i = 0; i < c.count; ++i)
       dweights[c.token[i] * p_.weight_stride + c.expert] +=
-          nn::dot_row(dv + i * p_.rank, kept(c) + i * p_.rank, p_.rank);
+          kernels::dot_row(dv + i * p_.rank, kept(c) + i * p_.rank, p_.rank);
     const Rows<const A> du = weighted(c, dv);
     gather(c, p_.x, p_.in, x_.data());
     gemm<A>(true, false, p_.rank, p_.in, c.count, A(1), du, x(), A(1),

@@ -5,9 +5,9 @@
 #include <algorithm>
 #include <atomic>
 
+#include "kernels/rows.h"
+#include "kernels/softmax.h"
 #include "nn/gemm.h"
-#include "nn/simd_math.h"
-#include "nn/softmax_kernels.h"
 
 namespace lmoe::nn {
 
@@ -50,8 +50,7 @@ Rows<const A> as_compute_type(
   } else {
     buffer.resize(static_cast<size_t>(std::max<int64_t>(rows * width, 1)));
     for (int64_t row = 0; row < rows; ++row)
-      for (int64_t i = 0; i < width; ++i)
-        buffer[static_cast<size_t>(row * width + i)] = simd::load(data[row * stride + i]);
+      kernels::load_row(stored(data) + row * stride, width, buffer.data() + row * width);
     return {buffer.data(), width};
   }
 }
@@ -59,8 +58,7 @@ Rows<const A> as_compute_type(
 template <class T, class A>
 void store_rows(const std::vector<A>& buffer, int64_t rows, int64_t width, T* out, int64_t stride) {
   for (int64_t row = 0; row < rows; ++row)
-    for (int64_t i = 0; i < width; ++i)
-      simd::store(out[row * stride + i], buffer[static_cast<size_t>(row * width + i)]);
+    kernels::store_row(buffer.data() + row * width, width, stored(out) + row * stride);
 }
 
 template <class A>
@@ -99,12 +97,13 @@ void attend(const AttentionShape& shape,
   A* scores = sized(scratch.scores, block.rows * count);
   gemm<A>(false, true, block.rows, count, dim, static_cast<A>(shape.scale), q, keys, A(0),
           {scores, count});
-  if (shape.softcap > 0) softcap_row(scores, block.rows * count, static_cast<A>(shape.softcap));
+  if (shape.softcap > 0)
+    kernels::softcap_row(scores, block.rows * count, static_cast<A>(shape.softcap));
   for (int64_t row = 0; row < block.rows; ++row) {
     const int64_t position = block.position + row * block.position_step;
     block.log_sum_exp[row * block.log_stride] =
-        softmax_row(scores + row * count, first_visible(shape, position) - keys_begin,
-                    position + 1 - keys_begin, count);
+        kernels::softmax_row(scores + row * count, first_visible(shape, position) - keys_begin,
+                             position + 1 - keys_begin, count);
   }
   if constexpr (std::is_same_v<T, A>) {
     gemm<A>(false, false, block.rows, dim, count, A(1), {scores, count}, values, A(0),
@@ -201,18 +200,19 @@ void backward_block(const AttentionBackward<T>& work,
   A* ds = sized(scratch.dscores, rows * count);
   gemm<A>(false, true, rows, count, dim, scale, q, keys, A(0), {p, count});
   gemm<A>(false, true, rows, count, dim, A(1), dout, values, A(0), {ds, count});
-  if (softcap > 0) softcap_row(p, rows * count, softcap);
+  if (softcap > 0) kernels::softcap_row(p, rows * count, softcap);
   for (int64_t row = 0; row < rows; ++row) {
     A* row_p = p + row * count;
     A* row_ds = ds + row * count;
     // The slope of soft-capping needs the capped scores, which the softmax overwrites.
     if (softcap > 0) scratch.dq.assign(row_p, row_p + count);
     const int64_t position = first + row;
-    softmax_row_again(row_p, first_visible(shape, position) - begin, position + 1 - begin, count,
-                      work.log_sum_exp[(segment.start + position) * shape.num_heads + item.head]);
-    const A dot = dot_row(dout.data + row * dout.stride, out.data + row * out.stride, dim);
-    softmax_backward_row(row_p, row_ds, count, dot);
-    if (softcap > 0) softcap_backward_row(scratch.dq.data(), row_ds, count, softcap);
+    kernels::softmax_row_again(
+        row_p, first_visible(shape, position) - begin, position + 1 - begin, count,
+        work.log_sum_exp[(segment.start + position) * shape.num_heads + item.head]);
+    const A dot = kernels::dot_row(dout.data + row * dout.stride, out.data + row * out.stride, dim);
+    kernels::softmax_backward_row(row_p, row_ds, count, dot);
+    if (softcap > 0) kernels::softcap_backward_row(scratch.dq.data(), row_ds, count, softcap);
   }
   gemm<A>(true, false, count, dim, rows, A(1), {p, count}, dout, A(1), {work.dv + at_keys, width});
   gemm<A>(true, false, count, dim, rows, scale, {ds, count}, q, A(1), {work.dk + at_keys, width});

@@ -4,8 +4,8 @@
 #include <cstdint>
 #include <vector>
 
-#include "nn/accumulate.h"
 #include "nn/attention.h"
+#include "nn/stored_types.h"
 
 namespace lmoe::nn {
 
