@@ -3,14 +3,12 @@
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "kernels/narrow_products.cpp"
 #include <hwy/foreach_target.h>
-//
-#include <hwy/highway.h>
+
+#include "kernels/dispatch.h"
+#include "kernels/lanes-inl.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace lmoe::kernels::HWY_NAMESPACE {
-namespace {
-
-namespace hn = hwy::HWY_NAMESPACE;
 
 /// One block of u: kRows rows by kRanks sums in registers.
 template <int kRows, int kRanks, class A>
@@ -166,91 +164,34 @@ void outer_all(NarrowSizes s, A alpha, Rows<const A> u, Rows<const A> x, Rows<A>
   }
 }
 
-}  // namespace
-
-void narrow_float(
-    NarrowSizes s, float alpha, Rows<const float> x, Rows<const float> f, Rows<float> u) {
-  narrow_all<float>(s, alpha, x, f, u);
-}
-void narrow_double(
-    NarrowSizes s, double alpha, Rows<const double> x, Rows<const double> f, Rows<double> u) {
-  narrow_all<double>(s, alpha, x, f, u);
-}
-void widen_float(NarrowSizes s,
-                 bool is_first,
-                 float alpha,
-                 Rows<const float> u,
-                 Rows<const float> f,
-                 Rows<float> y) {
-  widen_all<float>(s, is_first, alpha, u, f, y);
-}
-void widen_double(NarrowSizes s,
-                  bool is_first,
-                  double alpha,
-                  Rows<const double> u,
-                  Rows<const double> f,
-                  Rows<double> y) {
-  widen_all<double>(s, is_first, alpha, u, f, y);
-}
-void outer_float(
-    NarrowSizes s, float alpha, Rows<const float> u, Rows<const float> x, Rows<float> f) {
-  outer_all<float>(s, alpha, u, x, f);
-}
-void outer_double(
-    NarrowSizes s, double alpha, Rows<const double> u, Rows<const double> x, Rows<double> f) {
-  outer_all<double>(s, alpha, u, x, f);
-}
-
 }  // namespace lmoe::kernels::HWY_NAMESPACE
 HWY_AFTER_NAMESPACE();
 
 #if HWY_ONCE
 namespace lmoe::kernels {
 
-HWY_EXPORT(narrow_float);
-HWY_EXPORT(narrow_double);
-HWY_EXPORT(widen_float);
-HWY_EXPORT(widen_double);
-HWY_EXPORT(outer_float);
-HWY_EXPORT(outer_double);
+template <class A>
+void narrow(NarrowSizes sizes, A alpha, Rows<const A> x, Rows<const A> f, Rows<A> u) {
+  LMOE_DISPATCH(narrow_all<A>)(sizes, alpha, x, f, u);
+}
 
-template <>
-void narrow(NarrowSizes s, float alpha, Rows<const float> x, Rows<const float> f, Rows<float> u) {
-  HWY_DYNAMIC_DISPATCH(narrow_float)(s, alpha, x, f, u);
+template <class A>
+void widen(NarrowSizes sizes, bool is_first, A alpha, Rows<const A> u, Rows<const A> f, Rows<A> y) {
+  LMOE_DISPATCH(widen_all<A>)(sizes, is_first, alpha, u, f, y);
 }
-template <>
-void narrow(
-    NarrowSizes s, double alpha, Rows<const double> x, Rows<const double> f, Rows<double> u) {
-  HWY_DYNAMIC_DISPATCH(narrow_double)(s, alpha, x, f, u);
+
+template <class A>
+void add_outer(NarrowSizes sizes, A alpha, Rows<const A> u, Rows<const A> x, Rows<A> f) {
+  LMOE_DISPATCH(outer_all<A>)(sizes, alpha, u, x, f);
 }
-template <>
-void widen(NarrowSizes s,
-           bool is_first,
-           float alpha,
-           Rows<const float> u,
-           Rows<const float> f,
-           Rows<float> y) {
-  HWY_DYNAMIC_DISPATCH(widen_float)(s, is_first, alpha, u, f, y);
-}
-template <>
-void widen(NarrowSizes s,
-           bool is_first,
-           double alpha,
-           Rows<const double> u,
-           Rows<const double> f,
-           Rows<double> y) {
-  HWY_DYNAMIC_DISPATCH(widen_double)(s, is_first, alpha, u, f, y);
-}
-template <>
-void add_outer(
-    NarrowSizes s, float alpha, Rows<const float> u, Rows<const float> x, Rows<float> f) {
-  HWY_DYNAMIC_DISPATCH(outer_float)(s, alpha, u, x, f);
-}
-template <>
-void add_outer(
-    NarrowSizes s, double alpha, Rows<const double> u, Rows<const double> x, Rows<double> f) {
-  HWY_DYNAMIC_DISPATCH(outer_double)(s, alpha, u, x, f);
-}
+
+#define LMOE_INSTANTIATE(A)                                                            \
+  template void narrow<A>(NarrowSizes, A, Rows<const A>, Rows<const A>, Rows<A>);      \
+  template void widen<A>(NarrowSizes, bool, A, Rows<const A>, Rows<const A>, Rows<A>); \
+  template void add_outer<A>(NarrowSizes, A, Rows<const A>, Rows<const A>, Rows<A>);
+LMOE_INSTANTIATE(float)
+LMOE_INSTANTIATE(double)
+#undef LMOE_INSTANTIATE
 
 }  // namespace lmoe::kernels
-#endif
+#endif  // HWY_ONCE

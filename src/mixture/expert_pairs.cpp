@@ -4,8 +4,8 @@
 
 #include <algorithm>
 
-#include "nn/accumulate.h"
 #include "nn/dispatch.h"
+#include "nn/stored_types.h"
 
 namespace lmoe::mixture {
 

@@ -2,10 +2,10 @@
 
 #include <algorithm>
 
+#include "kernels/gated_activation.h"
 #include "kernels/narrow_products.h"
+#include "kernels/rows.h"
 #include "mixture/expert_chunks.h"
-#include "nn/row_kernels.h"
-#include "nn/softmax_kernels.h"
 
 namespace lmoe::mixture {
 namespace {
@@ -76,8 +76,8 @@ class Kernel {
                             {g.ddown_a + c.expert * in_.rank * in_.inner, in_.inner});
     }
     A *dgate = scratch_.z[0].data(), *dup = scratch_.z[1].data();
-    nn::gated_values_backward(in_.activation, dgate, dup, gradient, c.count * in_.inner, dgate,
-                              dup);
+    kernels::gated_values_backward(in_.activation, dgate, dup, gradient, c.count * in_.inner, dgate,
+                                   dup);
     for (int64_t i = 0; i < c.count; ++i) {
       const int64_t row = c.token[i] * in_.inner;
       add_row<T>(c.is_first[i] != 0, A(1), dgate + i * in_.inner, in_.inner, g.dgate + row);
@@ -124,8 +124,8 @@ class Kernel {
       kernels::widen<A>(inner_sizes(c), /*is_first=*/false, scaling_, {u.data, u.stride}, b(c, p),
                         {z(p).data(), in_.inner});
     }
-    nn::gated_values(in_.activation, scratch_.z[0].data(), scratch_.z[1].data(),
-                     c.count * in_.inner, scratch_.activated.data());
+    kernels::gated_values(in_.activation, scratch_.z[0].data(), scratch_.z[1].data(),
+                          c.count * in_.inner, scratch_.activated.data());
   }
 
   void drop(const Chunk& c, std::vector<A>& values) {
@@ -155,7 +155,7 @@ class Kernel {
     for (int64_t i = 0; i < c.count; ++i) {
       A* row = dv + i * in_.rank;
       g.dweights[c.token[i] * in_.pairs->experts + c.expert] +=
-          nn::dot_row(row, kept_.down_narrow + (c.first + i) * in_.rank, in_.rank);
+          kernels::dot_row(row, kept_.down_narrow + (c.first + i) * in_.rank, in_.rank);
       add_row<A>(true, weight(c, i), row, in_.rank, row);
     }
     kernels::widen<A>(inner_sizes(c), /*is_first=*/true, A(1), {dv, in_.rank}, down_a(c),

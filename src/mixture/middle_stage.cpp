@@ -5,8 +5,8 @@
 #include <algorithm>
 #include <vector>
 
-#include "nn/accumulate.h"
 #include "nn/dispatch.h"
+#include "nn/stored_types.h"
 
 namespace lmoe::mixture {
 namespace {

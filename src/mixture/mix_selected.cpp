@@ -6,10 +6,10 @@
 #include <memory>
 
 #include "kernels/narrow_products.h"
+#include "kernels/rows.h"
 #include "mixture/expert_chunks.h"
 #include "nn/dispatch.h"
 #include "nn/part_times.h"
-#include "nn/softmax_kernels.h"
 
 namespace lmoe::mixture {
 namespace {
@@ -64,7 +64,7 @@ class Worker {
     kernels::narrow<A>(out_sizes(c), p_.scaling, rows, b(c), {dv, p_.rank});
     for (int64_t i = 0; i < c.count; ++i)
       dweights[c.token[i] * p_.weight_stride + c.expert] +=
-          nn::dot_row(dv + i * p_.rank, kept(c) + i * p_.rank, p_.rank);
+          kernels::dot_row(dv + i * p_.rank, kept(c) + i * p_.rank, p_.rank);
     const Rows<const A> du = weighted(c, dv);
     if (da != nullptr) {
       gather(c, p_.x, p_.in, x_.data());

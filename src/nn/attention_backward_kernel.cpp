@@ -1,5 +1,6 @@
+#include "kernels/rows.h"
+#include "kernels/softmax.h"
 #include "nn/attention_blocks.h"
-#include "nn/softmax_kernels.h"
 
 namespace lmoe::nn {
 
@@ -45,18 +46,19 @@ void backward_block(const AttentionBackward<T>& work,
                     transposed_keys.head(item.segment, kv_head, begin), p);
   kernels::widen<A>({rows, dim, steps}, /*is_first=*/true, A(1), dout,
                     transposed_values.head(item.segment, kv_head, begin), ds);
-  if (softcap > 0) softcap_row(p.data, rows * steps, softcap);
+  if (softcap > 0) kernels::softcap_row(p.data, rows * steps, softcap);
   for (int64_t row = 0; row < rows; ++row) {
     A* row_p = p.data + row * steps;
     A* row_ds = ds.data + row * steps;
     // The slope of soft-capping needs the capped scores, which the softmax overwrites.
     if (softcap > 0) scratch.capped.assign(row_p, row_p + steps);
     const int64_t position = first + row;
-    softmax_row_again(row_p, first_visible(shape, position) - begin, position + 1 - begin, steps,
-                      work.log_sum_exp[(segment.start + position) * shape.num_heads + item.head]);
-    const A dot = dot_row(dout.data + row * dout.stride, out.data + row * out.stride, dim);
-    softmax_backward_row(row_p, row_ds, steps, dot);
-    if (softcap > 0) softcap_backward_row(scratch.capped.data(), row_ds, steps, softcap);
+    kernels::softmax_row_again(
+        row_p, first_visible(shape, position) - begin, position + 1 - begin, steps,
+        work.log_sum_exp[(segment.start + position) * shape.num_heads + item.head]);
+    const A dot = kernels::dot_row(dout.data + row * dout.stride, out.data + row * out.stride, dim);
+    kernels::softmax_backward_row(row_p, row_ds, steps, dot);
+    if (softcap > 0) kernels::softcap_backward_row(scratch.capped.data(), row_ds, steps, softcap);
   }
   kernels::add_outer<A>({rows, count, dim}, A(1), {p.data, steps}, dout,
                         {work.dv + at_keys, width});

@@ -9,8 +9,8 @@
 #include <vector>
 
 #include "kernels/narrow_products.h"
+#include "kernels/rows.h"
 #include "nn/attention_kernel.h"
-#include "nn/simd_math.h"
 
 namespace lmoe::nn {
 
@@ -57,7 +57,7 @@ Rows<const A> as_compute_type(
   } else {
     A* to = sized(buffer, rows * width);
     for (int64_t row = 0; row < rows; ++row)
-      for (int64_t i = 0; i < width; ++i) to[row * width + i] = simd::load(data[row * stride + i]);
+      kernels::load_row(stored(data) + row * stride, width, to + row * width);
     return {to, width};
   }
 }
@@ -65,8 +65,7 @@ Rows<const A> as_compute_type(
 template <class T, class A>
 void store_rows(const std::vector<A>& buffer, int64_t rows, int64_t width, T* out, int64_t stride) {
   for (int64_t row = 0; row < rows; ++row)
-    for (int64_t i = 0; i < width; ++i)
-      simd::store(out[row * stride + i], buffer[static_cast<size_t>(row * width + i)]);
+    kernels::store_row(buffer.data() + row * width, width, stored(out) + row * stride);
 }
 
 /// Keys or values of some segments with every head as [head_dim, length], so that a product with a
@@ -124,7 +123,7 @@ class TransposedHeads {
       const int64_t last = std::min(keys, first + kKeyStep);
       for (int64_t i = 0; i < head_dim_; ++i)
         for (int64_t key = first; key < last; ++key)
-          to.data[i * to.stride + key] = simd::load(from[key * from_stride + i]);
+          to.data[i * to.stride + key] = static_cast<A>(from[key * from_stride + i]);
     }
   }
 

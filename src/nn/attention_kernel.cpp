@@ -1,7 +1,7 @@
 #include "nn/attention_kernel.h"
 
+#include "kernels/softmax.h"
 #include "nn/attention_blocks.h"
-#include "nn/softmax_kernels.h"
 
 namespace lmoe::nn {
 
@@ -54,12 +54,12 @@ void attend(const AttentionShape& shape,
     kernels::widen<A>({block.rows, dim, width}, /*is_first=*/true, static_cast<A>(shape.scale), q,
                       keys.transposed, scores);
   if (shape.softcap > 0)
-    softcap_row(scores.data, block.rows * width, static_cast<A>(shape.softcap));
+    kernels::softcap_row(scores.data, block.rows * width, static_cast<A>(shape.softcap));
   for (int64_t row = 0; row < block.rows; ++row) {
     const int64_t position = block.position + row * block.position_step;
     block.log_sum_exp[row * block.log_stride] =
-        softmax_row(scores.data + row * width, first_visible(shape, position) - keys.begin,
-                    position + 1 - keys.begin, width);
+        kernels::softmax_row(scores.data + row * width, first_visible(shape, position) - keys.begin,
+                             position + 1 - keys.begin, width);
   }
   const auto mix = [&](Rows<A> out) {
     kernels::widen<A>({block.rows, count, dim}, /*is_first=*/true, A(1), {scores.data, width},

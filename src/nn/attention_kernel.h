@@ -5,8 +5,8 @@
 #include <cstdint>
 #include <vector>
 
-#include "nn/accumulate.h"
 #include "nn/attention.h"
+#include "nn/stored_types.h"
 
 namespace lmoe::nn {
 

@@ -4,7 +4,7 @@
 #include <torch/csrc/autograd/custom_function.h>
 
 #include "nn/dispatch.h"
-#include "nn/row_kernels.h"
+#include "nn/stored_types.h"
 
 namespace lmoe::nn {
 
@@ -22,8 +22,9 @@ class GatedActivationFunction : public torch::autograd::Function<GatedActivation
     dispatch_dtype(gate, [&](auto tag) {
       using T = typename decltype(tag)::type;
       parallel_rows(gate.numel(), 1, [&](int64_t first, int64_t last) {
-        gated_values(static_cast<GatedActivation>(kind), gate.const_data_ptr<T>() + first,
-                     up.const_data_ptr<T>() + first, last - first, y.data_ptr<T>() + first);
+        kernels::gated_values(
+            static_cast<GatedActivation>(kind), stored(gate.const_data_ptr<T>()) + first,
+            stored(up.const_data_ptr<T>()) + first, last - first, stored(y.data_ptr<T>()) + first);
       });
     });
     return y;
@@ -39,9 +40,10 @@ class GatedActivationFunction : public torch::autograd::Function<GatedActivation
     dispatch_dtype(gate, [&](auto tag) {
       using T = typename decltype(tag)::type;
       parallel_rows(gate.numel(), 1, [&](int64_t first, int64_t last) {
-        gated_values_backward(kind, gate.const_data_ptr<T>() + first,
-                              up.const_data_ptr<T>() + first, dy.const_data_ptr<T>() + first,
-                              last - first, dgate.data_ptr<T>() + first, dup.data_ptr<T>() + first);
+        kernels::gated_values_backward(
+            kind, stored(gate.const_data_ptr<T>()) + first, stored(up.const_data_ptr<T>()) + first,
+            stored(dy.const_data_ptr<T>()) + first, last - first,
+            stored(dgate.data_ptr<T>()) + first, stored(dup.data_ptr<T>()) + first);
       });
     });
     return {dgate, dup, at::Tensor()};

@@ -3,10 +3,11 @@
 
 #include <ATen/core/Tensor.h>
 
+#include "kernels/gated_activation.h"
+
 namespace lmoe::nn {
 
-/// kGeluTanh is the approximation with tanh, kGelu the exact form with erf.
-enum class GatedActivation { kSilu, kGeluTanh, kGelu };
+using kernels::GatedActivation;
 
 /// gate, up [N, I] of one dtype -> [N, I]. Backward keeps gate and up only.
 at::Tensor gated_activation(GatedActivation kind, const at::Tensor& gate, const at::Tensor& up);

@@ -3,10 +3,11 @@
 #include <ATen/ATen.h>
 #include <torch/csrc/autograd/custom_function.h>
 
-#include "nn/cross_entropy_kernel.h"
+#include "kernels/cross_entropy.h"
 #include "nn/dispatch.h"
 #include "nn/matrix_product.h"
 #include "nn/part_times.h"
+#include "nn/stored_types.h"
 
 namespace lmoe::nn {
 
@@ -21,8 +22,8 @@ double chunk_loss(at::Tensor& logits, const at::Tensor& labels, double cap, bool
     parallel_rows(rows, width, [&](int64_t first, int64_t last) {
       for (int64_t row = first; row < last; ++row)
         losses[static_cast<size_t>(row)] =
-            cross_entropy_row<T>(logits.data_ptr<T>() + row * width, width,
-                                 labels.const_data_ptr<int64_t>()[row], cap, want_gradient);
+            kernels::cross_entropy_row(stored(logits.data_ptr<T>()) + row * width, width,
+                                       labels.const_data_ptr<int64_t>()[row], cap, want_gradient);
     });
   });
   double sum = 0;

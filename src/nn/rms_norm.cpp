@@ -3,8 +3,9 @@
 #include <ATen/ATen.h>
 #include <torch/csrc/autograd/custom_function.h>
 
+#include "kernels/rms_norm.h"
 #include "nn/dispatch.h"
-#include "nn/row_kernels.h"
+#include "nn/stored_types.h"
 
 namespace lmoe::nn {
 
@@ -20,9 +21,9 @@ at::Tensor forward_rows(const at::Tensor& x,
     using T = typename decltype(tag)::type;
     using A = accumulate_t<T>;
     parallel_rows(rstd.numel(), width, [&](int64_t first, int64_t last) {
-      rms_norm_rows(x.const_data_ptr<T>() + first * width, weight.const_data_ptr<A>(), eps,
-                    last - first, width, y.data_ptr<T>() + first * width,
-                    rstd.data_ptr<A>() + first);
+      kernels::rms_norm_rows(stored(x.const_data_ptr<T>()) + first * width,
+                             weight.const_data_ptr<A>(), eps, last - first, width,
+                             stored(y.data_ptr<T>()) + first * width, rstd.data_ptr<A>() + first);
     });
   });
   return y;
@@ -50,10 +51,10 @@ class RmsNormFunction : public torch::autograd::Function<RmsNormFunction> {
       using T = typename decltype(tag)::type;
       using A = accumulate_t<T>;
       parallel_rows(rstd.numel(), width, [&](int64_t first, int64_t last) {
-        rms_norm_backward_rows(x.const_data_ptr<T>() + first * width, weight.const_data_ptr<A>(),
-                               rstd.const_data_ptr<A>() + first,
-                               dy.const_data_ptr<T>() + first * width, last - first, width,
-                               dx.data_ptr<T>() + first * width);
+        kernels::rms_norm_backward_rows(
+            stored(x.const_data_ptr<T>()) + first * width, weight.const_data_ptr<A>(),
+            rstd.const_data_ptr<A>() + first, stored(dy.const_data_ptr<T>()) + first * width,
+            last - first, width, stored(dx.data_ptr<T>()) + first * width);
       });
     });
     return {dx, at::Tensor(), at::Tensor()};

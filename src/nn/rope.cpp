@@ -3,8 +3,9 @@
 #include <ATen/ATen.h>
 #include <torch/csrc/autograd/custom_function.h>
 
+#include "kernels/rope.h"
 #include "nn/dispatch.h"
-#include "nn/row_kernels.h"
+#include "nn/stored_types.h"
 
 namespace lmoe::nn {
 
@@ -17,10 +18,10 @@ at::Tensor rotate(const at::Tensor& x, const RopeTable& table, bool inverse) {
     using T = typename decltype(tag)::type;
     using A = accumulate_t<T>;
     parallel_rows(x.size(0), width, [&](int64_t first, int64_t last) {
-      rotate_rows(x.const_data_ptr<T>() + first * width,
-                  table.cos.const_data_ptr<A>() + first * half,
-                  table.sin.const_data_ptr<A>() + first * half, last - first, heads, half, inverse,
-                  y.data_ptr<T>() + first * width);
+      kernels::rotate_rows(stored(x.const_data_ptr<T>()) + first * width,
+                           table.cos.const_data_ptr<A>() + first * half,
+                           table.sin.const_data_ptr<A>() + first * half, last - first, heads, half,
+                           inverse, stored(y.data_ptr<T>()) + first * width);
     });
   });
   return y;

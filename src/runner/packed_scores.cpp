@@ -2,8 +2,9 @@
 
 #include <ATen/ATen.h>
 
+#include "kernels/softmax.h"
 #include "nn/dispatch.h"
-#include "nn/softmax_kernels.h"
+#include "nn/stored_types.h"
 
 namespace lmoe::runner {
 
@@ -27,8 +28,8 @@ void score_chunk(const at::Tensor& logits, int64_t first, Targets& targets) {
       for (int64_t row = begin; row < end; ++row) {
         const auto i = static_cast<size_t>(first + row);
         const T* values = logits.const_data_ptr<T>() + row * vocab;
-        targets.logprobs[i] =
-            static_cast<float>(values[targets.labels[i]] - nn::log_sum_exp_row(values, vocab));
+        targets.logprobs[i] = static_cast<float>(
+            values[targets.labels[i]] - kernels::log_sum_exp_row(nn::stored(values), vocab));
         targets.is_greedy[i] = best.const_data_ptr<int64_t>()[row] == targets.labels[i];
       }
     });

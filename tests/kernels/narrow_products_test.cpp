@@ -3,12 +3,13 @@
 #include "kernels/narrow_products.h"
 
 #include <gtest/gtest.h>
-#include <hwy/targets.h>
 
 #include <cmath>
 #include <random>
 #include <type_traits>
 #include <vector>
+
+#include "kernels/every_target.h"
 
 namespace lmoe::kernels {
 namespace {
@@ -77,24 +78,16 @@ void check(const NarrowSizes& s) {
   expect_equal(actual, expected, "add_outer");
 }
 
-TEST(NarrowProducts, EqualThreeLoopsOnEveryInstructionSet) {
-  const int64_t supported = hwy::SupportedTargets();
-  for (int64_t left = supported; left != 0; left &= left - 1) {
-    const int64_t target = left & -left;
-    SCOPED_TRACE(hwy::TargetName(target));
-    hwy::SetSupportedTargetsForTest(target);
-    hwy::GetChosenTarget().Update(hwy::SupportedTargets());
+TEST(NarrowProducts, EqualThreeLoops) {
+  test::on_every_target([] {
     for (const int64_t count : {0, 1, 3, 4, 9})
       for (const int64_t rank : {1, 3, 4, 8, 13})
         for (const int64_t width : {1, 7, 16, 33, 67}) {
           SCOPED_TRACE(testing::Message() << count << " x " << rank << " x " << width);
           check<float>({count, rank, width});
           check<double>({count, rank, width});
-          if (HasFatalFailure()) return;
         }
-  }
-  hwy::SetSupportedTargetsForTest(0);
-  hwy::GetChosenTarget().Update(hwy::SupportedTargets());
+  });
 }
 
 }  // namespace

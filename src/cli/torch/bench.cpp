@@ -13,6 +13,7 @@
 #include "cli/command.h"
 #include "cli/terminal.h"
 #include "cli/torch/commands.h"
+#include "kernels/target.h"
 #include "mixture/mixture.h"
 #include "models/decoder.h"
 #include "nn/part_times.h"
@@ -226,6 +227,7 @@ int run_bench(const std::vector<std::string>& arguments) {
         {"bound_share", bound_share},
         {"parts", timing.parts},
         {"features", features},
+        {"kernels", kernels::chosen_target()},
         {"threads", at::get_num_threads()},
         {"peak_memory_bytes", peak}};
     std::printf("%s\n", result.dump().c_str());
@@ -239,8 +241,9 @@ int run_bench(const std::vector<std::string>& arguments) {
         bytes_text(static_cast<double>(peak)).c_str());
     std::string all;
     for (const std::string& feature : features) all += " " + feature;
-    std::printf("%.0f %% of the bound by a GEMM at %.0f GFLOP/s; %d threads,%s\n",
-                100 * bound_share, timing.gemm_gflops, at::get_num_threads(), all.c_str());
+    std::printf("%.0f %% of the bound by a GEMM at %.0f GFLOP/s; %d threads,%s; kernels for %s\n",
+                100 * bound_share, timing.gemm_gflops, at::get_num_threads(), all.c_str(),
+                kernels::chosen_target().c_str());
     std::printf("%s", parts_text(timing.parts, step).c_str());
   }
   return 0;

@@ -6,11 +6,13 @@
 #include "base/error.h"
 #include "cli/command.h"
 #include "cli/torch/commands.h"
+#include "kernels/target.h"
 
 namespace lmoe::cli {
 namespace {
 
 int run(const std::vector<std::string>& arguments) {
+  kernels::choose_target_from_environment();
   static constexpr Command kCommands[] = {
       {"bench", run_bench},       {"chat", run_chat},       {"eval", run_eval},
       {"experts", run_experts},   {"export", run_export},   {"extract", run_extract},

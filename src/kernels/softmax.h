@@ -1,16 +1,16 @@
-// Softmax over rows of scores, on plain pointers: what attention and the loss are made of.
+// Softmax over rows of scores: what attention and the loss are made of.
 //
-// A is float or double; T is float, c10::BFloat16 or double.
+// A is float or double; T is float, BFloat16 or double.
 #pragma once
 
 #include <cstdint>
 
-#include "nn/accumulate.h"
+#include "kernels/stored_types.h"
 
-namespace lmoe::nn {
+namespace lmoe::kernels {
 
 /// scores[begin, end) become exp(s - log-sum-exp), the rest of [0, count) becomes 0; returns the
-/// log-sum-exp.
+/// log-sum-exp. Scores of -inf become 0; where all are, everything is NaN.
 template <class A>
 A softmax_row(A* scores, int64_t begin, int64_t end, int64_t count);
 
@@ -31,10 +31,7 @@ void softcap_row(T* values, int64_t count, accumulate_t<T> cap);
 template <class A>
 void softcap_backward_row(const A* capped, A* dvalues, int64_t count, A cap);
 
-template <class A>
-A dot_row(const A* a, const A* b, int64_t count);
-
 template <class T>
 accumulate_t<T> log_sum_exp_row(const T* values, int64_t count);
 
-}  // namespace lmoe::nn
+}  // namespace lmoe::kernels

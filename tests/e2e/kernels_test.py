@@ -1,0 +1,67 @@
+"""The whole program on every instruction set this processor has: what another machine would compute."""
+
+import json
+import os
+import re
+import unittest
+
+from program import ProgramTest, lmoe, log_lines
+
+# LibTorch and the libraries it carries choose for themselves.
+TORCH_WITHOUT_AVX512 = {"ATEN_CPU_CAPABILITY": "avx2", "ONEDNN_MAX_CPU_ISA": "AVX2", "MKL_ENABLE_INSTRUCTIONS": "AVX2"}
+
+
+def on(target, *arguments):
+    torch = {} if target == "AVX3" else TORCH_WITHOUT_AVX512
+    return lmoe(*arguments, env=os.environ | torch | {"LMOE_KERNELS": target})
+
+
+class EveryInstructionSet(ProgramTest):
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        refused = lmoe("bench", "train", env=os.environ | {"LMOE_KERNELS": "AVX9"})
+        cls.refused = refused
+        listed = re.search(r"expected one of (.+)", refused.stderr)
+        cls.targets = listed.group(1).split(", ") if listed else []
+
+    def test_an_unknown_one_is_refused_with_those_there_are(self):
+        self.assertEqual(self.refused.returncode, 2)
+        self.assertIn("LMOE_KERNELS=AVX9", self.refused.stderr)
+        self.assertEqual(self.refused.stdout, "")
+        self.assertGreaterEqual(len(self.targets), 1, self.refused.stderr)
+
+    def test_training_and_scoring_are_the_same_on_all(self):
+        losses, scores = {}, {}
+        text = self.folder / "text.txt"
+        text.write_text("hot is not cold")
+        for target in self.targets:
+            with self.subTest(target):
+                done = on(target, "train", self.recipe(target))
+                self.assertEqual(done.returncode, 0, done.stderr)
+                losses[target] = [line["loss"] for line in log_lines(self.folder / target) if "loss" in line]
+                self.assertEqual(len(losses[target]), 30)
+                self.assertLess(losses[target][-1], 0.7 * losses[target][0])
+                for dtype in ("float32", "bfloat16"):
+                    done = on(target, "score", self.folder / self.targets[0], "--text", text, "--dtype", dtype, "--json")
+                    self.assertEqual(done.returncode, 0, done.stderr)
+                    scores[target, dtype] = json.loads(done.stdout)["logprobs"][1:]
+        best = self.targets[0]
+        for target in self.targets:
+            with self.subTest(target):
+                for step, (got, expected) in enumerate(zip(losses[target], losses[best])):
+                    self.assertAlmostEqual(got, expected, delta=1e-4 * expected, msg=f"step {step}")
+                for dtype, allowed in (("float32", 1e-5), ("bfloat16", 0.1)):
+                    for got, expected in zip(scores[target, dtype], scores[best, dtype]):
+                        self.assertAlmostEqual(got, expected, delta=allowed)
+
+    def test_bench_says_which_one_it_used(self):
+        arguments = ("bench", "train", f"base_model={self.base}", "--rows", "1", "--length", "16", "--steps", "1", "--json")
+        for target in self.targets:
+            done = on(target, *arguments)
+            self.assertEqual(done.returncode, 0, done.stderr)
+            self.assertEqual(json.loads(done.stdout)["kernels"], target)
+
+
+if __name__ == "__main__":
+    unittest.main()
