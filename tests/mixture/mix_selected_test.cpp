@@ -109,12 +109,5 @@ INSTANTIATE_TEST_SUITE_P(Cases,
                                            Case{"BFloat16", 37, 1, false, at::kBFloat16}),
                          case_name);
 
-TEST(ChoosesSelected, WhereFewOfManyTakePart) {
-  EXPECT_TRUE(mixture::chooses_selected(64, 2, 8));
-  EXPECT_TRUE(mixture::chooses_selected(8, 1, 16));
-  EXPECT_FALSE(mixture::chooses_selected(8, 2, 8));
-  EXPECT_FALSE(mixture::chooses_selected(4, 4, 256)) << "all of them";
-}
-
 }  // namespace
 }  // namespace lmoe::test
