@@ -4,6 +4,8 @@
 #include <cpuid.h>
 #endif
 
+#include <fstream>
+
 namespace lmoe {
 
 #if defined(__x86_64__)
@@ -45,5 +47,14 @@ std::vector<std::string> cpu_features() { return {}; }
 Bf16Support bf16_support() { return {false, "fast bfloat16 is known for x86-64 processors only"}; }
 
 #endif
+
+std::string cpu_name() {
+  std::ifstream file("/proc/cpuinfo");
+  for (std::string line; std::getline(file, line);) {
+    const size_t colon = line.find(": ");
+    if (line.starts_with("model name") && colon != std::string::npos) return line.substr(colon + 2);
+  }
+  return "unknown processor";
+}
 
 }  // namespace lmoe

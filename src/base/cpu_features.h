@@ -19,4 +19,7 @@ Bf16Support bf16_support();
 /// conditions of a measurement: "avx2", "avx512f", "avx512_bf16", …
 std::vector<std::string> cpu_features();
 
+/// "AMD EPYC 9V74 80-Core Processor", or "unknown processor".
+std::string cpu_name();
+
 }  // namespace lmoe

@@ -1,15 +1,11 @@
 // Sums of many tensors over all workers, a few at a time as one flat buffer.
 #pragma once
 
-#include <cstdint>
 #include <vector>
 
-#include "distributed/process_group.h"
+#include "distributed/bucket.h"
 
 namespace lmoe::distributed {
-
-/// Large enough that the time of a message hardly counts, small enough that several are under way.
-inline constexpr int64_t kBucketBytes = 4 << 20;
 
 /// Adds the tensors (contiguous, float32 or float64) up over all workers, in place. Every worker
 /// gives the same shapes in the same order; a bucket travels while the next one is filled.

@@ -238,14 +238,4 @@ std::vector<at::Tensor> mix_selected(const at::Tensor& x,
                             at::TensorList(outputs), selected);
 }
 
-bool chooses_selected(int64_t experts, int64_t active, int64_t rank) {
-  // Milliseconds of processor time on one thread of an AVX-512 EPYC, dense / chosen alone, by
-  // `lmoe_bench --benchmark_filter=top_k`; 2048 tokens, 576 -> 1536, forward and backward:
-  //   k = 1   E x R = 4 x 8  20 / 17    8 x 8  25 / 17    8 x 16  42 / 16   16 x 16   76 / 15
-  //   k = 2           8 x 8  24 / 33   16 x 8  43 / 35   16 x 16  75 / 26   64 x 16  298 / 30
-  // The dense form costs by E x R, the other one by k: rows are gathered and added once for each.
-  constexpr int64_t kColumnsPerChosen = 64;
-  return experts * rank >= kColumnsPerChosen * active && experts > active;
-}
-
 }  // namespace lmoe::mixture

@@ -4,7 +4,7 @@
 //   y_p += sum over chosen e of w_p,e s B_p,e A_p,e x
 //
 // The same as A x of all experts, `mix_and_project` with apply deltas; cheaper when k is much
-// smaller than E, see chooses_selected.
+// smaller than E, see top_k_table.h.
 #pragma once
 
 #include <ATen/core/Tensor.h>
@@ -23,9 +23,5 @@ std::vector<at::Tensor> mix_selected(const at::Tensor& x,
                                      const std::vector<at::Tensor>& ups,
                                      const std::vector<at::Tensor>& outputs,
                                      double scaling);
-
-/// Whether `mix_selected` is faster than the dense form, from measured shapes; `active` experts of
-/// `experts` take part in a token.
-bool chooses_selected(int64_t experts, int64_t active, int64_t rank);
 
 }  // namespace lmoe::mixture

@@ -2,29 +2,36 @@
 
 #include <ATen/ATen.h>
 
+#include <algorithm>
+
 #include "base/error.h"
 #include "mixture/dropout.h"
-#include "mixture/mix_selected.h"
 #include "mixture/task_one_hot.h"
 #include "nn/linear.h"
 
 namespace lmoe::mixture {
 namespace {
 
-/// Whether the bank gets no A x and computes the chosen experts alone, once the gate has spoken.
-/// Not where a weight of 0 may belong to an expert that was chosen, and learns.
-bool selects_few(const spec::MixtureSpec& spec, int64_t experts) {
+/// What the table is asked with, but for rows and their type.
+TopKShape shape_of(const spec::MixtureSpec& spec, const ExpertBank& bank) {
+  int64_t out = 0;
+  for (const BankTarget& target : bank.targets()) out += target.out;
+  out /= static_cast<int64_t>(bank.targets().size());
+  return {.k = *spec.select.k, .rank = spec.experts.rank, .in = bank.in(), .out = out};
+}
+
+}  // namespace
+
+bool may_select_few(const spec::MixtureSpec& spec) {
   using enum spec::ExpertKind;
   const bool is_lora =
       (spec.experts.kind == kLora && !spec.experts.use_dora) || spec.experts.kind == kRankOne;
   const bool gate_reads_x = spec.gate.source == spec::GateSource::kInput ||
                             spec.gate.source == spec::GateSource::kBlockInput;
-  return is_lora && spec.select.takes_k() && gate_reads_x && !spec.select.inference_only &&
-         spec.normalize != spec::Normalize::kLogits && spec.apply == spec::Apply::kDeltas &&
-         chooses_selected(experts, *spec.select.k, spec.experts.rank);
+  return spec.attach == spec::Attach::kProjection && is_lora && spec.select.takes_k() &&
+         gate_reads_x && !spec.select.inference_only &&
+         spec.normalize != spec::Normalize::kLogits && spec.apply == spec::Apply::kDeltas;
 }
-
-}  // namespace
 
 SiteBank::SiteBank(const spec::MixtureSpec& spec,
                    SiteRole role,
@@ -43,7 +50,9 @@ SiteBank::SiteBank(const spec::MixtureSpec& spec,
       hard_until_(spec.schedule.hard_until),
       dropout_(spec.experts.dropout),
       detach_input_(spec.experts.detach_input),
-      selects_few_(gate_ && selects_few(spec, bank_->experts())) {}
+      top_k_table_(gate_ && may_select_few(spec) ? top_k_table() : nullptr) {
+  if (top_k_table_) top_k_shape_ = shape_of(spec, *bank_);
+}
 
 std::vector<at::Tensor> SiteBank::apply(const nn::SocketInput& input,
                                         std::vector<at::Tensor> outputs,
@@ -67,7 +76,7 @@ BankInput SiteBank::down_and_route(const nn::SocketInput& input,
   const bool is_masked = !input.x.is_same(x);
   if (detach_input_) x = x.detach();
   const at::Tensor a =
-      bank_->a().defined() && !selects_few_ ? bank_->a().to(x.scalar_type()) : at::Tensor();
+      bank_->a().defined() && !selects_few(x) ? bank_->a().to(x.scalar_type()) : at::Tensor();
   const auto down = [&] { return a.defined() ? nn::adapter_linear(x, a) : at::Tensor(); };
   BankInput stage = {x, is_masked, {}, {}};
   if (!gate_) {
@@ -116,6 +125,14 @@ BankInput SiteBank::down_and_route(const nn::SocketInput& input,
   if (context.router_log != nullptr && context.router_log->keeps_inputs)
     gate_->log_input(gate_input(input, stage.down, context), *context.router_log);
   return stage;
+}
+
+bool SiteBank::selects_few(const at::Tensor& x) const {
+  if (!top_k_table_) return false;
+  TopKShape shape = top_k_shape_;
+  shape.rows = std::max<int64_t>(1, x.size(0));
+  shape.type = x.scalar_type();
+  return top_k_table_->chooses_selected(bank_->experts(), shape);
 }
 
 int64_t SiteBank::first_choice() const {

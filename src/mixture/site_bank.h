@@ -9,12 +9,18 @@
 
 #include "mixture/expert_bank.h"
 #include "mixture/gate.h"
+#include "mixture/top_k_table.h"
 #include "nn/projection.h"
 
 namespace lmoe::mixture {
 
 /// What a bank holds: experts, which evaluation can disable, or the plain LoRA beside them.
 enum class SiteRole { kExperts, kPlain };
+
+/// Whether experts of such a mixture may get no A x of all and be computed by `mix_selected`, once
+/// the gate has spoken. Not where a weight of 0 may belong to an expert that was chosen, and
+/// learns.
+bool may_select_few(const spec::MixtureSpec& spec);
 
 class SiteBank : public nn::ProjectionDelta {
  public:
@@ -43,6 +49,8 @@ class SiteBank : public nn::ProjectionDelta {
                         const at::Tensor& down,
                         const nn::ForwardContext& context) const;
 
+  /// Whether the chosen experts are computed alone, without A x of all.
+  bool selects_few(const at::Tensor& x) const;
   /// Position of this bank's first projection among the choices of a gate for the whole model.
   int64_t first_choice() const;
   /// Of those for the whole model, the bank's own [N, P, E]; others as they are.
@@ -60,7 +68,8 @@ class SiteBank : public nn::ProjectionDelta {
   double hard_until_;
   double dropout_;
   bool detach_input_;
-  bool selects_few_;  ///< chosen experts are computed alone, without A x of all
+  std::shared_ptr<const TopKTable> top_k_table_;  ///< null where all experts must be computed
+  TopKShape top_k_shape_;
 };
 
 }  // namespace lmoe::mixture

@@ -5,6 +5,8 @@
 
 #include <utility>
 
+#include "base/log.h"
+
 namespace lmoe::nn {
 namespace {
 
@@ -22,14 +24,37 @@ at::Tensor DocumentCache::find(const at::Tensor& ids) const {
 void DocumentCache::keep(const at::Tensor& ids, const at::Tensor& hidden) {
   std::string document = key(ids);
   if (documents_.count(document) > 0) return;
-  const auto size = static_cast<int64_t>(ids.nbytes() + hidden.nbytes());
-  if (size > left_) {
+  const auto own = static_cast<int64_t>(ids.nbytes());
+  const auto size = static_cast<int64_t>(hidden.nbytes()) + own;
+  const bool fits = size <= left_;
+  at::Tensor kept = fits ? hidden.detach().clone() : to_file(hidden);
+  if (!kept.defined()) {
     is_full_ = true;
     return;
   }
-  documents_.emplace(std::move(document), hidden.detach().clone());
-  left_ -= size;
-  bytes_ += size;
+  documents_.emplace(std::move(document), std::move(kept));
+  bytes_ += fits ? size : own;
+  if (fits) left_ -= size;
+}
+
+at::Tensor DocumentCache::to_file(const at::Tensor& hidden) {
+  if (file_ == nullptr) return {};
+  std::byte* place = file_->allocate(static_cast<int64_t>(hidden.nbytes()));
+  if (place == nullptr) {
+    if (!is_full_ && !file_->refusal().empty())
+      log().warn(
+          "the file of kept documents in {} cannot grow: {}; those that do not fit are "
+          "computed each time",
+          file_->folder().string(), file_->refusal());
+    return {};
+  }
+  file_bytes_ += static_cast<int64_t>(hidden.nbytes());
+  at::Tensor kept = at::from_blob(place, hidden.sizes(), hidden.detach().options());
+  return kept.copy_(hidden.detach());
+}
+
+void DocumentCache::forget_pages() const {
+  if (file_ != nullptr) file_->forget_pages();
 }
 
 std::string DocumentCache::key(const at::Tensor& ids) {
@@ -51,7 +76,12 @@ at::Tensor hidden_of_documents(
     all.push_back(cache.find(ids_of(segment)));
     if (!all.back().defined()) missing += segment.length;
   }
-  if (missing == 0) return at::cat(all);
+  const auto joined = [&] {
+    at::Tensor copy = at::cat(all);
+    cache.forget_pages();
+    return copy;
+  };
+  if (missing == 0) return joined();
   const int64_t few = kFewRowsPerThread * at::get_num_threads();
   if (missing < few) all.assign(segments.size(), at::Tensor());
 
@@ -74,7 +104,11 @@ at::Tensor hidden_of_documents(
     if (next >= few) cache.keep(missing_ids[document], hidden);
     ++document;
   }
-  return document == all.size() ? computed : at::cat(all);
+  if (document == all.size()) {
+    cache.forget_pages();
+    return computed;
+  }
+  return joined();
 }
 
 }  // namespace lmoe::nn

@@ -12,29 +12,39 @@
 #include <string>
 #include <vector>
 
+#include "base/scratch_file.h"
 #include "nn/forward_context.h"
 
 namespace lmoe::nn {
 
 /// Hidden states of documents seen before, by their tokens, up to a limit of memory; what does not
-/// fit is computed each time.
+/// fit goes to a file where there is one, and is computed each time where that is full.
 class DocumentCache {
  public:
-  explicit DocumentCache(int64_t limit_bytes) : left_(limit_bytes) {}
+  /// `file` may be null, or shared with others; its documents' tokens are in memory all the same,
+  /// beyond the limit.
+  explicit DocumentCache(int64_t limit_bytes, ScratchFile* file = nullptr)
+      : left_(limit_bytes), file_(file) {}
 
-  /// ids [L] -> [L, H], or undefined.
+  /// ids [L] -> [L, H], or undefined. Valid until the file is closed.
   at::Tensor find(const at::Tensor& ids) const;
   /// Nothing happens when they are kept already.
   void keep(const at::Tensor& ids, const at::Tensor& hidden);
 
   int64_t documents() const { return static_cast<int64_t>(documents_.size()); }
-  int64_t bytes() const { return bytes_; }
-  bool is_full() const { return is_full_; }  ///< a document did not fit
+  int64_t bytes() const { return bytes_; }            ///< of memory
+  int64_t file_bytes() const { return file_bytes_; }  ///< of the file
+  bool is_full() const { return is_full_; }           ///< a document did not fit
+  /// What was found in the file need not stay in memory.
+  void forget_pages() const;
 
  private:
   static std::string key(const at::Tensor& ids);
+  /// A copy in the file, or undefined.
+  at::Tensor to_file(const at::Tensor& hidden);
 
-  int64_t left_, bytes_ = 0;
+  int64_t left_, bytes_ = 0, file_bytes_ = 0;
+  ScratchFile* file_;
   bool is_full_ = false;
   std::map<std::string, at::Tensor> documents_;
 };

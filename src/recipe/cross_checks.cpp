@@ -78,6 +78,9 @@ void check_optimizer(const ConfigNode& tree, const OptimizerOptions& options) {
 }
 
 void settle_run(const ConfigNode& tree, RunOptions& run) {
+  LMOE_CHECK_ARG(!run.document_cache_dir || run.document_cache_file_mb > 0, "[config] ",
+                 place_of(tree, "document_cache_dir"),
+                 ": document_cache_dir cannot act without a file; hint: document_cache_file_mb");
   refuse_both(tree, "save_steps", "saves_per_epoch");
   refuse_both(tree, "eval_steps", "evals_per_epoch");
   if (run.save_steps) run.saves_per_epoch.reset();

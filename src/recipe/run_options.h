@@ -30,6 +30,8 @@ struct RunOptions {
   bool plot_loss = true;
   int64_t first_pass_cache_mb = 1024;
   int64_t frozen_prefix_cache_mb = 1024;
+  int64_t document_cache_file_mb = 0;
+  std::optional<std::string> document_cache_dir;
   int64_t first_look_records = 16;  ///< per task; `lmoe eval` scores all
   std::optional<double> loss_watchdog_threshold;
   int64_t loss_watchdog_patience = 3;
@@ -86,6 +88,14 @@ struct RunOptions {
               "enter the lowest of these with, where later epochs begin; 0: computed each time")
             .section(section)
             .range(0, int64_t{1} << 30));
+    visit(field("document_cache_file_mb", document_cache_file_mb,
+                "disk for what of these two does not fit in their memory, in a temporary file of "
+                "each worker; 0: none")
+              .section(section)
+              .range(0, int64_t{1} << 30));
+    visit(field("document_cache_dir", document_cache_dir,
+                "folder of that file, which has no name there; default output_dir")
+              .section(section));
     visit(field("first_look_records", first_look_records,
                 "records per task scored right after training; 0: none")
               .section(section)

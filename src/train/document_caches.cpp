@@ -9,10 +9,16 @@
 namespace lmoe::train {
 namespace {
 
+std::string megabytes(int64_t bytes) {
+  char text[32];
+  std::snprintf(text, sizeof text, "%.1f MB", static_cast<double>(bytes) / 1e6);
+  return text;
+}
+
 std::string text_of(const nn::DocumentCache& cache) {
-  char megabytes[32];
-  std::snprintf(megabytes, sizeof megabytes, "%.1f MB", static_cast<double>(cache.bytes()) / 1e6);
-  return std::to_string(cache.documents()) + " documents, " + megabytes +
+  return std::to_string(cache.documents()) + " documents, " + megabytes(cache.bytes()) +
+         (cache.file_bytes() > 0 ? " of memory, " + megabytes(cache.file_bytes()) + " of the file"
+                                 : "") +
          (cache.is_full() ? "; the others do not fit and are computed each time" : "");
 }
 
@@ -21,19 +27,28 @@ std::string text_of(const nn::DocumentCache& cache) {
 CacheLimits cache_limits(const recipe::Recipe& recipe, const arch::ModelConfig& config) {
   CacheLimits limits;
   if (!recipe.batch.repeats_data()) return limits;
+  const recipe::RunOptions& run = recipe.run;
   const spec::GateSpec& gate = recipe.mixture.gate;
-  if (gate.source == spec::GateSource::kLastHidden && gate.first_pass_weight == 0.0)
-    limits.first_pass = recipe.run.first_pass_cache_mb << 20;
-  if (spec::lowest_adapted_layer(recipe.mixture, recipe::decoder_shape(config)) > 0)
-    limits.frozen_prefix = recipe.run.frozen_prefix_cache_mb << 20;
+  const bool has_first_pass =
+      gate.source == spec::GateSource::kLastHidden && gate.first_pass_weight == 0.0;
+  const bool has_prefix =
+      spec::lowest_adapted_layer(recipe.mixture, recipe::decoder_shape(config)) > 0;
+  if (has_first_pass) limits.first_pass = run.first_pass_cache_mb << 20;
+  if (has_prefix) limits.frozen_prefix = run.frozen_prefix_cache_mb << 20;
+  if (has_first_pass || has_prefix) limits.file = run.document_cache_file_mb << 20;
+  limits.keeps_first_pass = has_first_pass && limits.first_pass + limits.file > 0;
+  limits.keeps_frozen_prefix = has_prefix && limits.frozen_prefix + limits.file > 0;
   return limits;
 }
 
 DocumentCaches::DocumentCaches(const recipe::Recipe& recipe, const arch::ModelConfig& config)
     : lowest_layer_(spec::lowest_adapted_layer(recipe.mixture, recipe::decoder_shape(config))) {
   const CacheLimits limits = cache_limits(recipe, config);
-  if (limits.first_pass > 0) first_pass_.emplace(limits.first_pass);
-  if (limits.frozen_prefix > 0) frozen_prefix_.emplace(limits.frozen_prefix);
+  if (limits.file > 0)
+    file_.emplace(recipe.run.document_cache_dir.value_or(recipe.run.output_dir), limits.file);
+  ScratchFile* file = file_ ? &*file_ : nullptr;
+  if (limits.keeps_first_pass) first_pass_.emplace(limits.first_pass, file);
+  if (limits.keeps_frozen_prefix) frozen_prefix_.emplace(limits.frozen_prefix, file);
 }
 
 void DocumentCaches::say_once() {

@@ -13,13 +13,17 @@ namespace lmoe::train {
 /// Bytes that may be taken; 0 where there is nothing to keep: no document comes twice, the setting
 /// is 0, or training changes what would be kept.
 struct CacheLimits {
-  int64_t first_pass = 0;     ///< last hidden states of the base alone, for gates that read them
-  int64_t frozen_prefix = 0;  ///< what enters the lowest adapted layer
+  bool keeps_first_pass = false;              ///< what the base alone ends with, for gates
+  bool keeps_frozen_prefix = false;           ///< what enters the lowest adapted layer
+  int64_t first_pass = 0, frozen_prefix = 0;  ///< of memory
+  int64_t file = 0;                           ///< of disk, for what of both does not fit there
 };
 CacheLimits cache_limits(const recipe::Recipe& recipe, const arch::ModelConfig& config);
 
 class DocumentCaches {
  public:
+  /// Makes the file, in document_cache_dir or else in output_dir. Throws kNotFound or kIo when
+  /// nothing can be made there.
   DocumentCaches(const recipe::Recipe& recipe, const arch::ModelConfig& config);
 
   /// Null where nothing is kept.
@@ -30,6 +34,7 @@ class DocumentCaches {
 
  private:
   int lowest_layer_;
+  std::optional<ScratchFile> file_;  ///< outlives the caches
   std::optional<nn::DocumentCache> first_pass_, frozen_prefix_;
   bool is_said_ = false;
 };

@@ -66,6 +66,7 @@ class Gatherer {
         result_.interrupted = true;
         break;
       }
+      is_last_ = i + static_cast<size_t>(step_.workers) >= parts.size();
       const MicroBatch batch = make_micro_batch(parts[i]);
       rng_ = micro_batch_rng(step_.seed, step_.step, i);
       const std::string where =
@@ -104,6 +105,8 @@ class Gatherer {
     result_.loss += sum.item<double>() / static_cast<double>(units_) / forwards;
     if (step_.want_statistics) result_.router.add(router_log);
     if (step_.mixture.spec().bias.use != spec::BiasUse::kNone) result_.selections.add(router_log);
+    if (is_last_ && estimator_->forwards() == 1 && step_.before_last_backward != nullptr)
+      (*step_.before_last_backward)();
     estimator_->add(loss, balance, router_log);
   }
 
@@ -118,6 +121,7 @@ class Gatherer {
   const GradientStep& step_;
   std::unique_ptr<Objective> objective_;
   Rng rng_{0};  ///< of the micro-batch under way
+  bool is_last_ = false;
   std::vector<at::Tensor> trained_;
   std::unique_ptr<GradientEstimator> estimator_;
   int64_t units_ = 0;  ///< of the whole step

@@ -31,6 +31,9 @@ struct GradientStep {
   bool gradient_checkpointing = false;               ///< layers are computed again in the backward
   const nn::RewardHead* reward_head = nullptr;       ///< of objective preference
   int worker = 0, workers = 1;  ///< micro-batches worker, worker + workers, … are ours
+  /// Called before the last backward, where gradients come from backwards alone and that of a
+  /// micro-batch is one: what it accumulates is whole then.
+  const std::function<void()>* before_last_backward = nullptr;
 };
 
 struct GradientResult {

@@ -14,6 +14,8 @@ namespace lmoe::train {
 namespace {
 
 constexpr int64_t kFloat = 4;
+/// Of documents in a file the tokens are in memory.
+constexpr int64_t kTokenId = sizeof(int64_t);
 /// The program with LibTorch mapped, its thread pools and the data of a run.
 constexpr int64_t kRuntimeBytes = 100'000'000;
 /// Activations of short life leave holes between those that are kept; measured at 256 to 2048
@@ -229,7 +231,8 @@ MemoryForecast forecast_memory(const recipe::Recipe& recipe,
   forecast.loss_bytes = loss_rows * config.vocab_size * dtype_bytes +
                         4 * tokens * (shape.hidden_size + shape.intermediate_size) * dtype_bytes;
   const CacheLimits caches = cache_limits(recipe, config);
-  forecast.cache_bytes = caches.first_pass + caches.frozen_prefix;
+  forecast.cache_bytes = caches.first_pass + caches.frozen_prefix +
+                         caches.file / (shape.hidden_size * dtype_bytes) * kTokenId;
   forecast.runtime_bytes = kRuntimeBytes;
   return forecast;
 }

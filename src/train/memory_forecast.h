@@ -18,7 +18,7 @@ struct MemoryForecast {
   int64_t optimizer_bytes = 0;   ///< two moments; of sgd one or none
   int64_t activation_bytes = 0;  ///< kept for backward, at the full micro-batch
   int64_t loss_bytes = 0;        ///< logits of a chunk
-  int64_t cache_bytes = 0;       ///< hidden states that are kept by document, at most
+  int64_t cache_bytes = 0;       ///< hidden states that are kept by document, at most; no file
   int64_t runtime_bytes = 0;     ///< the program and its libraries
   int64_t trained_parameters = 0;
 

@@ -13,7 +13,7 @@
 namespace lmoe::train {
 namespace {
 
-constexpr std::array<std::string_view, 18> kRunEntries = {"mixture.yaml",
+constexpr std::array<std::string_view, 19> kRunEntries = {"mixture.yaml",
                                                           "router.safetensors",
                                                           "experts.safetensors",
                                                           "experts",
@@ -30,7 +30,8 @@ constexpr std::array<std::string_view, 18> kRunEntries = {"mixture.yaml",
                                                           "report.json",
                                                           "samples.json",
                                                           "prompts.safetensors",
-                                                          "reward_head.safetensors"};
+                                                          "reward_head.safetensors",
+                                                          "top_k_table.txt"};
 /// Present before the first checkpoint; a folder with nothing else holds no run.
 constexpr std::array<std::string_view, 3> kBeginnings = {"checkpoints", "config_effective.json",
                                                          "log.jsonl"};

@@ -37,6 +37,8 @@ const std::set<std::string>& keys_that_may_differ() {
                                               "auto_resume_from_checkpoints",
                                               "first_pass_cache_mb",
                                               "frozen_prefix_cache_mb",
+                                              "document_cache_file_mb",
+                                              "document_cache_dir",
                                               "gradient_checkpointing"};
   return kKeys;
 }

@@ -130,12 +130,5 @@ TEST(MixSelected, FinishedFactorsChangeNoOtherGradient) {
   }
 }
 
-TEST(ChoosesSelected, WhereFewOfManyTakePart) {
-  EXPECT_TRUE(mixture::chooses_selected(64, 2, 8));
-  EXPECT_TRUE(mixture::chooses_selected(8, 1, 16));
-  EXPECT_FALSE(mixture::chooses_selected(8, 2, 8));
-  EXPECT_FALSE(mixture::chooses_selected(4, 4, 256)) << "all of them";
-}
-
 }  // namespace
 }  // namespace lmoe::test

@@ -41,6 +41,13 @@ TEST(CrossChecks, KeysThatExcludeEachOther) {
               HasSubstr("would remove the run"));
 }
 
+TEST(CrossChecks, AFolderForAFileThatIsNotWanted) {
+  EXPECT_THAT(message_of("document_cache_dir: /scratch\n"),
+              HasSubstr("r.yaml:1: document_cache_dir cannot act without a file"));
+  const Recipe recipe = read_text("document_cache_dir: /scratch\ndocument_cache_file_mb: 10\n");
+  EXPECT_EQ(recipe.run.document_cache_dir, "/scratch");
+}
+
 TEST(CrossChecks, OneOfAPairReplacesTheOthersDefault) {
   const Recipe recipe = read_text("warmup_steps: 3\nsave_steps: 2\neval_steps: 2\n");
   EXPECT_FALSE(recipe.optimizer.warmup_ratio);

@@ -4,8 +4,11 @@
 #include <ATen/ATen.h>
 #include <gtest/gtest.h>
 
+#include <cmath>
 #include <mutex>
+#include <stdexcept>
 
+#include "distributed/all_or_none.h"
 #include "support/thread_workers.h"
 #include "train/gradients.h"
 #include "train/tiny_run.h"
@@ -143,6 +146,67 @@ TEST(OverWorkersTogether, OneThatIsToldToStopStopsAll) {
         {.decoder = *model.decoder, .mixture = model.mixture, .rows = rows, .should_stop = &stop},
         model.mixture.parameters());
     EXPECT_TRUE(result.interrupted);
+  });
+}
+
+/// One micro-batch for each of two workers.
+class OneOfTwo : public ::testing::Test {
+ protected:
+  OneOfTwo() : recipe_(tiny_recipe("unused")) {
+    TinyRun run(recipe_);
+    rows_ = {run.rows->next(), run.rows->next()};
+  }
+
+  GradientResult gather(distributed::ProcessGroup& group, const Model& model) const {
+    return gather_over_workers(group,
+                               {.decoder = *model.decoder, .mixture = model.mixture, .rows = rows_},
+                               model.mixture.parameters());
+  }
+
+  recipe::Recipe recipe_;
+  std::vector<data::PackedRow> rows_;
+};
+
+TEST_F(OneOfTwo, ThatFailsInItsBackwardEndsBothAndNobodyWaits) {
+  test::run_workers(2, [&](std::unique_ptr<distributed::ProcessGroup> group) {
+    Model model(recipe_);
+    const at::Tensor some = model.mixture.parameters()[3].tensor;
+    const unsigned hook = group->rank() == 1 ? some.register_hook([](const at::Tensor& gradient) {
+      throw std::runtime_error("no gradient today");
+      return gradient;
+    })
+                                             : 0;
+    try {
+      gather(*group, model);
+      ADD_FAILURE() << "worker " << group->rank();
+    } catch (const distributed::FailedElsewhere& failure) {
+      EXPECT_EQ(group->rank(), 0);
+      EXPECT_EQ(failure.exit_code(), 1);
+    } catch (const std::runtime_error& error) {
+      EXPECT_EQ(group->rank(), 1);
+      EXPECT_NE(std::string(error.what()).find("no gradient today"), std::string::npos);
+    }
+    if (group->rank() == 1) some.remove_hook(hook);
+    for (const nn::NamedTensor& parameter : model.mixture.parameters())
+      at::Tensor(parameter.tensor).mutable_grad() = at::Tensor();
+    EXPECT_FALSE(gather(*group, model).interrupted) << "they still understand each other";
+  });
+}
+
+TEST_F(OneOfTwo, WhoseLossIsNotFiniteEndsBoth) {
+  test::run_workers(2, [&](std::unique_ptr<distributed::ProcessGroup> group) {
+    Model model(recipe_);
+    if (group->rank() == 1) model.mixture.parameters()[0].tensor.detach().fill_(NAN);
+    try {
+      gather(*group, model);
+      ADD_FAILURE() << "worker " << group->rank();
+    } catch (const distributed::FailedElsewhere& failure) {
+      EXPECT_EQ(group->rank(), 0);
+      EXPECT_EQ(failure.exit_code(), exit_code(ErrorCode::kDiverged));
+    } catch (const Error& error) {
+      EXPECT_EQ(group->rank(), 1);
+      EXPECT_EQ(error.code(), ErrorCode::kDiverged);
+    }
   });
 }
 

@@ -52,6 +52,17 @@ TEST_P(LessWork, AKeptPrefixLearnsTheSame) {
   EXPECT_TRUE(same_bits(kept.values, computed.values));
 }
 
+TEST_P(LessWork, APrefixKeptInAFileLearnsTheSame) {
+  recipe::Recipe recipe = variant_recipe("unused", GetParam());
+  recipe.mixture.layers_to_transform = {1};
+  recipe.run.frozen_prefix_cache_mb = recipe.run.first_pass_cache_mb = 0;
+  const Outcome computed = outcome_of(recipe, folder_.path() / "computed");
+  recipe.run.document_cache_file_mb = 32;
+  const Outcome kept = outcome_of(recipe, folder_.path() / "kept");
+  EXPECT_EQ(kept.log, computed.log);
+  EXPECT_TRUE(same_bits(kept.values, computed.values));
+}
+
 // The GRU is shared by layers, whose gradients are added up in another order: no equal bits.
 TEST(RecomputedLayers, HandOnTheStateOfARecurrentGate) {
   const test::TempFolder folder;
@@ -140,6 +151,62 @@ TEST(DocumentCaches, AreThereOnlyWhereTheyCanAct) {
   EXPECT_EQ(cache_limits(recipe, config).first_pass, 0);
   recipe.run.frozen_prefix_cache_mb = 0;
   EXPECT_EQ(cache_limits(recipe, config).frozen_prefix, 0);
+  EXPECT_FALSE(cache_limits(recipe, config).keeps_frozen_prefix);
+  recipe.run.document_cache_file_mb = 7;
+  EXPECT_TRUE(cache_limits(recipe, config).keeps_frozen_prefix);
+  EXPECT_FALSE(cache_limits(recipe, config).keeps_first_pass);
+  EXPECT_EQ(cache_limits(recipe, config).file, 7 << 20);
+  recipe.mixture.layers_to_transform = {0};
+  EXPECT_EQ(cache_limits(recipe, config).file, 0);
+}
+
+/// Of the rows of two epochs, at one layer below the adapters.
+void keep_twice(DocumentCaches& caches, TinyRun& run) {
+  for (int epoch = 0; epoch < 2; ++epoch) {
+    for (int64_t row = 0; row < 40; ++row) {
+      const std::vector<data::PackedRow> rows = {run.rows->next(), run.rows->next()};
+      gather_gradients({.decoder = *run.decoder,
+                        .mixture = *run.mixture,
+                        .rows = rows,
+                        .micro_batch_size = 2,
+                        .first_pass_cache = caches.first_pass(),
+                        .frozen_prefix_cache = caches.frozen_prefix()});
+    }
+  }
+}
+
+TEST(DocumentCaches, ShareAFileThatHasNoName) {
+  const test::TempFolder folder;
+  recipe::Recipe recipe = variant_recipe(folder.path(), "x-lora");
+  recipe.mixture.layers_to_transform = {1};
+  recipe.run.first_pass_cache_mb = recipe.run.frozen_prefix_cache_mb = 0;
+  recipe.run.document_cache_file_mb = 32;
+  TinyRun run(recipe);
+  DocumentCaches caches(run.recipe, run.decoder->config());
+  ASSERT_NE(caches.first_pass(), nullptr);
+  ASSERT_NE(caches.frozen_prefix(), nullptr);
+  keep_twice(caches, run);
+  EXPECT_GT(caches.first_pass()->file_bytes(), 0);
+  EXPECT_GT(caches.frozen_prefix()->file_bytes(), 0);
+  EXPECT_FALSE(caches.frozen_prefix()->is_full());
+  EXPECT_TRUE(std::filesystem::is_empty(folder.path())) << "nothing to remove, whatever happens";
+}
+
+TEST(DocumentCaches, TakeTheFolderThatIsGivenAndSayWhichIsMissing) {
+  const test::TempFolder folder;
+  recipe::Recipe recipe = variant_recipe("nowhere", "upper");
+  recipe.run.document_cache_file_mb = 1;
+  recipe.run.document_cache_dir = folder.path().string();
+  EXPECT_NO_THROW(DocumentCaches(recipe, test::tiny_config()));
+  recipe.run.document_cache_dir = (folder.path() / "missing").string();
+  try {
+    const DocumentCaches caches(recipe, test::tiny_config());
+    FAIL();
+  } catch (const Error& error) {
+    EXPECT_EQ(error.code(), ErrorCode::kNotFound);
+    EXPECT_THAT(error.what(),
+                ::testing::HasSubstr("cannot make a file in " + *recipe.run.document_cache_dir));
+  }
 }
 
 }  // namespace

@@ -137,6 +137,17 @@ TEST(MemoryForecast, CountsWhatTheOptimizerKeeps) {
   EXPECT_EQ(optimizer_bytes(), bytes);
 }
 
+TEST(MemoryForecast, CountsOfAFileTheTokensOfItsDocuments) {
+  recipe::Recipe recipe = tiny_recipe("unused");
+  recipe.mixture.layers_to_transform = {1};
+  recipe.run.frozen_prefix_cache_mb = 3;
+  const arch::ModelConfig config = test::tiny_config();
+  EXPECT_EQ(forecast_memory(recipe, config, 4).cache_bytes, 3 << 20);
+  recipe.run.document_cache_file_mb = 100;
+  EXPECT_EQ(forecast_memory(recipe, config, 4).cache_bytes,
+            (3 << 20) + 8 * ((100 << 20) / (config.hidden_size * 4)));
+}
+
 struct Measured {
   const char* method;
   int64_t dtype_bytes, rows, length;

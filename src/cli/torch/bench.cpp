@@ -1,4 +1,5 @@
-// `lmoe bench train`: what a training step costs here, with its conditions.
+// `lmoe bench train`: what a training step costs here, with its conditions. `lmoe bench --tune` is
+// bench_tune.h.
 #include <ATen/Parallel.h>
 
 #include <CLI/CLI.hpp>
@@ -12,6 +13,7 @@
 #include "base/rng.h"
 #include "cli/command.h"
 #include "cli/terminal.h"
+#include "cli/torch/bench_tune.h"
 #include "cli/torch/commands.h"
 #include "kernels/target.h"
 #include "mixture/mixture.h"
@@ -154,15 +156,17 @@ int run_bench(const std::vector<std::string>& arguments) {
   CLI::App app{
       "Times training steps on random tokens; one step warms up. Settings of a recipe follow as "
       "key=value. With num_epochs=2 the steps are those of a later epoch: what a run keeps of each "
-      "document is there.",
+      "document is there.\n"
+      "With --tune it measures instead from how many experts on top-k products at projections are "
+      "faster when they compute the chosen ones alone, and writes the table that training goes by.",
       "lmoe bench"};
   app.footer(
       "examples:\n  lmoe bench train\n  lmoe bench train mixture.method=lora "
-      "mixture.experts.rank=64 --rows 2 --length 256");
+      "mixture.experts.rank=64 --rows 2 --length 256\n  lmoe bench --tune");
   BenchOptions options;
   std::string what;
   bool as_json = false;
-  app.add_option("what", what, "train")->required()->check(CLI::IsMember({"train"}));
+  app.add_option("what", what, "train")->check(CLI::IsMember({"train"}));
   app.add_option("--rows", options.rows, "rows per step")
       ->check(CLI::Range(1, 1 << 20))
       ->capture_default_str();
@@ -180,12 +184,28 @@ int run_bench(const std::vector<std::string>& arguments) {
       ->check(CLI::Range(int64_t{1}, int64_t{1} << 40));
   app.add_option("--dtype", options.dtype, "auto, float32 or bfloat16")->capture_default_str();
   app.add_flag("--json", as_json, "one line of JSON");
+  std::string table;
+  bool tunes = false;
+  const std::vector<CLI::Option*> of_training = app.get_options();
+  CLI::Option* tune = app.add_flag("--tune", tunes, "measure the forms of top-k products");
+  for (CLI::Option* other : of_training)
+    if (other != app.get_help_ptr()) tune->excludes(other);
+  app.add_option("--output", table,
+                 "with --tune: the table's file; default the user's own, " + own_table_text())
+      ->needs(tune);
   std::vector<std::string> overrides;
   if (const ParseOutcome outcome = parse_arguments(app, arguments, &overrides); outcome.finished)
     return outcome.exit_code;
+  LMOE_CHECK_ARG(what.empty() == tunes,
+                 "[bench] nothing to measure: expected `lmoe bench train` or `lmoe bench --tune`");
+  if (tunes) {
+    LMOE_CHECK_ARG(overrides.empty(), "[bench] --tune reads no recipe: given ", overrides.front());
+    return tune_top_k(table);
+  }
 
   ReadReport report;
   recipe::Recipe recipe = recipe::read_recipe("", overrides, report);
+  recipe.run.output_dir = fs::temp_directory_path().string();  // for what is kept in a file
   LMOE_CHECK_ARG(recipe.objective.kind == recipe::Objective::kLanguageModel,
                  "[bench] train times language models: given objective preference, expected "
                  "language_model");

@@ -213,6 +213,8 @@ recipe::Recipe with_fillable_caches(recipe::Recipe recipe, const DataSetup& data
   const int64_t most_mb = ((tokens * bytes_per_token) >> 20) + 1;
   for (int64_t* limit : {&recipe.run.first_pass_cache_mb, &recipe.run.frozen_prefix_cache_mb})
     *limit = std::min(*limit, most_mb);
+  int64_t& file_mb = recipe.run.document_cache_file_mb;
+  file_mb = std::min(file_mb, 2 * most_mb);
   return recipe;
 }
 

@@ -14,6 +14,7 @@
 #include "cli/terminal.h"
 #include "cli/torch/run_report.h"
 #include "cli/torch/run_setup.h"
+#include "cli/torch/top_k_choice.h"
 #include "cli/torch/train_progress.h"
 #include "distributed/all_or_none.h"
 #include "train/checkpoint.h"
@@ -112,6 +113,7 @@ int train_run(const recipe::Recipe& recipe, Workers& workers) {
     log().info("{} has no checkpoint: starting from the beginning", folder->path().string());
   const bool was_finished = folder->resume_from() && train::is_finished(folder->path());
   describe(group, recipe.batch.gradient_accumulation_steps);
+  const std::map<std::string, std::string> table = choose_top_k_table(recipe, *folder, group);
   RunSetup setup;
   // Before any worker of this machine takes memory for its model.
   const int64_t available = train::available_memory_bytes() / workers.local_size();
@@ -137,13 +139,15 @@ int train_run(const recipe::Recipe& recipe, Workers& workers) {
                              go_on, group);
     };
   }
+  std::map<std::string, std::string> kept = side_files(recipe, *data.base, base_hash);
+  kept.insert(table.begin(), table.end());
   const train::TrainJob job{recipe,
                             *folder,
                             *model.decoder,
                             *model.mixture,
                             *data.rows,
                             {data.base->name, base_hash},
-                            side_files(recipe, *data.base, base_hash),
+                            std::move(kept),
                             model.reward_head.get(),
                             group};
   const train::TrainResult result = train::train(job, callbacks);
