@@ -13,22 +13,51 @@ bool BaseModel::has(TensorRole role, int layer) const {
   return !file_name.empty() && source->find(file_name) != nullptr;
 }
 
+std::string BaseModel::file_name_of(TensorRole role, int layer) const {
+  std::string file_name = tensor_name(role, layer);
+  LMOE_CHECK_DATA(!file_name.empty(), "[load_base] ", path, ": a model of the family ",
+                  config.family, " with this configuration has no such tensor (role ",
+                  static_cast<int>(role), ", layer ", layer, ")");
+  return file_name;
+}
+
+io::DType BaseModel::stored_type(TensorRole role, int layer) const {
+  const std::string file_name = file_name_of(role, layer);
+  const io::TensorView* view = source->find(file_name);
+  LMOE_CHECK_DATA(view != nullptr, "[load_base] ", path, " has no tensor \"", file_name, "\"");
+  return view->dtype;
+}
+
+int64_t BaseModel::interleaved_heads(TensorRole role) const {
+  if (!rope_rows_interleaved) return 0;
+  if (role == TensorRole::kQ || role == TensorRole::kQBias) return config.num_attention_heads;
+  if (role == TensorRole::kK || role == TensorRole::kKBias) return config.num_key_value_heads;
+  return 0;
+}
+
 void BaseModel::read(TensorRole role,
                      int layer,
                      const std::vector<int64_t>& shape,
                      std::span<float> out) {
-  const std::string file_name = tensor_name(role, layer);
-  LMOE_CHECK_DATA(!file_name.empty(), "[load_base] ", path, ": a model of the family ",
-                  config.family, " with this configuration has no such tensor (role ",
-                  static_cast<int>(role), ", layer ", layer, ")");
-  io::to_float32(source->claim(file_name, shape), out);
+  io::to_float32(source->claim(file_name_of(role, layer), shape), out);
   source->forget_pages();
-  if (rope_rows_interleaved && (role == TensorRole::kQ || role == TensorRole::kQBias))
-    unpermute_rope_rows(out, config.num_attention_heads, config.head_dim);
-  if (rope_rows_interleaved && (role == TensorRole::kK || role == TensorRole::kKBias))
-    unpermute_rope_rows(out, config.num_key_value_heads, config.head_dim);
+  if (const int64_t heads = interleaved_heads(role); heads > 0)
+    unpermute_rope_rows(out, heads, config.head_dim);
   if (norms_stored_plus_one && is_norm(role))
     std::transform(out.begin(), out.end(), out.begin(), [](float value) { return value - 1; });
+}
+
+io::StoredTensor BaseModel::read_stored(TensorRole role,
+                                        int layer,
+                                        const std::vector<int64_t>& shape) {
+  const io::TensorView& view = source->claim(file_name_of(role, layer), shape);
+  io::check_floating(view);
+  io::StoredTensor stored{
+      view.name, view.dtype, view.shape, {view.bytes.begin(), view.bytes.end()}};
+  source->forget_pages();
+  if (const int64_t heads = interleaved_heads(role); heads > 0)
+    unpermute_rope_rows(std::span<std::byte>(stored.bytes), heads, config.head_dim);
+  return stored;
 }
 
 void BaseModel::check_all_read() const { source->check_all_claimed("load_base"); }

@@ -10,6 +10,7 @@
 
 #include "arch/content_hash.h"
 #include "arch/model_config.h"
+#include "io/stored_tensor.h"
 #include "io/weight_source.h"
 #include "text/chat_template.h"
 #include "text/tokenizer.h"
@@ -60,6 +61,11 @@ class BaseModel {
   bool has(TensorRole role, int layer) const;
   /// float32 values in row-major order, claimed. Throws kCorruptData (missing, other shape).
   void read(TensorRole role, int layer, const std::vector<int64_t>& shape, std::span<float> out);
+  /// What the file has a tensor as. Throws kCorruptData (missing).
+  io::DType stored_type(TensorRole role, int layer) const;
+  /// The same as the file has it: bytes of its type, rows in the order of `read`. For matrices.
+  /// Throws kCorruptData (missing, other shape), kUnsupported (integers).
+  io::StoredTensor read_stored(TensorRole role, int layer, const std::vector<int64_t>& shape);
   /// Ids that end an answer or a turn, each once: the tokenizer's EOS first, then those of the
   /// configuration, then special tokens that chat models end turns with ("<|im_end|>",
   /// "<|eot_id|>", "<end_of_turn>", …), as far as the vocabulary has them.
@@ -81,6 +87,12 @@ class BaseModel {
   std::function<std::string()> hash_tokenizer;
   bool rope_rows_interleaved = false;  ///< GGUF of the llama architecture
   bool norms_stored_plus_one = false;  ///< GGUF of Gemma
+
+ private:
+  /// Throws kCorruptData where the family has no such tensor.
+  std::string file_name_of(TensorRole role, int layer) const;
+  /// Heads whose rows the file has interleaved; 0 where it has them as they are wanted.
+  int64_t interleaved_heads(TensorRole role) const;
 };
 
 /// Throws kNotFound (with the names known), kCorruptData, kUnsupported (family or feature by name).

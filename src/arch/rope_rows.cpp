@@ -6,14 +6,16 @@
 #include "base/error.h"
 
 namespace lmoe::arch {
+namespace {
 
-void unpermute_rope_rows(std::span<float> values, int64_t heads, int64_t head_dim) {
+template <class T>
+void unpermute(std::span<T> values, int64_t heads, int64_t head_dim) {
   const auto rows = static_cast<size_t>(heads * head_dim);
   LMOE_CHECK_ARG(rows > 0 && head_dim % 2 == 0 && values.size() % rows == 0, "[unpermute] ",
                  values.size(), " values do not make ", rows, " rows");
   const size_t width = values.size() / rows;
   const auto half = static_cast<size_t>(head_dim / 2);
-  std::vector<float> head(2 * half * width);
+  std::vector<T> head(2 * half * width);
   for (size_t first = 0; first < values.size(); first += head.size()) {
     const auto stored = values.subspan(first, head.size());
     std::copy(stored.begin(), stored.end(), head.begin());
@@ -23,6 +25,16 @@ void unpermute_rope_rows(std::span<float> values, int64_t heads, int64_t head_di
                     stored.begin() + static_cast<std::ptrdiff_t>((part * half + i) * width));
     }
   }
+}
+
+}  // namespace
+
+void unpermute_rope_rows(std::span<float> values, int64_t heads, int64_t head_dim) {
+  unpermute(values, heads, head_dim);
+}
+
+void unpermute_rope_rows(std::span<std::byte> bytes, int64_t heads, int64_t head_dim) {
+  unpermute(bytes, heads, head_dim);
 }
 
 }  // namespace lmoe::arch

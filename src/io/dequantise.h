@@ -1,5 +1,5 @@
-// Block layouts of ggml (all little-endian) turned into float32, bit for bit as the `gguf` package
-// does it.
+// Elements and block layouts of ggml (all little-endian) turned into float32, bit for bit as the
+// `gguf` package does it.
 #pragma once
 
 #include <bit>
@@ -12,7 +12,7 @@ namespace lmoe::io {
 
 /// IEEE half to single, exact, subnormals, infinities and NaN included; without branches so that
 /// loops vectorise.
-inline float half_to_float(uint16_t half) {
+[[gnu::always_inline]] inline float half_to_float(uint16_t half) {
   const uint32_t sign = static_cast<uint32_t>(half & 0x8000U) << 16;
   const uint32_t magnitude = static_cast<uint32_t>(half & 0x7fffU) << 13;
   const uint32_t normal = magnitude + (112U << 23);
@@ -26,12 +26,12 @@ inline float half_to_float(uint16_t half) {
   return std::bit_cast<float>(bits | sign);
 }
 
-inline float bfloat16_to_float(uint16_t value) {
+[[gnu::always_inline]] inline float bfloat16_to_float(uint16_t value) {
   return std::bit_cast<float>(static_cast<uint32_t>(value) << 16);
 }
 
-/// Decodes `blocks` blocks of a quantised type. Throws kUnsupported for types that are not
-/// quantised.
-void dequantise_blocks(DType dtype, const std::byte* in, int64_t blocks, float* out);
+/// Decodes `elements`, whole blocks of them, of any floating point or quantised type. Has no
+/// threads of its own. Throws kUnsupported for integer types.
+void decode_elements(DType dtype, const std::byte* in, int64_t elements, float* out);
 
 }  // namespace lmoe::io

@@ -58,4 +58,7 @@ struct TensorView {
 /// Throws kUnsupported for integer types, kInvalidArgument when sizes do not agree.
 void to_float32(const TensorView& view, std::span<float> out);
 
+/// Throws kUnsupported, naming the tensor, for the types that `to_float32` does not convert.
+void check_floating(const TensorView& view);
+
 }  // namespace lmoe::io

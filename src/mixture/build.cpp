@@ -96,7 +96,7 @@ class Builder {
   std::unique_ptr<ExpertBank> bank_of(size_t g) const {
     std::vector<BankTarget> targets = targets_of(*groups_[g]);
     if (targets.empty()) return nullptr;
-    const int64_t in = groups_[g]->linears()[targets.front().linear].weight.size(1);
+    const int64_t in = groups_[g]->linears()[targets.front().linear].weight.columns();
     Rng rng(seed_, first_stream_ + 2 * g);
     const BankShape shape = {in, spec_.experts.count_at(groups_[g]->layer(), layers_), dtype_};
     return make_expert_bank(spec_, std::move(targets), shape, rng);
@@ -109,7 +109,7 @@ class Builder {
       const nn::FrozenLinear& linear = group.linears()[i];
       if (!is_target(linear, spec_.target_modules)) continue;
       targets.push_back({block_site(group.layer(), group.block()) + "." + linear.name,
-                         linear.module_path, i, linear.weight.size(0), linear.weight, linear.bias});
+                         linear.module_path, i, linear.weight.rows(), linear.weight, linear.bias});
     }
     return targets;
   }
@@ -180,7 +180,7 @@ class Builder {
   int64_t block_width(const nn::ProjectionGroup& group) const {
     for (const nn::ProjectionGroup* first : groups_) {
       if (first->layer() == group.layer() && first->block() == group.block())
-        return first->linears().front().weight.size(1);
+        return first->linears().front().weight.columns();
     }
     return 0;
   }

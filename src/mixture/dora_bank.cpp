@@ -6,6 +6,7 @@
 #include "mixture/expert_bank.h"
 #include "mixture/initial.h"
 #include "mixture/mix_and_project.h"
+#include "nn/linear.h"
 
 namespace lmoe::mixture {
 namespace {
@@ -30,7 +31,7 @@ class DoraBank : public ExpertBank {
         rank_(spec.experts.rank) {
     const c10::NoGradGuard no_grad;
     for (size_t p = 0; p < targets.size(); ++p) {
-      squared_rows_.push_back(targets[p].weight.to(shape.dtype).square().sum(/*dim=*/1));
+      squared_rows_.push_back(targets[p].weight.borrow().to(shape.dtype).square().sum(/*dim=*/1));
       magnitudes_.push_back(norms(p).requires_grad_(true));
     }
   }
@@ -74,15 +75,15 @@ class DoraBank : public ExpertBank {
   /// |W|^2 + 2 s <B, W A^T> + s^2 <B, B A A^T>.
   at::Tensor norms(size_t target) const {
     const c10::NoGradGuard no_grad;
-    const at::Tensor& weight = targets()[target].weight;
-    const int64_t out = weight.size(0);
+    const nn::FrozenMatrix& weight = targets()[target].weight;
+    const int64_t out = weight.rows();
     const at::Tensor rows = rows_of(target);
     const auto by_expert = [&](const at::Tensor& columns) {
       return columns.view({out, experts(), rank_}).transpose(0, 1);
     };
     const at::Tensor up = by_expert(b(target));
     const at::Tensor cross =
-        by_expert(at::linear(weight, rows.to(weight.scalar_type())).to(rows.scalar_type()));
+        by_expert(at::linear(weight.borrow(), rows.to(weight.dtype())).to(rows.scalar_type()));
     const at::Tensor each = rows.view({experts(), rank_, rows.size(1)});
     const at::Tensor gram = at::bmm(each, each.transpose(1, 2));
     const at::Tensor added =
@@ -94,7 +95,9 @@ class DoraBank : public ExpertBank {
   /// W x without bias [N, out]; of x after dropout, as PEFT has it.
   at::Tensor frozen_part(const BankInput& input, size_t p, const at::Tensor& output) const {
     const BankTarget& target = targets()[p];
-    if (input.is_dropped) return at::linear(input.x, target.weight);
+    if (input.is_dropped)
+      return nn::frozen_linears(
+          input.x, {{target.site, target.module_path, target.weight, at::Tensor()}})[0];
     return target.bias.defined() ? output - target.bias : output;
   }
 

@@ -68,9 +68,9 @@ void ExpertBank::check_fits(const nn::ProjectionGroup& group) const {
                        group.linears()[target.linear].module_path == target.module_path;
     LMOE_CHECK_ARG(found, "[attach] the model has no ", target.module_path,
                    " where the mixture expects it; it was made for another base model");
-    const at::Tensor& weight = group.linears()[target.linear].weight;
-    LMOE_CHECK_ARG(weight.size(0) == target.out && weight.size(1) == in_, "[attach] ",
-                   target.module_path, " has shape [", weight.size(0), ", ", weight.size(1),
+    const nn::FrozenMatrix& weight = group.linears()[target.linear].weight;
+    LMOE_CHECK_ARG(weight.rows() == target.out && weight.columns() == in_, "[attach] ",
+                   target.module_path, " has shape [", weight.rows(), ", ", weight.columns(),
                    "], the mixture expects [", target.out, ", ", in_,
                    "]; it was made for another base model");
   }

@@ -23,7 +23,8 @@ struct BankTarget {
   std::string module_path;  ///< "model.layers.3.self_attn.q_proj"
   size_t linear = 0;        ///< position in its group
   int64_t out = 0;
-  at::Tensor weight, bias;  ///< of the frozen projection
+  nn::FrozenMatrix weight;  ///< of the frozen projection
+  at::Tensor bias;
 };
 
 /// A [R, in] and B [out, R] of one adapter, views of the parameters.

@@ -84,7 +84,7 @@ std::unique_ptr<Mixture> load_x_lora_folder(const fs::path& folder, const nn::So
   const std::string where = "[x_lora] " + path.string();
   spec::XLoraConfig config = is_peft ? spec::read_peft_x_lora_config(json, where)
                                      : spec::read_original_x_lora_config(json, where);
-  const int64_t hidden = sockets.groups.front()->linears().front().weight.size(1);
+  const int64_t hidden = sockets.groups.front()->linears().front().weight.columns();
   LMOE_CHECK_DATA(config.hidden_size == hidden, where, ": hidden_size: given ", config.hidden_size,
                   ", expected that of the base model, ", hidden);
   std::vector<std::string>& adapters = config.mixture.experts.adapters;

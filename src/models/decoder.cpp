@@ -15,6 +15,7 @@
 #include "nn/document_prompts.h"
 #include "nn/kv_cache.h"
 #include "nn/matrix_product.h"
+#include "nn/panel_product.h"
 #include "nn/recomputed_layer.h"
 #include "nn/rms_norm.h"
 
@@ -22,13 +23,14 @@ namespace lmoe::models {
 
 struct Decoder::Parts {
   arch::ModelConfig config;
-  at::Tensor embedding, final_norm, lm_head;
+  nn::FrozenMatrix embedding, lm_head;
+  at::Tensor final_norm;
   double embedding_multiplier = 1;  ///< rounded to the model's type, as transformers does
   std::vector<std::unique_ptr<nn::DecoderLayer>> layers;
   nn::Sockets sockets{{}, {}};
   nn::FirstPassSocket first_pass;
   std::unique_ptr<nn::PromptSocket> prompts;
-  int64_t parameter_count = 0, weight_bytes = 0;
+  WeightSize size;
 
   /// The layers and the final norm.
   at::Tensor run(const at::Tensor& ids, nn::ForwardContext& context) const;
@@ -97,21 +99,6 @@ void check_segments(const nn::ForwardContext& context, const at::Tensor& ids, in
                  smallest.item<int64_t>(), " to ", largest.item<int64_t>());
 }
 
-int64_t linear_elements(const std::vector<nn::FrozenLinear>& linears) {
-  int64_t count = 0;
-  for (const nn::FrozenLinear& linear : linears)
-    count += linear.weight.numel() + (linear.bias.defined() ? linear.bias.numel() : 0);
-  return count;
-}
-
-int64_t norm_elements(const nn::LayerNorms& norms) {
-  int64_t count = 0;
-  for (const at::Tensor& norm : {norms.before_attention, norms.after_attention, norms.before_mlp,
-                                 norms.after_mlp, norms.q, norms.k})
-    count += norm.defined() ? norm.numel() : 0;
-  return count;
-}
-
 }  // namespace
 
 Decoder::Decoder(std::unique_ptr<Parts> parts) : parts_(std::move(parts)) {}
@@ -124,18 +111,14 @@ std::unique_ptr<Decoder> Decoder::load(arch::BaseModel& base, const DecoderOptio
 std::unique_ptr<Decoder> Decoder::build(arch::ModelConfig config, DecoderWeights weights) {
   auto parts = std::make_unique<Parts>();
   parts->config = std::move(config);
+  parts->size = size_of(weights);
   parts->embedding = std::move(weights.embedding);
   parts->final_norm = std::move(weights.final_norm);
   parts->lm_head = std::move(weights.lm_head);
   parts->embedding_multiplier =
-      at::scalar_tensor(parts->config.embedding_multiplier, parts->embedding.options())
+      at::scalar_tensor(parts->config.embedding_multiplier, parts->embedding.dtype())
           .item<double>();
-  int64_t matrices = parts->embedding.numel(), norms = parts->final_norm.numel();
-  if (!parts->lm_head.is_same(parts->embedding)) matrices += parts->lm_head.numel();
   for (LayerWeights& layer : weights.layers) {
-    for (const auto* linears : {&layer.qkv, &layer.o, &layer.gate_up, &layer.down})
-      matrices += linear_elements(*linears);
-    norms += norm_elements(layer.norms);
     const auto index = static_cast<int>(parts->layers.size());
     parts->layers.push_back(std::make_unique<nn::DecoderLayer>(
         index, std::move(layer.norms), attention_shape(parts->config, index),
@@ -148,17 +131,14 @@ std::unique_ptr<Decoder> Decoder::build(arch::ModelConfig config, DecoderWeights
   parts->sockets.first_pass = &parts->first_pass;
   parts->prompts = std::make_unique<nn::PromptSocket>(parts->config.hidden_size);
   parts->sockets.prompts = parts->prompts.get();
-  parts->parameter_count = matrices + norms;
-  parts->weight_bytes = matrices * static_cast<int64_t>(parts->embedding.element_size()) +
-                        norms * static_cast<int64_t>(parts->final_norm.element_size());
   return std::unique_ptr<Decoder>(new Decoder(std::move(parts)));
 }
 
 const arch::ModelConfig& Decoder::config() const { return parts_->config; }
-at::ScalarType Decoder::dtype() const { return parts_->embedding.scalar_type(); }
-const at::Tensor& Decoder::lm_head() const { return parts_->lm_head; }
-int64_t Decoder::parameter_count() const { return parts_->parameter_count; }
-int64_t Decoder::weight_bytes() const { return parts_->weight_bytes; }
+at::ScalarType Decoder::dtype() const { return parts_->embedding.dtype(); }
+const nn::FrozenMatrix& Decoder::lm_head() const { return parts_->lm_head; }
+int64_t Decoder::parameter_count() const { return parts_->size.elements; }
+int64_t Decoder::weight_bytes() const { return parts_->size.bytes; }
 
 const nn::Sockets& Decoder::sockets() const { return parts_->sockets; }
 
@@ -225,7 +205,7 @@ at::Tensor Decoder::Parts::run_last(at::Tensor hidden,
                                     nn::ForwardContext& context,
                                     size_t first) const {
   nn::RopeTable rope;
-  if (first < layers.size()) rope = make_rope_table(config, context, embedding.scalar_type());
+  if (first < layers.size()) rope = make_rope_table(config, context, embedding.dtype());
   for (size_t i = first; i < layers.size(); ++i)
     hidden = context.recompute_for != nullptr
                  ? nn::forward_recomputed(*layers[i], hidden, rope, context)
@@ -234,7 +214,7 @@ at::Tensor Decoder::Parts::run_last(at::Tensor hidden,
 }
 
 at::Tensor Decoder::Parts::embed(const at::Tensor& ids) const {
-  const at::Tensor rows = at::embedding(embedding, ids);
+  const at::Tensor rows = embedding.gather(ids);
   return embedding_multiplier != 1 ? rows * embedding_multiplier : rows;
 }
 
@@ -242,7 +222,7 @@ at::Tensor Decoder::Parts::run_first(at::Tensor hidden,
                                      nn::ForwardContext& context,
                                      size_t count) const {
   if (count == 0) return hidden;
-  const nn::RopeTable rope = make_rope_table(config, context, embedding.scalar_type());
+  const nn::RopeTable rope = make_rope_table(config, context, embedding.dtype());
   for (size_t i = 0; i < count; ++i) hidden = layers[i]->forward(hidden, rope, context);
   return hidden;
 }
@@ -274,7 +254,15 @@ at::Tensor Decoder::Parts::first_hidden(const at::Tensor& ids,
 at::Tensor Decoder::embed(const at::Tensor& ids) const { return parts_->embed(ids); }
 
 at::Tensor Decoder::logits(const at::Tensor& hidden) const {
-  const at::Tensor logits = nn::product(hidden, parts_->lm_head).to(nn::accumulate_dtype(dtype()));
+  const nn::FrozenMatrix& head = parts_->lm_head;
+  at::Tensor logits;
+  if (head.is_dense()) {
+    logits = nn::product(hidden, head.expand());
+  } else {
+    logits = at::empty({hidden.size(0), head.rows()}, hidden.options());
+    nn::product_in_panels(hidden, head, logits);
+  }
+  logits = logits.to(nn::accumulate_dtype(dtype()));
   const std::optional<double>& cap = parts_->config.final_logit_softcapping;
   return cap ? at::tanh(logits / *cap) * *cap : logits;
 }

@@ -13,6 +13,8 @@
 #include <vector>
 
 #include "arch/base_model.h"
+#include "arch/frozen_weights.h"
+#include "nn/frozen_matrix.h"
 #include "nn/sockets.h"
 
 namespace lmoe::models {
@@ -22,6 +24,8 @@ struct DecoderOptions {
       at::kFloat;  ///< of frozen weights and activations; norms and softmax compute in float32
   /// Told after each tensor how many bytes of how many are in memory, all counted in `dtype`.
   std::function<void(int64_t done, int64_t total)> on_read = {};
+  /// How matrices are kept; those that would not be smaller than in `dtype` are dense.
+  arch::FrozenWeights frozen_weights = arch::FrozenWeights::kDense;
 };
 
 struct DecoderWeights;
@@ -50,9 +54,10 @@ class Decoder {
   /// ids [N] int64 -> [N, H], what they enter the first layer as.
   at::Tensor embed(const at::Tensor& ids) const;
   /// [M, H] -> [M, V] in float32 (double for a double model), soft-capped where the family does.
+  /// Has a gradient only where the head is dense.
   at::Tensor logits(const at::Tensor& hidden) const;
   /// [V, H]; the embedding when tied.
-  const at::Tensor& lm_head() const;
+  const nn::FrozenMatrix& lm_head() const;
 
   /// Everything a mixture can plug into.
   const nn::Sockets& sockets() const;
@@ -60,7 +65,7 @@ class Decoder {
   const std::vector<nn::ProjectionGroup*>& projection_groups() const { return sockets().groups; }
 
   int64_t parameter_count() const;  ///< tied tensors once
-  int64_t weight_bytes() const;
+  int64_t weight_bytes() const;     ///< in memory
 
  private:
   struct Parts;

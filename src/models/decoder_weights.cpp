@@ -23,11 +23,22 @@ class Reader {
   Reader(arch::BaseModel& base, const DecoderOptions& options)
       : base_(base),
         dtype_(options.dtype),
+        frozen_(options.frozen_weights),
         on_read_(options.on_read),
         total_(base.parameter_count() * element_bytes()) {}
 
   at::Tensor read(TensorRole role, int layer, const std::vector<int64_t>& shape) {
     return read_floats(role, layer, shape).to(dtype_);
+  }
+
+  /// Kept as the options say.
+  nn::FrozenMatrix read_matrix(TensorRole role, int layer, const std::vector<int64_t>& shape) {
+    const io::DType in_file = base_.stored_type(role, layer);
+    const std::optional<io::DType> kept = arch::kept_type(frozen_, in_file, element_bytes());
+    if (!kept) return read(role, layer, shape);
+    io::StoredTensor stored = base_.read_stored(role, layer, shape);
+    add_read(shape[0] * shape[1]);
+    return {*kept == in_file ? std::move(stored) : nn::rounded_to(*kept, stored), dtype_};
   }
 
   /// Norms stay in the type they compute in, with the one that Gemma adds already added.
@@ -39,7 +50,7 @@ class Reader {
 
   nn::FrozenLinear read_linear(const ProjectionRoles& roles, int layer) {
     return {roles.name, arch::BaseModel::module_path(roles.weight, layer),
-            read(roles.weight, layer, {roles.out, roles.in}),
+            read_matrix(roles.weight, layer, {roles.out, roles.in}),
             roles.has_bias ? read(roles.bias, layer, {roles.out}) : at::Tensor()};
   }
 
@@ -53,13 +64,18 @@ class Reader {
   at::Tensor read_floats(TensorRole role, int layer, const std::vector<int64_t>& shape) {
     at::Tensor values = at::empty(shape, at::kFloat);
     base_.read(role, layer, shape, {values.data_ptr<float>(), static_cast<size_t>(values.numel())});
-    done_ += values.numel() * element_bytes();
-    if (on_read_) on_read_(done_, total_);
+    add_read(values.numel());
     return values;
+  }
+
+  void add_read(int64_t elements) {
+    done_ += elements * element_bytes();
+    if (on_read_) on_read_(done_, total_);
   }
 
   arch::BaseModel& base_;
   at::ScalarType dtype_;
+  arch::FrozenWeights frozen_;
   const std::function<void(int64_t, int64_t)>& on_read_;
   int64_t done_ = 0, total_;
 };
@@ -104,17 +120,48 @@ LayerWeights Reader::read_layer(int layer) {
   return weights;
 }
 
+void add(WeightSize& size, const nn::FrozenMatrix& matrix) {
+  size.elements += matrix.numel();
+  size.bytes += matrix.bytes();
+}
+
+void add(WeightSize& size, const at::Tensor& tensor) {
+  if (!tensor.defined()) return;
+  size.elements += tensor.numel();
+  size.bytes += static_cast<int64_t>(tensor.nbytes());
+}
+
 }  // namespace
+
+WeightSize size_of(const DecoderWeights& weights) {
+  WeightSize size;
+  add(size, weights.embedding);
+  add(size, weights.final_norm);
+  if (!weights.lm_head.is_same(weights.embedding)) add(size, weights.lm_head);
+  for (const LayerWeights& layer : weights.layers) {
+    for (const auto* linears : {&layer.qkv, &layer.o, &layer.gate_up, &layer.down}) {
+      for (const nn::FrozenLinear& linear : *linears) {
+        add(size, linear.weight);
+        add(size, linear.bias);
+      }
+    }
+    const nn::LayerNorms& norms = layer.norms;
+    for (const at::Tensor* norm : {&norms.before_attention, &norms.after_attention,
+                                   &norms.before_mlp, &norms.after_mlp, &norms.q, &norms.k})
+      add(size, *norm);
+  }
+  return size;
+}
 
 DecoderWeights read_decoder_weights(arch::BaseModel& base, const DecoderOptions& options) {
   Reader reader(base, options);
   const arch::ModelConfig& config = base.config;
   const std::vector<int64_t> table = {config.vocab_size, config.hidden_size};
   DecoderWeights weights;
-  weights.embedding = reader.read(TensorRole::kEmbedding, -1, table);
+  weights.embedding = reader.read_matrix(TensorRole::kEmbedding, -1, table);
   weights.final_norm = reader.read_norm(TensorRole::kFinalNorm, -1, config.hidden_size);
-  weights.lm_head =
-      config.tie_word_embeddings ? weights.embedding : reader.read(TensorRole::kLmHead, -1, table);
+  weights.lm_head = config.tie_word_embeddings ? weights.embedding
+                                               : reader.read_matrix(TensorRole::kLmHead, -1, table);
   for (int layer = 0; layer < config.num_hidden_layers; ++layer)
     weights.layers.push_back(reader.read_layer(layer));
   base.check_all_read();

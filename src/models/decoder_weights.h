@@ -18,11 +18,16 @@ struct LayerWeights {
 };
 
 struct DecoderWeights {
-  at::Tensor embedding;   ///< [V, H]
-  at::Tensor final_norm;  ///< [H], in the type norms compute in
-  at::Tensor lm_head;     ///< [V, H]; the embedding itself when tied
+  nn::FrozenMatrix embedding;  ///< [V, H]
+  at::Tensor final_norm;       ///< [H], in the type norms compute in
+  nn::FrozenMatrix lm_head;    ///< [V, H]; the embedding itself when tied
   std::vector<LayerWeights> layers;
 };
+
+struct WeightSize {
+  int64_t elements = 0, bytes = 0;  ///< tied tensors once
+};
+WeightSize size_of(const DecoderWeights& weights);
 
 /// Reads and converts every tensor. Throws kCorruptData (missing, misshapen, left over).
 DecoderWeights read_decoder_weights(arch::BaseModel& base, const DecoderOptions& options);

@@ -1,6 +1,7 @@
 #include "nn/linear.h"
 
 #include <ATen/ATen.h>
+#include <ATen/core/ivalue.h>
 #include <torch/csrc/autograd/custom_function.h>
 
 #include "nn/matrix_product.h"
@@ -14,28 +15,35 @@ namespace {
 using torch::autograd::AutogradContext;
 using torch::autograd::variable_list;
 
+/// Handles: what is expanded lasts for one product.
+struct Weights : torch::CustomClassHolder {
+  std::vector<FrozenMatrix> matrices;
+};
+
 class FrozenLinears : public torch::autograd::Function<FrozenLinears> {
  public:
   static variable_list forward(AutogradContext* context,
                                const at::Tensor& x,
                                const std::vector<FrozenLinear>& linears) {
     const PartScope scope(Part::kFrozenGemm, Direction::kForward);
-    variable_list outputs, weights;
+    variable_list outputs;
+    auto weights = c10::make_intrusive<Weights>();
     for (const FrozenLinear& linear : linears) {
-      outputs.push_back(product(x, linear.weight, linear.bias));
-      weights.push_back(linear.weight);
+      outputs.push_back(product(x, linear.weight.borrow(), linear.bias));
+      weights->matrices.push_back(linear.weight);
     }
-    context->save_for_backward(std::move(weights));
+    context->saved_data["weights"] = c10::IValue::make_capsule(std::move(weights));
     context->set_materialize_grads(false);
     return outputs;
   }
 
   static variable_list backward(AutogradContext* context, variable_list dys) {
-    const variable_list weights = context->get_saved_variables();
+    const auto weights =
+        c10::static_intrusive_pointer_cast<Weights>(context->saved_data["weights"].toCapsule());
     const PartScope scope(Part::kFrozenGemm, Direction::kBackward);
     at::Tensor dx;
-    for (size_t i = 0; i < weights.size(); ++i) {
-      if (dys[i].defined()) dx = product_back(dys[i], weights[i], dx);
+    for (size_t i = 0; i < weights->matrices.size(); ++i) {
+      if (dys[i].defined()) dx = product_back(dys[i], weights->matrices[i].borrow(), dx);
     }
     return {dx, at::Tensor()};
   }

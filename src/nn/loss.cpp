@@ -5,7 +5,7 @@
 
 #include "kernels/cross_entropy.h"
 #include "nn/dispatch.h"
-#include "nn/matrix_product.h"
+#include "nn/panel_product.h"
 #include "nn/part_times.h"
 #include "nn/stored_types.h"
 
@@ -38,7 +38,7 @@ class CrossEntropyFunction : public torch::autograd::Function<CrossEntropyFuncti
   static at::Tensor forward(torch::autograd::AutogradContext* context,
                             const at::Tensor& hidden,
                             const at::Tensor& labels,
-                            const at::Tensor& lm_head,
+                            const FrozenMatrix& lm_head,
                             double cap,
                             int64_t chunk_rows,
                             bool want_gradient) {
@@ -48,12 +48,16 @@ class CrossEntropyFunction : public torch::autograd::Function<CrossEntropyFuncti
     const at::Tensor used_labels = labels.index_select(0, rows);
     const at::Tensor used = hidden.index_select(0, rows);
     at::Tensor gradient = want_gradient ? at::empty_like(used) : at::Tensor();
+    const at::Tensor all_logits =
+        at::empty({std::min(chunk_rows, count), lm_head.rows()}, used.options());
     double sum = 0;
     for (int64_t first = 0; first < count; first += chunk_rows) {
       const int64_t size = std::min(chunk_rows, count - first);
-      at::Tensor logits = product(used.narrow(0, first, size), lm_head);
+      at::Tensor logits = all_logits.narrow(0, 0, size);
+      product_in_panels(used.narrow(0, first, size), lm_head, logits);
       sum += chunk_loss(logits, used_labels.narrow(0, first, size), cap, want_gradient);
-      if (want_gradient) gradient.narrow(0, first, size).copy_(product_back(logits, lm_head));
+      if (want_gradient)
+        gradient.narrow(0, first, size).copy_(product_back_in_panels(logits, lm_head));
     }
     if (want_gradient) context->save_for_backward({gradient, rows});
     context->saved_data["total_rows"] = hidden.size(0);
@@ -74,16 +78,17 @@ class CrossEntropyFunction : public torch::autograd::Function<CrossEntropyFuncti
 
 void check_shapes(const at::Tensor& hidden,
                   const at::Tensor& labels,
-                  const at::Tensor& lm_head,
+                  const FrozenMatrix& lm_head,
                   int64_t chunk_rows) {
-  LMOE_CHECK_ARG(hidden.dim() == 2 && lm_head.dim() == 2 && hidden.size(1) == lm_head.size(1) &&
-                     labels.dim() == 1 && labels.size(0) == hidden.size(0) && chunk_rows > 0,
+  LMOE_CHECK_ARG(hidden.dim() == 2 && hidden.size(1) == lm_head.columns() && labels.dim() == 1 &&
+                     labels.size(0) == hidden.size(0) && chunk_rows > 0,
                  "[loss] shapes do not fit: given hidden ", hidden.sizes(), ", labels ",
-                 labels.sizes(), ", lm_head ", lm_head.sizes(), ", chunk_rows ", chunk_rows);
+                 labels.sizes(), ", lm_head ", at::IntArrayRef(lm_head.sizes()), ", chunk_rows ",
+                 chunk_rows);
   const at::Tensor bad =
-      labels.ne(kIgnoreLabel).logical_and(labels.lt(0).logical_or(labels.ge(lm_head.size(0))));
+      labels.ne(kIgnoreLabel).logical_and(labels.lt(0).logical_or(labels.ge(lm_head.rows())));
   LMOE_CHECK_ARG(!bad.any().item<bool>(), "[loss] a label is outside the vocabulary of ",
-                 lm_head.size(0), ": given ",
+                 lm_head.rows(), ": given ",
                  labels.masked_select(bad).select(0, 0).item<int64_t>());
 }
 
@@ -91,7 +96,7 @@ void check_shapes(const at::Tensor& hidden,
 
 at::Tensor labelled_cross_entropy_sum(const at::Tensor& hidden,
                                       const at::Tensor& labels,
-                                      const at::Tensor& lm_head,
+                                      const FrozenMatrix& lm_head,
                                       std::optional<double> softcap,
                                       int64_t chunk_rows) {
   check_shapes(hidden, labels, lm_head, chunk_rows);

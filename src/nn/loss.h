@@ -5,6 +5,8 @@
 
 #include <optional>
 
+#include "nn/frozen_matrix.h"
+
 namespace lmoe::nn {
 
 inline constexpr int64_t kIgnoreLabel = -100;
@@ -20,7 +22,7 @@ inline constexpr int64_t kLossChunkRows = 256;
 /// only while it is worked on, forward and backward.
 at::Tensor labelled_cross_entropy_sum(const at::Tensor& hidden,
                                       const at::Tensor& labels,
-                                      const at::Tensor& lm_head,
+                                      const FrozenMatrix& lm_head,
                                       std::optional<double> softcap = std::nullopt,
                                       int64_t chunk_rows = kLossChunkRows);
 

@@ -11,13 +11,14 @@
 #include <vector>
 
 #include "nn/forward_context.h"
+#include "nn/frozen_matrix.h"
 
 namespace lmoe::nn {
 
 struct FrozenLinear {
   std::string name;         ///< "q_proj"
   std::string module_path;  ///< "model.layers.3.self_attn.q_proj"
-  at::Tensor weight;        ///< [out, in]
+  FrozenMatrix weight;      ///< [out, in]
   at::Tensor bias;          ///< [out] or undefined
 };
 

@@ -5,6 +5,7 @@
 #include <optional>
 #include <span>
 
+#include "arch/frozen_weights.h"
 #include "base/options.h"
 
 namespace lmoe::recipe {
@@ -23,6 +24,7 @@ struct BatchOptions {
   std::optional<int64_t> max_steps;
   int64_t seed = 42;
   Bf16 bf16 = Bf16::kAuto;
+  arch::FrozenWeights frozen_weights = arch::FrozenWeights::kDense;
   bool gradient_checkpointing = false;
 
   /// Whether any record may come twice: only then is it worth keeping what it leads to.
@@ -59,6 +61,12 @@ struct BatchOptions {
               .section(section)
               .alias("dtype")
               .alias("torch_dtype"));
+    visit(
+        field("frozen_weights", frozen_weights,
+              "matrices of the frozen model in memory. dense: in the type of bf16; all others are "
+              "expanded where they are used. file: as base_model stores them, same results; bf16, "
+              "int8 (Q8_0) and int4 (Q4_1) round them, so results are those of another base")
+            .section(section));
     visit(field("gradient_checkpointing", gradient_checkpointing,
                 "layers keep only their input and are computed again in the backward: less memory, "
                 "more time, the same gradients")

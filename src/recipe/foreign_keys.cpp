@@ -17,9 +17,6 @@ struct Refusal {
 
 constexpr ErrorCode kNotBuilt = ErrorCode::kUnsupported;
 constexpr ErrorCode kOther = ErrorCode::kInvalidArgument;
-constexpr const char* kQuantised =
-    "a frozen base in 4 or 8 bits is not built; hint: a quantised GGUF file as base_model is read "
-    "and expanded";
 constexpr const char* kLocal = "lmoe sends nothing anywhere; curves are in report.html";
 
 constexpr Refusal kRefusals[] = {
@@ -28,9 +25,6 @@ constexpr Refusal kRefusals[] = {
     {"resume_adapter_file", "", kOther,
      "loads weights only; hint: resume_from_checkpoint goes on bit for bit, with optimizer, "
      "schedule and place in the data"},
-    {"load_in_4bit", "false", kNotBuilt, kQuantised},
-    {"load_in_8bit", "false", kNotBuilt, kQuantised},
-    {"quantization_bit", "", kNotBuilt, kQuantised},
     {"rank_pattern", "", kNotBuilt, "ranks that differ by module are not built"},
     {"alpha_pattern", "", kNotBuilt, "alphas that differ by module are not built"},
     {"modules_to_save", "", kNotBuilt, "training whole modules is not built"},
@@ -66,6 +60,41 @@ void rewrite_mask_prompt(ConfigNode& tree, ReadReport& report) {
     tree.set("train_on_inputs", std::move(inverse));
   }
   tree.erase("mask_prompt");
+}
+
+/// What bitsandbytes does to a frozen base, in blocks of our own.
+void rewrite_quantisation(ConfigNode& tree, ReadReport& report) {
+  struct Spelling {
+    const char *key, *value, *off, *ours;
+  };
+  constexpr Spelling kSpellings[] = {{"load_in_8bit", "true", "false", "int8"},
+                                     {"load_in_4bit", "true", "false", "int4"},
+                                     {"quantization_bit", "8", "", "int8"},
+                                     {"quantization_bit", "4", "", "int4"}};
+  for (const auto& [key, value, off, ours] : kSpellings) {
+    const ConfigNode* found = tree.find(key);
+    if (found == nullptr) continue;
+    const ConfigNode node = *found;
+    const bool says_nothing =
+        node.is_null() || (node.is_scalar() && !node.scalar.empty() && node.scalar == off);
+    if (!says_nothing && node.scalar != value)
+      continue;  // another number of bits, or refused below
+    tree.erase(key);
+    if (says_nothing) continue;
+    rename_note(report, concat(key, ": ", value), concat("frozen_weights: ", ours));
+    ConfigNode kept = node;
+    kept.scalar = ours;
+    const ConfigNode* present = given(tree, "frozen_weights");
+    LMOE_CHECK_ARG(present == nullptr || same_value(*present, kept), "[config] ", node.where.text(),
+                   ": \"", key, ": ", value, "\" means \"frozen_weights: ", ours, "\", but ",
+                   present->where.text(), " says ", present->scalar);
+    tree.set("frozen_weights", std::move(kept));
+  }
+  for (const auto& [key, value, off, ours] : kSpellings) {
+    const ConfigNode* left = tree.find(key);
+    LMOE_CHECK_ARG(left == nullptr, "[config] ", left->where.text(), ": ", key, ": given \"",
+                   left->scalar, "\", expected ", off[0] != 0 ? "true or false" : "8 or 4");
+  }
 }
 
 void rewrite_optimizer(const ConfigNode& tree) {
@@ -135,6 +164,7 @@ void refuse_foreign_keys(ConfigNode& tree) {
 
 void rewrite_foreign_keys(ConfigNode& tree, ReadReport& report) {
   rewrite_mask_prompt(tree, report);
+  rewrite_quantisation(tree, report);
   rewrite_optimizer(tree);
   rewrite_report_to(tree);
   rewrite_dtype(tree, report);

@@ -11,7 +11,8 @@ namespace lmoe::recipe {
 /// A switch that is off is dropped.
 void refuse_foreign_keys(ConfigNode& tree);
 
-/// mask_prompt, paths as data sets, `optimizer` in parts, report_to as a list, dtype names.
+/// mask_prompt, load_in_8bit and load_in_4bit, paths as data sets, `optimizer` in parts, report_to
+/// as a list, dtype names.
 void rewrite_foreign_keys(ConfigNode& tree, ReadReport& report);
 
 }  // namespace lmoe::recipe

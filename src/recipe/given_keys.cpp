@@ -33,6 +33,7 @@ const std::vector<Spellings>& contrary_keys() {
       {"eval_steps", "evals_per_epoch"},
       {"resume_from_checkpoint", "auto_resume_from_checkpoints"},
       {"train_on_inputs", "mask_prompt"},
+      {"frozen_weights", "load_in_8bit", "load_in_4bit", "quantization_bit"},
       {"lora_target_modules", "lora_target_linear"},
   };
   return kAll;

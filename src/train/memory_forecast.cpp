@@ -7,6 +7,7 @@
 
 #include "base/error.h"
 #include "nn/loss.h"
+#include "nn/panel_product.h"
 #include "recipe/decoder_shape.h"
 #include "train/document_caches.h"
 
@@ -141,11 +142,16 @@ int64_t kept_per_token(const spec::MixtureSpec& spec, const spec::DecoderShape& 
   return norms + attention + mlp;
 }
 
-int64_t frozen_parameters(const arch::ModelConfig& config, const spec::DecoderShape& shape) {
-  const int64_t norms = (2 * config.num_hidden_layers + 1) * config.hidden_size;
-  const int64_t heads = config.tie_word_embeddings ? 1 : 2;
-  // A projection has as many weights as it multiplies.
-  return spec::frozen_multiply_adds(shape) + norms + heads * config.vocab_size * config.hidden_size;
+/// Frozen weights as they are kept, and the matrix of a layer or the panel of the head that is
+/// expanded for a product.
+int64_t base_bytes(const arch::WeightInventory& weights,
+                   const arch::ModelConfig& config,
+                   arch::FrozenWeights frozen,
+                   int64_t dtype_bytes) {
+  const int64_t kept = weights.bytes(frozen, dtype_bytes);
+  if (kept == weights.bytes(arch::FrozenWeights::kDense, dtype_bytes)) return kept;
+  const int64_t panel = std::min(config.vocab_size * config.hidden_size, nn::kPanelElements);
+  return kept + std::max(panel, weights.largest_projection) * dtype_bytes;
 }
 
 /// Dropout keeps a masked copy of the input of each group of projections.
@@ -207,14 +213,16 @@ std::string MemoryForecast::text() const {
 
 MemoryForecast forecast_memory(const recipe::Recipe& recipe,
                                const arch::ModelConfig& config,
-                               int64_t dtype_bytes) {
+                               int64_t dtype_bytes,
+                               const std::optional<arch::WeightInventory>& weights) {
   const spec::DecoderShape shape = recipe::decoder_shape(config);
   const Adapters adapters = all_adapters_of(recipe.mixture, shape, dtype_bytes);
   const int64_t tokens = recipe.batch.micro_batch_size * recipe.data.sequence_len;
   MemoryForecast forecast;
   forecast.trained_parameters =
       spec::trained_parameters(recipe.mixture, shape) + head_parameters(recipe, shape.hidden_size);
-  forecast.base_bytes = frozen_parameters(config, shape) * dtype_bytes;
+  forecast.base_bytes = base_bytes(weights ? *weights : arch::inventory(config), config,
+                                   recipe.batch.frozen_weights, dtype_bytes);
   forecast.adapter_bytes = (adapters.parameters + forecast.trained_parameters) * kFloat +
                            adapters.stacked * dtype_bytes + adapters.references * kFloat +
                            (dtype_bytes < kFloat ? adapters.parameters * dtype_bytes : 0);

@@ -5,15 +5,17 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 
 #include "arch/model_config.h"
+#include "arch/weight_inventory.h"
 #include "recipe/recipe.h"
 
 namespace lmoe::train {
 
 struct MemoryForecast {
-  int64_t base_bytes = 0;        ///< frozen weights
+  int64_t base_bytes = 0;        ///< frozen weights, and what is expanded of them for a product
   int64_t adapter_bytes = 0;     ///< experts and gates with their gradients
   int64_t optimizer_bytes = 0;   ///< two moments; of sgd one or none
   int64_t activation_bytes = 0;  ///< kept for backward, at the full micro-batch
@@ -27,10 +29,12 @@ struct MemoryForecast {
   std::string text() const;
 };
 
-/// `dtype_bytes` of frozen weights and activations: 4 or 2.
+/// `dtype_bytes` of frozen weights and activations: 4 or 2. `weights`: what the base's file has;
+/// else float32 is assumed, which matters for frozen_weights: file.
 MemoryForecast forecast_memory(const recipe::Recipe& recipe,
                                const arch::ModelConfig& config,
-                               int64_t dtype_bytes);
+                               int64_t dtype_bytes,
+                               const std::optional<arch::WeightInventory>& weights = {});
 
 /// "1.42"
 std::string gigabytes(int64_t bytes);

@@ -4,23 +4,28 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 
 #include "arch/model_config.h"
+#include "arch/weight_inventory.h"
 #include "recipe/recipe.h"
 
 namespace lmoe::train {
 
 /// What is missing and which setting helps; empty when it fits or `available` is 0 (unknown).
+/// `weights` as for `forecast_memory`.
 std::string memory_shortage(const recipe::Recipe& recipe,
                             const arch::ModelConfig& config,
                             int64_t dtype_bytes,
-                            int64_t available);
+                            int64_t available,
+                            const std::optional<arch::WeightInventory>& weights = {});
 
 /// Throws kOutOfMemory with `memory_shortage`, if there is one.
 void check_memory(const recipe::Recipe& recipe,
                   const arch::ModelConfig& config,
                   int64_t dtype_bytes,
-                  int64_t available);
+                  int64_t available,
+                  const std::optional<arch::WeightInventory>& weights = {});
 
 }  // namespace lmoe::train

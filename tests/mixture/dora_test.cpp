@@ -22,7 +22,7 @@ TEST(Dora, MagnitudesBeginAsTheLengthsOfTheFrozenRows) {
   for (const auto& site : mixture.banks()) {
     for (size_t t = 0; t < site->bank().targets().size(); ++t) {
       const mixture::BankTarget& target = site->bank().targets()[t];
-      const at::Tensor lengths = target.weight.norm(/*p=*/2, /*dim=*/1);
+      const at::Tensor lengths = target.weight.expand().norm(/*p=*/2, /*dim=*/1);
       EXPECT_LT(max_difference(site->bank().folder_factors(t, 0).magnitude, lengths), 1e-14);
     }
   }
@@ -30,7 +30,7 @@ TEST(Dora, MagnitudesBeginAsTheLengthsOfTheFrozenRows) {
 
 TEST(Dora, RowsOfZerosStayZeroAndFinite) {
   const TinyModel model(1);
-  model.groups()[0]->linears()[1].weight[2].zero_();
+  model.groups()[0]->linears()[1].weight.expand()[2].zero_();
   mixture::Mixture mixture(read_section("{method: dora, experts: {rank: 2}}"), model.groups(), 3,
                            at::kDouble);
   mixture.plug(model.groups());
@@ -56,8 +56,8 @@ TEST(Dora, DropoutReachesTheFrozenPart) {
   const at::Tensor y = group.forward({x, x}, context)[0];
   Rng same(5);
   const at::Tensor mask = mixture::dropout(at::ones_like(x), 0.5, same);
-  const at::Tensor frozen = at::linear(x, linear.weight, linear.bias);
-  EXPECT_LT(max_difference(y, frozen + 2 * at::linear(x * mask, linear.weight)), 1e-13);
+  const at::Tensor frozen = at::linear(x, linear.weight.expand(), linear.bias);
+  EXPECT_LT(max_difference(y, frozen + 2 * at::linear(x * mask, linear.weight.expand())), 1e-13);
 }
 
 TEST(Dora, FoldersOfTheOtherKindAreRefused) {

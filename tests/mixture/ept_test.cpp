@@ -32,7 +32,7 @@ struct Site {
   /// What the mixture adds to the frozen output of x.
   at::Tensor delta(const at::Tensor& x) const {
     nn::ForwardContext context;
-    return group.forward({x, x}, context)[0] - at::linear(x, group.linears()[0].weight);
+    return group.forward({x, x}, context)[0] - at::linear(x, group.linears()[0].weight.expand());
   }
   /// The matrix of the only expert.
   at::Tensor matrix() const { return delta(at::eye(bank().in(), at::kDouble)).t(); }

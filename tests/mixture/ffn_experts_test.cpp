@@ -28,7 +28,7 @@ at::Tensor naive(const mixture::FfnExperts& experts, const nn::GatedMlp& mlp, co
   const auto merged = [&](const nn::FrozenLinear& frozen, size_t bank, size_t target, int64_t e) {
     const mixture::ExpertBank& own = *experts.banks()[bank];
     const mixture::ExpertFactors f = own.folder_factors(target, e);
-    return frozen.weight + own.scaling() * at::matmul(f.b, f.a);
+    return frozen.weight.expand() + own.scaling() * at::matmul(f.b, f.a);
   };
   const auto &gate = mlp.gate_up().linears()[0], &up = mlp.gate_up().linears()[1];
   const auto& down = mlp.down().linears()[0];

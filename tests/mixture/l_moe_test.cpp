@@ -68,7 +68,7 @@ class LMoe : public ::testing::TestWithParam<Reading> {
     context.router_log = log;
     std::vector<at::Tensor> all;
     for (size_t g = 0; g < model.groups().size(); ++g) {
-      const int64_t in = model.groups()[g]->linears().front().weight.size(1);
+      const int64_t in = model.groups()[g]->linears().front().weight.columns();
       const nn::SocketInput socket = {input(in, 60 + g), input(kHidden, 80 + g / 2)};
       for (const at::Tensor& output : model.groups()[g]->forward(socket, context))
         all.push_back(output);

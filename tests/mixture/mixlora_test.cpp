@@ -126,11 +126,11 @@ TEST(MixLora, OnTheDownProjectionAloneItMixesLorasBehindOneActivation) {
   const at::Tensor x = tokens();
   const auto &gate = block.mlp().gate_up().linears()[0], &up = block.mlp().gate_up().linears()[1];
   const auto& down = block.mlp().down().linears()[0];
-  const at::Tensor a =
-      at::silu(at::linear(x, gate.weight, gate.bias)) * at::linear(x, up.weight, up.bias);
+  const at::Tensor a = at::silu(at::linear(x, gate.weight.expand(), gate.bias)) *
+                       at::linear(x, up.weight.expand(), up.bias);
   nn::ForwardContext context;
   const at::Tensor w = block.experts().gate()->weights(x, context).select(1, 0);
-  at::Tensor expected = at::linear(a, down.weight, down.bias);
+  at::Tensor expected = at::linear(a, down.weight.expand(), down.bias);
   const mixture::ExpertBank& bank = *block.experts().banks()[0];
   for (int64_t e = 0; e < 4; ++e) {
     const mixture::ExpertFactors f = bank.folder_factors(0, e);

@@ -48,7 +48,7 @@ TEST(Plain, AddsOneLoraToEachProjectionEvenInAGroupWithExperts) {
   const at::Tensor q = model.groups()[0]->forward({x, x}, context)[0];
   const nn::FrozenLinear& frozen = model.groups()[0]->linears()[0];
   const mixture::ExpertFactors lora = mixture.plain_banks()[0]->bank().folder_factors(0, 0);
-  const at::Tensor expected = at::linear(x, frozen.weight, frozen.bias) +
+  const at::Tensor expected = at::linear(x, frozen.weight.expand(), frozen.bias) +
                               6.0 / 3.0 * at::linear(at::linear(x, lora.a), lora.b);
   EXPECT_LT(max_difference(q, expected), 1e-13);
 }

@@ -200,7 +200,7 @@ inline Vector naive_dora_delta(const spec::MixtureSpec& spec,
                                size_t target,
                                const Vector& w,
                                const Vector& x) {
-  const at::Tensor& base = bank.targets()[target].weight;
+  const at::Tensor& base = bank.targets()[target].weight.expand();
   Vector delta(static_cast<size_t>(base.size(0)), 0.0);
   const Vector before = times(base, x);
   for (size_t i = 0; i < w.size(); ++i) {
@@ -330,7 +330,7 @@ inline std::vector<at::Tensor> naive_forward(const mixture::Mixture& mixture,
   const at::Tensor& read = reads_end_or_beginning ? last_hidden : block_input;
   std::vector<at::Tensor> outputs;
   for (const nn::FrozenLinear& linear : group.linears())
-    outputs.push_back(at::linear(x, linear.weight, linear.bias));
+    outputs.push_back(at::linear(x, linear.weight.expand(), linear.bias));
   for (const auto& bank : mixture.banks())
     if (bank->group() == index) naive_add(spec, *bank, x, read, disabled, recurrent, outputs);
   for (const auto& bank : mixture.plain_banks())

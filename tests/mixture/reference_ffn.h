@@ -13,7 +13,7 @@ inline Vector naive_linear(const nn::FrozenLinear& frozen,
                            const mixture::ExpertBank* bank,
                            int64_t e,
                            const Vector& x) {
-  at::Tensor weight = frozen.weight;
+  at::Tensor weight = frozen.weight.expand();
   for (size_t t = 0; bank != nullptr && e >= 0 && t < bank->targets().size(); ++t) {
     if (bank->targets()[t].linear != linear) continue;
     const mixture::ExpertFactors factors = bank->folder_factors(t, e);

@@ -10,17 +10,48 @@ using ::testing::Contains;
 using ::testing::HasSubstr;
 
 TEST(ForeignKeys, WhatIsNotBuiltIsRefusedByName) {
-  for (const char* key :
-       {"load_in_4bit", "load_in_8bit", "tf32", "fp16", "mask_history", "push_to_hub"}) {
+  for (const char* key : {"tf32", "fp16", "mask_history", "push_to_hub"}) {
     const std::string on = std::string(key) + ": true\n";
     EXPECT_THAT(message_of("\n" + on), HasSubstr("r.yaml:2: \"" + std::string(key) + ": true\""));
     EXPECT_EQ(code_of(on), ErrorCode::kUnsupported);
     EXPECT_EQ(message_of(std::string(key) + ": false\n"), "no error");
   }
-  EXPECT_THAT(message_of("quantization_bit: 4\n"), HasSubstr("4 or 8 bits is not built"));
   EXPECT_THAT(message_of("bias: all\n"), HasSubstr("biases"));
   EXPECT_EQ(message_of("bias: none\n"), "no error");
   EXPECT_THAT(message_of("rank_pattern: {q_proj: 4}\n"), HasSubstr("rank_pattern"));
+}
+
+TEST(ForeignKeys, BitsOfAFrozenBase) {
+  using arch::FrozenWeights;
+  const auto frozen = [](const std::string& text, const std::vector<std::string>& overrides = {}) {
+    return read_text(text, overrides).batch.frozen_weights;
+  };
+  EXPECT_EQ(frozen(""), FrozenWeights::kDense);
+  EXPECT_EQ(frozen("frozen_weights: file\n"), FrozenWeights::kFile);
+  EXPECT_EQ(frozen("load_in_8bit: true\n"), FrozenWeights::kInt8);
+  EXPECT_EQ(frozen("load_in_4bit: true\n"), FrozenWeights::kInt4);
+  EXPECT_EQ(frozen("quantization_bit: 8\n"), FrozenWeights::kInt8);
+  EXPECT_EQ(frozen("quantization_bit: 4\n"), FrozenWeights::kInt4);
+  EXPECT_EQ(frozen("load_in_8bit: false\nload_in_4bit: true\n"), FrozenWeights::kInt4);
+  EXPECT_EQ(frozen("load_in_8bit: false\nload_in_4bit: false\n"), FrozenWeights::kDense);
+  EXPECT_EQ(frozen("load_in_4bit: true\nfrozen_weights: int4\n"), FrozenWeights::kInt4);
+  EXPECT_EQ(frozen("load_in_4bit: true\n", {"frozen_weights=file"}), FrozenWeights::kFile);
+  EXPECT_EQ(frozen("frozen_weights: file\n", {"load_in_8bit=true"}), FrozenWeights::kInt8);
+  EXPECT_THAT(notes_of("load_in_4bit: true\n"),
+              Contains("\"load_in_4bit: true\" read as \"frozen_weights: int4\""));
+}
+
+TEST(ForeignKeys, BitsOfAFrozenBaseThatContradictAreRefused) {
+  EXPECT_THAT(
+      message_of("load_in_8bit: true\nload_in_4bit: true\n"),
+      ::testing::AllOf(HasSubstr("r.yaml:2: \"load_in_4bit: true\" means \"frozen_weights: int4\""),
+                       HasSubstr("r.yaml:1 says int8")));
+  EXPECT_THAT(message_of("frozen_weights: file\nload_in_8bit: true\n"), HasSubstr("says file"));
+  EXPECT_THAT(message_of("load_in_4bit: 1\n"), HasSubstr("expected true or false"));
+  EXPECT_THAT(message_of("load_in_4bit: [a]\n"), HasSubstr("expected true or false"));
+  EXPECT_THAT(message_of("quantization_bit: 3\n"), HasSubstr("given \"3\", expected 8 or 4"));
+  EXPECT_THAT(message_of("frozen_weights: int5\n"),
+              HasSubstr("expected one of dense, file, bf16, int8, int4"));
 }
 
 TEST(ForeignKeys, GradientCheckpointingHasThreeNames) {

@@ -69,7 +69,7 @@ class PromptBankTest : public ::testing::Test {
   }
 
   at::Tensor embedding_of(const at::Tensor& ids) const {
-    return decoder_->lm_head().index_select(0, ids);  // tied
+    return decoder_->lm_head().expand().index_select(0, ids);  // tied
   }
 
   const mixture::PromptBank& bank() const { return *mixture_->prompt_bank(); }

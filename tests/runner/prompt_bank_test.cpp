@@ -43,7 +43,7 @@ TEST_F(PromptBankTest, EqualsDocumentsThatBeginWithTheseEmbeddings) {
         at::cosine_similarity(feature.unsqueeze(0), bank().keys(), /*dim=*/1);
     EXPECT_LT(max_difference(cosines[static_cast<int64_t>(d)], expected), 1e-14);
     const at::Tensor order = at::argsort(expected, /*dim=*/0, /*descending=*/true).narrow(0, 0, 2);
-    at::Tensor(decoder_->lm_head())
+    at::Tensor(decoder_->lm_head().expand())
         .narrow(0, kTokens, kPositions)
         .copy_(bank().embeddings().index_select(0, order).view({kPositions, kWidth}));
     Mixture plain(read_section("{experts: {count: 3, rank: 2}}"), decoder_->sockets(), 5,

@@ -214,7 +214,8 @@ int run_bench(const std::vector<std::string>& arguments) {
   if (options.parameters > 0)
     recipe.mixture = spec::fit_parameters(recipe.mixture, shape, options.parameters);
   const at::ScalarType dtype = runner::choose_dtype(runner::compute_type(options.dtype));
-  const auto decoder = models::Decoder::load(*base, {.dtype = dtype});
+  const auto decoder =
+      models::Decoder::load(*base, {.dtype = dtype, .frozen_weights = recipe.batch.frozen_weights});
   mixture::Mixture mixture(spec::with_tasks(recipe.mixture, kTasks), decoder->sockets(), 42);
   mixture.plug(decoder->sockets());
   mixture.advance_to(0.0);  // finished experts learn nothing
@@ -235,6 +236,8 @@ int run_bench(const std::vector<std::string>& arguments) {
     const Json result = {
         {"method", recipe.mixture.method},
         {"dtype", dtype_name},
+        {"frozen_weights", enum_name(recipe.batch.frozen_weights)},
+        {"frozen_weight_bytes", decoder->weight_bytes()},
         {"experts", recipe.mixture.experts.count},
         {"rank", recipe.mixture.experts.rank},
         {"trained_parameters", mixture.trained_parameter_count()},

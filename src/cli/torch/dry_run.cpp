@@ -3,6 +3,7 @@
 #include <cstdio>
 #include <map>
 
+#include "arch/weight_inventory.h"
 #include "base/config_node.h"
 #include "base/log.h"
 #include "cli/terminal.h"
@@ -37,12 +38,15 @@ std::string targets_text(const std::vector<std::string>& paths) {
   return text;
 }
 
-void print_memory(const recipe::Recipe& recipe, const arch::ModelConfig& config) {
+void print_memory(const recipe::Recipe& recipe, const arch::BaseModel& base) {
+  const arch::ModelConfig& config = base.config;
+  const arch::WeightInventory weights = arch::inventory(base);
   const int64_t bytes = element_bytes(recipe), available = train::available_memory_bytes();
   std::printf("\nexpected peak memory: %s; available now: %s\n",
-              train::forecast_memory(recipe, config, bytes).text().c_str(),
+              train::forecast_memory(recipe, config, bytes, weights).text().c_str(),
               bytes_text(static_cast<double>(available)).c_str());
-  if (const std::string shortage = train::memory_shortage(recipe, config, bytes, available);
+  if (const std::string shortage =
+          train::memory_shortage(recipe, config, bytes, available, weights);
       !shortage.empty())
     log().warn("training would be refused: it {}", shortage);
 }
@@ -53,7 +57,7 @@ int print_dry_run(const recipe::Recipe& recipe) {
   std::printf("recipe\n%s", yaml_from_json(recipe::effective_config(recipe)).c_str());
   const DataSetup data = prepare_data(recipe);
   print_sample(data);
-  print_memory(with_fillable_caches(recipe, data), data.base->config);
+  print_memory(with_fillable_caches(recipe, data), *data.base);
   ModelSetup model = prepare_model(recipe, data);
   start_from_finished(recipe, data, model);
   std::printf("\ntargets hit: %s\n", targets_text(model.mixture->target_paths()).c_str());

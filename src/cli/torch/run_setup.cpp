@@ -8,6 +8,7 @@
 #include "base/log.h"
 #include "cli/terminal.h"
 #include "cli/torch/eval_data.h"
+#include "cli/torch/frozen_weights_text.h"
 #include "data/chat_encoder.h"
 #include "data/record.h"
 #include "io/checkpoints.h"
@@ -202,6 +203,10 @@ DataSetup prepare_data(const recipe::Recipe& recipe) {
   setup.validation_rows = data::pack_in_order(setup.training.validation, options);
   describe(*setup.rows, setup.training, recipe.data.sequence_len);
   log().info("computing in {}", compute_type_text(recipe));
+  if (recipe.batch.frozen_weights != arch::FrozenWeights::kDense)
+    log().info("frozen weights: {}",
+               frozen_weights_text(recipe.batch.frozen_weights, arch::inventory(*setup.base),
+                                   element_bytes(recipe)));
   return setup;
 }
 
@@ -231,7 +236,8 @@ ModelSetup prepare_model(const recipe::Recipe& recipe, const DataSetup& data) {
   Progress progress("reading " + base.name, Progress::Unit::kBytes);
   setup.decoder = models::Decoder::load(
       base, {.dtype = dtype_of(recipe),
-             .on_read = [&](int64_t done, int64_t total) { progress.update(done, total); }});
+             .on_read = [&](int64_t done, int64_t total) { progress.update(done, total); },
+             .frozen_weights = recipe.batch.frozen_weights});
   setup.mixture = std::make_unique<mixture::Mixture>(spec, setup.decoder->sockets(),
                                                      static_cast<uint64_t>(recipe.batch.seed));
   setup.mixture->plug(setup.decoder->sockets());

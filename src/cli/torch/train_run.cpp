@@ -5,6 +5,7 @@
 #include <cstdio>
 #include <memory>
 
+#include "arch/weight_inventory.h"
 #include "base/duration.h"
 #include "base/error.h"
 #include "base/files.h"
@@ -80,7 +81,7 @@ RunSetup prepare(const recipe::Recipe& recipe, bool resumes, int64_t available_b
   setup.data = prepare_data(recipe);
   const arch::BaseModel& base = *setup.data.base;
   train::check_memory(with_fillable_caches(recipe, setup.data), base.config, element_bytes(recipe),
-                      available_bytes);
+                      available_bytes, arch::inventory(base));
   setup.base_hash = hash_base(base);
   setup.model = prepare_model(recipe, setup.data);
   if (!resumes) start_from_finished(recipe, setup.data, setup.model);
