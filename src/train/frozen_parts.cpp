@@ -17,7 +17,8 @@ void FrozenParts::clear_gradients() const {
   for (const auto& [part, value] : parts_) {
     at::Tensor gradient = part.parameter.grad();
     if (!gradient.defined()) continue;
-    LMOE_ASSERT(gradient.strides() == part.parameter.strides());
+    // The same layout, but for the strides of dimensions of one.
+    LMOE_ASSERT(gradient.is_contiguous() && part.parameter.is_contiguous());
     gradient
         .as_strided(part.view.sizes(), part.view.strides(),
                     gradient.storage_offset() + part.view.storage_offset() -

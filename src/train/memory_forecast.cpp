@@ -131,14 +131,24 @@ Adapters all_adapters_of(const spec::MixtureSpec& spec,
   return all;
 }
 
+/// Whether the gradient of some A, or of a gate beside it, asks for what the projections read.
+bool inputs_are_kept(const spec::MixtureSpec& spec) {
+  const bool gate_reads_them = spec.gate.source == spec::GateSource::kInput ||
+                               spec.gate.source == spec::GateSource::kBlockInput;
+  return !spec.schedule.never_trains_experts() || spec.experts.kind != spec::ExpertKind::kLora ||
+         spec.experts.use_dora || spec.attach == spec::Attach::kFfnBlock || spec.has_plain() ||
+         (spec.has_gate() && gate_reads_them);
+}
+
 /// Elements per token that a layer keeps for backward: inputs and outputs of two norms; q, k, v and
 /// the output of attention; gate, up and their product.
 int64_t kept_per_token(const spec::MixtureSpec& spec, const spec::DecoderShape& s) {
-  const int64_t norms = 2 * 2 * s.hidden_size;
+  const bool with_inputs = inputs_are_kept(spec);
+  const int64_t norms = (with_inputs ? 2 : 1) * 2 * s.hidden_size;
   const int64_t attention = 2 * s.query_size + 2 * s.key_size;
   // Experts that are whole FFNs share gate and up, and make their products again.
   const bool is_block = spec.attach == spec::Attach::kFfnBlock;
-  const int64_t mlp = (is_block ? 2 : 3) * s.intermediate_size;
+  const int64_t mlp = (is_block || !with_inputs ? 2 : 3) * s.intermediate_size;
   return norms + attention + mlp;
 }
 
