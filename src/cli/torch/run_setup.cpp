@@ -106,7 +106,7 @@ std::vector<eval::EvalTask> make_tasks(const std::vector<data::DatasetOptions>& 
     const data::Dataset dataset = data::read_dataset(source, data::Purpose::kEvaluation);
     tasks.push_back(eval::first_items(eval::make_task(dataset, renderer, eval::Metric::kAuto),
                                       recipe.run.first_look_records));
-    tasks.back().is_training_data = is_training_file(dataset.file, recipe);
+    tasks.back().is_training_data = is_training_data(dataset, recipe);
     if (tasks.back().metric == eval::Metric::kPairAccuracy)
       tasks.back().task = task_number(dataset, recipe);
   }
