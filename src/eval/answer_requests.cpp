@@ -12,10 +12,8 @@ int64_t answer_limit(const EvalContext& context, const EvalItem& item) {
   return 2 * labelled + 16;
 }
 
-/// Room for the answer, half of the positions at most, is kept by dropping the prompt's beginning.
-bool fit_prompt(std::vector<text::TokenId>& prompt, int64_t new_tokens, int64_t max_positions) {
-  const int64_t room =
-      std::max<int64_t>(1, max_positions - std::min(new_tokens, max_positions / 2));
+/// Drops the prompt's beginning.
+bool fit_prompt(std::vector<text::TokenId>& prompt, int64_t room) {
   const int64_t excess = std::ssize(prompt) - room;
   if (excess <= 0) return false;
   prompt.erase(prompt.begin(), prompt.begin() + excess);
@@ -24,6 +22,11 @@ bool fit_prompt(std::vector<text::TokenId>& prompt, int64_t new_tokens, int64_t 
 
 }  // namespace
 
+int64_t prompt_room(const EvalContext& context, const EvalItem& item) {
+  const int64_t positions = context.model.max_positions();
+  return std::max<int64_t>(1, positions - std::min(answer_limit(context, item), positions / 2));
+}
+
 AnswerRequests answer_requests(const EvalContext& context, const EvalTask& task) {
   AnswerRequests result;
   for (const EvalItem& item : task.items) {
@@ -31,8 +34,7 @@ AnswerRequests answer_requests(const EvalContext& context, const EvalTask& task)
     request.options.max_new_tokens = answer_limit(context, item);
     request.options.eos_token_id = task.end_tokens;
     if (task.stops_at_line_break) request.options.stop = {"\n"};
-    const bool is_cut =
-        fit_prompt(request.prompt, request.options.max_new_tokens, context.model.max_positions());
+    const bool is_cut = fit_prompt(request.prompt, prompt_room(context, item));
     result.truncated += is_cut ? 1 : 0;
     result.requests.push_back(std::move(request));
   }

@@ -43,7 +43,7 @@ struct EvalTask {
   bool stops_at_line_break = true;
   std::vector<text::TokenId> end_tokens;  ///< end an answer; empty: the tokenizer's EOS
   std::string source;                     ///< the file its records came from
-  bool is_training_data = false;          ///< the model evaluated was trained on that file
+  bool is_training_data = false;          ///< the model evaluated was trained on some of them
 };
 
 /// Throws kInvalidArgument: a metric the records do not allow (exact_match of plain text, choice

@@ -3,18 +3,21 @@
 #include <algorithm>
 #include <span>
 
+#include "eval/answer_requests.h"
 #include "eval/progress.h"
 #include "generate/sequence_cache.h"
 
 namespace lmoe::eval {
 namespace {
 
-/// What comes before the first answer, at least one token, as in training.
-std::span<const text::TokenId> prompt_of(const EvalItem& item, int64_t most) {
+/// What comes before the first answer, at least one token, as in training; of a long one the end,
+/// as where it is answered.
+std::span<const text::TokenId> prompt_of(const EvalContext& context, const EvalItem& item) {
   const std::span<const text::TokenId> ids = item.ids.empty() ? item.prompt : item.ids;
   const int64_t length =
       item.ids.empty() ? std::ssize(ids) : std::max<int64_t>(item.prompt_length(), 1);
-  return ids.first(static_cast<size_t>(std::min({length, std::ssize(ids), most})));
+  const auto whole = ids.first(static_cast<size_t>(std::min(length, std::ssize(ids))));
+  return whole.last(static_cast<size_t>(std::min(std::ssize(whole), prompt_room(context, item))));
 }
 
 }  // namespace
@@ -28,7 +31,7 @@ PromptUsage measure_prompt_usage(const EvalContext& context, const EvalTask& tas
   for (const EvalItem& item : part.items) {
     progress.check_cancelled();
     generate::SequenceCache sequence(context.model);
-    const std::span<const text::TokenId> prompt = prompt_of(item, context.model.max_positions());
+    const std::span<const text::TokenId> prompt = prompt_of(context, item);
     const decode::StepInput input{sequence.id(), prompt, std::ssize(prompt)};
     const auto output = context.model.step(std::span(&input, 1), /*want_routing=*/true);
     LMOE_ASSERT(output.prompts.size() == 1 && !output.prompts[0].empty());

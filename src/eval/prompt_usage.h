@@ -15,7 +15,8 @@ struct PromptUsage {
   std::vector<double> nearest;  ///< [entries] of the records whose nearest it is
 };
 
-/// Feeds the prompts of as many records as `usage_records` to a model with a bank.
+/// Feeds the prompts of as many records as `usage_records` to a model with a bank. Long ones lose
+/// their beginning, as in exact_match.
 PromptUsage measure_prompt_usage(const EvalContext& context, const EvalTask& task);
 
 /// {"records", "share": [entries], "nearest": [entries]}

@@ -21,7 +21,7 @@ namespace lmoe::eval {
 struct TaskResult {
   std::string task;
   std::string source;             ///< the file its records came from
-  bool is_training_data = false;  ///< a file the model was trained on
+  bool is_training_data = false;  ///< the model was trained on some of these records
   Metric metric = Metric::kExactMatch;
   double score = 0.0;
   int64_t n = 0;  ///< records

@@ -102,18 +102,21 @@ void RewardHead::copy_from(const RewardHead& other) {
   for (size_t i = 0; i < to.size(); ++i) at::Tensor(to[i].tensor).copy_(from[i].tensor);
 }
 
-void RewardHead::begin_with(const RewardHead& other) {
-  const auto& [width, heads, passes] = shape_;
-  LMOE_CHECK_ARG(passes == 1 && other.shape_.passes == 1,
+void RewardHead::begin_with(const RewardHead& other, const std::vector<int64_t>& heads) {
+  const RewardHeadShape& given = other.shape_;
+  LMOE_CHECK_ARG(shape_.passes == 1 && given.passes == 1,
                  "[reward_head] one that joins passes cannot begin as another, nor another as it: "
                  "given ",
-                 other.shape_.passes, " passes, expected 1, and here ", passes);
-  LMOE_CHECK_ARG(other.shape_.hidden_size == width && heads % other.shape_.heads == 0,
-                 "[reward_head] given ", other.shape_.heads, " heads of width ",
-                 other.shape_.hidden_size, ", expected a number that divides ", heads,
-                 ", of width ", width);
+                 given.passes, " passes, expected 1, and here ", shape_.passes);
+  LMOE_CHECK_ARG(given.hidden_size == shape_.hidden_size, "[reward_head] given heads of width ",
+                 given.hidden_size, ", expected ", shape_.hidden_size);
+  LMOE_CHECK_ARG(std::ssize(heads) == shape_.heads, "[reward_head] given what ", heads.size(),
+                 " heads begin as, expected ", shape_.heads);
+  for (const int64_t head : heads)
+    LMOE_CHECK_ARG(head >= 0 && head < given.heads, "[reward_head] given head ", head,
+                   ", expected one of ", given.heads);
   const c10::NoGradGuard no_grad;
-  value_.copy_(other.value_.repeat_interleave(heads / other.shape_.heads, /*dim=*/0));
+  value_.copy_(other.value_.index_select(/*dim=*/0, at::tensor(heads, at::kLong)));
 }
 
 void RewardHead::save(const std::filesystem::path& file) const {

@@ -45,10 +45,9 @@ class RewardHead {
   std::vector<NamedTensor> parameters() const;
   /// Throws kInvalidArgument when `other` has another shape.
   void copy_from(const RewardHead& other);
-  /// Each head begins as one of `other`, which has 1 or some of them: of G heads, number g as its
-  /// g * G' / G, so that several that stand together begin alike. Throws kInvalidArgument where
-  /// either joins passes, widths differ or G' does not divide G.
-  void begin_with(const RewardHead& other);
+  /// Head number g begins as heads[g] of `other`. Throws kInvalidArgument where either joins
+  /// passes, widths differ, `heads` does not name one for each, or one that `other` does not have.
+  void begin_with(const RewardHead& other, const std::vector<int64_t>& heads);
 
   /// `file` holds the parameters under their names. Throws kIo; kNotFound, kCorruptData naming a
   /// tensor that is missing, left over or misshapen.

@@ -11,6 +11,7 @@
 #include "nn/kv_cache.h"
 #include "runner/packed_scores.h"
 #include "runner/plan_forwards.h"
+#include "runner/step_routing.h"
 
 namespace lmoe::runner {
 
@@ -75,14 +76,6 @@ struct TorchStepModel::State {
                const std::vector<Piece>& pieces,
                bool want_routing,
                StepOutput& output);
-  void copy_routing(const nn::RouterLog& log,
-                    const std::vector<Piece>& pieces,
-                    StepOutput& output) const;
-  /// What the sequences that begin with `pieces` found in the bank of prompts.
-  void copy_prompts(const nn::RouterLog& log,
-                    const std::vector<Piece>& pieces,
-                    const std::vector<nn::Segment>& segments,
-                    StepOutput& output) const;
 };
 
 void TorchStepModel::State::check(std::span<const StepInput> inputs) const {
@@ -129,7 +122,7 @@ void TorchStepModel::State::forward(std::span<const StepInput> inputs,
     owners.push_back(piece.input);
   }
   const at::Tensor hidden = decoder.forward(at::tensor(ids, at::kLong), context);
-  if (want_routing && router) copy_routing(log, pieces, output);
+  if (want_routing && router) copy_routing(log, *router, pieces, output);
   if (want_routing && prompt_entries > 0) copy_prompts(log, pieces, context.segments, output);
   if (owners.empty()) return;
   const at::Tensor last = hidden.index_select(0, at::tensor(last_rows, at::kLong));
@@ -139,44 +132,6 @@ void TorchStepModel::State::forward(std::span<const StepInput> inputs,
   for (size_t row = 0; row < owners.size(); ++row)
     std::copy_n(logits.const_data_ptr<float>() + static_cast<int64_t>(row) * vocab, vocab,
                 output.logits.begin() + static_cast<int64_t>(owners[row]) * vocab);
-}
-
-void TorchStepModel::State::copy_routing(const nn::RouterLog& log,
-                                         const std::vector<Piece>& pieces,
-                                         StepOutput& output) const {
-  const size_t experts = router->expert_names.size(), sites = router->sites.size();
-  LMOE_ASSERT(log.records.size() == sites);
-  std::vector<at::Tensor> weights;
-  for (const nn::GateRecord& record : log.records)
-    weights.push_back(record.weights.to(at::kFloat).contiguous());
-  size_t row = 0;
-  for (const Piece& piece : pieces) {
-    for (size_t t = 0; t < piece.count; ++t, ++row) {
-      decode::TokenRouting routing;
-      routing.weights.reserve(sites * experts);
-      for (const at::Tensor& site : weights) {
-        // Layers may have fewer experts than the mixture; those they lack have no weight.
-        const auto own = static_cast<size_t>(site.size(1));
-        const float* first = site.const_data_ptr<float>() + row * own;
-        routing.weights.insert(routing.weights.end(), first, first + own);
-        routing.weights.resize(routing.weights.size() + experts - own, 0.0F);
-      }
-      output.routing[piece.input].push_back(std::move(routing));
-    }
-  }
-}
-
-void TorchStepModel::State::copy_prompts(const nn::RouterLog& log,
-                                         const std::vector<Piece>& pieces,
-                                         const std::vector<nn::Segment>& segments,
-                                         StepOutput& output) const {
-  int64_t begun = 0;
-  for (size_t i = 0; i < pieces.size(); ++i) {
-    if (segments[i].past > 0) continue;
-    const at::Tensor found = log.chosen_prompts[begun++].contiguous();
-    const int64_t* first = found.const_data_ptr<int64_t>();
-    output.prompts[pieces[i].input].assign(first, first + found.numel());
-  }
 }
 
 void TorchStepModel::State::check(const std::vector<int32_t>& ids, const char* operation) const {

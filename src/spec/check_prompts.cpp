@@ -21,6 +21,10 @@ void check_prompts(const MixtureSpec& spec, const std::string& where) {
       ": mixture.prompts.triplet_margin cannot act: given triplet_coef 0");
   LMOE_CHECK_ARG(prompts.frozen <= prompts.count, where, ": mixture.prompts.frozen: given ",
                  prompts.frozen, ", expected at most mixture.prompts.count, ", prompts.count);
+  LMOE_CHECK_ARG(prompts.frozen < prompts.count || !prompts.trains_keys(), where,
+                 ": mixture.prompts.frozen keeps all ", prompts.count,
+                 " keys as they are: given matching_coef ", prompts.matching_coef,
+                 " and triplet_coef ", prompts.triplet_coef, ", expected 0 for both");
   LMOE_CHECK_ARG(
       spec.gate.source != GateSource::kLastHidden, where,
       ": mixture.prompts change what the model ends with: given gate.source last_hidden, "

@@ -4,6 +4,7 @@ import json
 import struct
 import unittest
 
+import tiny
 from program import TrainedTest, files_of, lmoe
 
 MIXTURE = {"method": "l-moe", "experts": {"count": 2, "rank": 4}, "prompts": {"count": 3, "length": 4, "select": 2}}
@@ -74,6 +75,18 @@ class Prompts(TrainedTest):
             self.assertEqual(trained[name][: len(before[name])], before[name])
             self.assertNotEqual(trained[name][len(before[name]):], after[name][len(before[name]):])
         self.assertIn("prompt_triplet", json.loads((on / "log.jsonl").read_text().splitlines()[0])["balance"])
+
+    def test_entries_that_nobody_has_trained_are_not_frozen(self):
+        out = self.folder / "noise"
+        done = lmoe("train", self.recipe("noise", mixture={**MIXTURE, "prompts": {**MIXTURE["prompts"], "frozen": 1}}))
+        self.assertEqual(done.returncode, 2, done.stderr)
+        self.assertIn("init_from=RUN", done.stderr)
+        self.assertFalse(out.exists())
+
+    def test_all_samples_of_a_file_count(self):
+        many = tiny.write_lines(self.folder / "many.jsonl", [{"prompt": f"{n} is ", "completion": "a number"} for n in range(70)])
+        shown = self.run_well("prompts", self.run_folder, "add", "--count", "70", "--samples", many, "--out", self.folder / "many")
+        self.assertIn("entries: 73, the new ones from 3", shown)
 
     def test_what_cannot_be_appended_is_refused(self):
         words, out = self.tasks / "words" / "test.jsonl", self.folder / "never"

@@ -1,12 +1,25 @@
 """A reward model whose outer router was learned judges pairs of two categories without being told which is which."""
 
 import json
+import shutil
+import struct
 import unittest
 
 import tiny
 from program import ProgramTest, lmoe
 
 ROUTER = {"source": "last_hidden", "net": "classifier", "share": "model", "layerwise": False, "pool": "prompt", "default_task": None}
+
+
+def reward_values(run):
+    """Rows of a run's reward.value [G, H]."""
+    content = (run / "reward_head.safetensors").read_bytes()
+    size = struct.unpack("<Q", content[:8])[0]
+    entry = json.loads(content[8:8 + size])["reward.value"]
+    begin, end = entry["data_offsets"]
+    heads, width = entry["shape"]
+    values = struct.unpack(f"<{heads * width}f", content[8 + size + begin:8 + size + end])
+    return [values[g * width:(g + 1) * width] for g in range(heads)]
 
 
 class Reward(ProgramTest):
@@ -59,6 +72,21 @@ class Reward(ProgramTest):
         for names in data:
             first, untrained = accuracy(base, names, names[0]), accuracy(self.folder / "untrained", names, "-".join(names))
             self.assertEqual(untrained["score"], first["score"])
+        # Heads follow the experts that theirs begin as, in whatever order these are listed.
+        turned = {name: str(base / "experts" / name) for name in reversed(categories)}
+        other_way = second | {"datasets": of_category[2:] + of_category[:2], "mixture": {**second["mixture"], "adapters": turned}}
+        self.run_well("train", self.recipe("turned", max_steps=1, learning_rate=1e-12, **other_way))
+        heads, turned_heads = (reward_values(run) for run in (base, self.folder / "turned"))
+        self.assertNotEqual(heads[0], heads[1])
+        for given, found in zip(heads[::-1], turned_heads, strict=True):
+            for first, second_value in zip(given, found, strict=True):
+                self.assertAlmostEqual(first, second_value, places=6)
+        elsewhere = shutil.copytree(base / "experts" / "animals", folder / "elsewhere")
+        other_way["mixture"]["adapters"] = {**turned, "animals": str(elsewhere)}
+        done = lmoe("train", self.recipe("half", max_steps=1, **other_way))
+        self.assertEqual(done.returncode, 2, done.stderr)
+        self.assertIn("expected all or none", done.stderr)
+
         self.run_well("train", self.recipe("capabilities", max_steps=20, **second))
         experts = self.folder / "capabilities"
         self.assertGreater(accuracy(experts, ("plants", "short"), "plants-short")["score"], 0.9)

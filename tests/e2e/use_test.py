@@ -3,6 +3,7 @@
 import json
 import math
 import re
+import shutil
 import unittest
 
 from program import ProgramTest, files_of, lmoe, log_lines
@@ -96,6 +97,28 @@ class Use(ProgramTest):
                 done = lmoe("score", "--base", self.base, "--text", "-", *wrong, stdin="big")
                 self.assertEqual(done.returncode, 2, done.stderr)
                 self.assertIn(word, done.stderr)
+
+    def test_refusals_come_before_references_are_read(self):
+        references = ("--references", self.tasks / "words" / "test.jsonl", "--reference-weight", "0.5")
+        bare = shutil.copytree(self.base, self.folder / "bare")
+        (bare / "chat_template.jinja").unlink()
+        for arguments, word in ((("chat", "--base", bare, "--template"), "has no chat template"),
+                                (("generate", "--base", self.base, "--prompt", "a", "--router"), "--router cannot act"),
+                                (("generate", "--base", bare, "--prompt", "a", "--chat"), "has no chat template")):
+            with self.subTest(arguments[0]):
+                done = lmoe(*arguments, *references)
+                self.assertEqual(done.returncode, 2, done.stderr)
+                self.assertIn(word, done.stderr)
+                self.assertNotIn("references: ", done.stderr)
+
+    def test_the_other_part_of_a_training_file_is_held_out(self):
+        words = str(self.tasks / "words")
+        parts = {"rest": "train[50%:]", "both": "train[:51%]", "edge": "train[9:]", "few": "train[:2]"}
+        recipe = self.recipe("part", max_steps=2, datasets=[{"path": words, "split": "train[:50%]"}],
+                             eval_datasets=[{"path": words, "name": name, "split": part} for name, part in parts.items()])
+        self.run_well("train", recipe)
+        tasks = json.loads((self.folder / "part" / "eval.json").read_text())["results"][-1]["tasks"]
+        self.assertEqual({task["task"]: task["training_data"] for task in tasks}, {"rest": False, "both": True, "edge": True, "few": True})
 
     def test_score_has_one_logprob_per_token_and_null_first(self):
         text = self.folder / "text.txt"

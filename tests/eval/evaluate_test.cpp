@@ -60,7 +60,10 @@ TEST(RouterUsage, CountsEveryToken) {
 /// Every sequence that begins has two of three entries in front: one of its first letter, and 2.
 class PromptedModel : public FakeStepModel {
  public:
-  PromptedModel() : FakeStepModel(kSmallVocab, always_says(" a")) { is_pooled = true; }
+  explicit PromptedModel(int64_t max_positions = 64)
+      : FakeStepModel(kSmallVocab, always_says(" a"), max_positions) {
+    is_pooled = true;
+  }
   int64_t prompt_entries() const override { return 3; }
   decode::StepOutput step(std::span<const decode::StepInput> inputs, bool want_routing) override {
     decode::StepOutput output = FakeStepModel::step(inputs, want_routing);
@@ -92,6 +95,16 @@ TEST(PromptUsage, CountsWhatStandsInFrontOfRecords) {
   EXPECT_EQ(json["tasks"][0]["prompts"]["share"], Json(usage.share));
   EXPECT_FALSE(json["tasks"][0].contains("router"));
   EXPECT_NE(result_table(result).find("2: 100.0 %, 1: 75.0 %, 0: 25.0 %"), std::string::npos);
+}
+
+TEST(PromptUsage, LongPromptsLoseTheirBeginning) {
+  PromptedModel model(/*max_positions=*/8);
+  const EvalOptions options;
+  const EvalHooks hooks;
+  const EvalTask task = task_of(Metric::kExactMatch, {answer_item("bbbbbbaaaa", "ab")});
+  const PromptUsage usage = measure_prompt_usage({model, small_tokenizer(), options, hooks}, task);
+  EXPECT_EQ(usage.nearest, (std::vector<double>{1.0, 0.0, 0.0})) << "it begins with an a now";
+  EXPECT_EQ(model.fed_prompts, std::vector<int64_t>{4}) << "as many as exact_match answers";
 }
 
 TEST(Ablation, ShowsWhatAnExpertIsWorth) {

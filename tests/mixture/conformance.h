@@ -1,5 +1,5 @@
-// What every method must keep. A method joins with one line in conformance_test.cpp: a name and the
-// `mixture:` section that makes it.
+// What every method must keep. A method joins with one line in conformance_test.cpp, a gate
+// with one in conformance_gates.h: a name and the `mixture:` section that makes it.
 #pragma once
 
 #include <gmock/gmock.h>

@@ -28,18 +28,23 @@ void randomise(const RewardHead& head) {
   for (const NamedTensor& one : head.parameters()) one.tensor.detach().normal_(0.0, 0.5);
 }
 
-TEST(RewardHead, BeginsWithTheHeadOfWhatItBelongsTo) {
+TEST(RewardHead, BeginsWithTheHeadsItIsGiven) {
   at::manual_seed(2);
   const RewardHead base({.hidden_size = 3, .heads = 2}, 1, at::kDouble);
   randomise(base);
-  RewardHead own({.hidden_size = 3, .heads = 6}, 2, at::kDouble);
-  own.begin_with(base);
-  for (int64_t g = 0; g < 6; ++g)
-    EXPECT_TRUE(at::equal(parameter(own, "value")[g], parameter(base, "value")[g / 3]));
-  RewardHead odd({.hidden_size = 3, .heads = 3}, 2), wide({.hidden_size = 4, .heads = 2}, 2),
-      joined({.hidden_size = 3, .heads = 2, .passes = 2}, 2);
-  for (RewardHead* other : {&odd, &wide, &joined}) EXPECT_THROW(other->begin_with(base), Error);
-  EXPECT_THROW(own.begin_with(joined), Error);
+  RewardHead own({.hidden_size = 3, .heads = 3}, 2, at::kDouble);
+  const std::vector<int64_t> heads = {1, 0, 1};
+  own.begin_with(base, heads);
+  for (int64_t g = 0; g < 3; ++g)
+    EXPECT_TRUE(at::equal(parameter(own, "value")[g],
+                          parameter(base, "value")[heads[static_cast<size_t>(g)]]));
+  for (const std::vector<int64_t>& wrong :
+       std::vector<std::vector<int64_t>>{{1, 0}, {0, 1, 2}, {0, -1, 0}})
+    EXPECT_THROW(own.begin_with(base, wrong), Error);
+  RewardHead wide({.hidden_size = 4, .heads = 3}, 2),
+      joined({.hidden_size = 3, .heads = 3, .passes = 2}, 2);
+  for (RewardHead* other : {&wide, &joined}) EXPECT_THROW(other->begin_with(base, heads), Error);
+  EXPECT_THROW(own.begin_with(joined, heads), Error);
 }
 
 TEST(RewardHead, EqualsItsFormula) {

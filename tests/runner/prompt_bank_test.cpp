@@ -273,6 +273,10 @@ TEST_F(PromptBankTest, ADamagedFolderIsRefused) {
 TEST_F(PromptBankTest, WhatCannotActIsRefused) {
   EXPECT_THAT(refusal_of("{prompts: {length: 3}}"), HasSubstr("given count 0"));
   EXPECT_THAT(refusal_of("{prompts: {count: 2, select: 3}}"), HasSubstr("at most"));
+  EXPECT_THAT(refusal_of("{prompts: {count: 2, frozen: 2}}"), HasSubstr("keeps all 2 keys"));
+  EXPECT_THAT(refusal_of("{prompts: {count: 2, frozen: 2, matching_coef: 0, triplet_coef: 1}}"),
+              HasSubstr("triplet_coef 1"));
+  EXPECT_NO_THROW(read_section("{prompts: {count: 2, frozen: 2, matching_coef: 0}}"));
   EXPECT_THAT(refusal_of("{method: x-lora, prompts: {count: 2}}"), HasSubstr("last_hidden"));
   EXPECT_THAT(refusal_of("{method: remix, prompts: {count: 2}}"), HasSubstr("sample"));
   EXPECT_THAT(refusal_of("{method: scalezero, prompts: {count: 2}}"), HasSubstr("staged"));

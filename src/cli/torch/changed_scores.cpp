@@ -10,8 +10,6 @@
 namespace lmoe::cli {
 namespace {
 
-constexpr int64_t kSampleRecords = 64;
-
 eval::EvalResult score(const std::vector<std::string>& files,
                        ChosenModel& model,
                        const mixture::Mixture& mixture,
@@ -30,13 +28,13 @@ eval::EvalResult score(const std::vector<std::string>& files,
 }  // namespace
 
 std::vector<eval::EvalItem> sample_items(const std::vector<std::string>& files,
-                                         const ChosenModel& model) {
+                                         const ChosenModel& model,
+                                         int64_t most) {
   std::vector<eval::EvalItem> items;
   if (files.empty()) return items;
   for (const data::Dataset& dataset : eval_datasets(files, {}, model.recipe)) {
     const eval::EvalTask task = eval::make_task(dataset, *model.renderer, eval::Metric::kAuto);
-    for (const eval::EvalItem& item : eval::first_items(task, kSampleRecords).items)
-      items.push_back(item);
+    for (const eval::EvalItem& item : eval::first_items(task, most).items) items.push_back(item);
   }
   return items;
 }

@@ -11,9 +11,10 @@
 
 namespace lmoe::cli {
 
-/// The first records of each file, enough for a mean; the rest is left alone.
+/// The first `most` records of each file.
 std::vector<eval::EvalItem> sample_items(const std::vector<std::string>& files,
-                                         const ChosenModel& model);
+                                         const ChosenModel& model,
+                                         int64_t most);
 
 /// Scores the model as it is and with `changed`, which is plugged in afterwards; nothing without
 /// files. Named "before" and "after".

@@ -132,13 +132,13 @@ int run_chat(const std::vector<std::string>& arguments) {
   generate::GenerateOptions options;
   read_overrides(overrides, options);
   ChosenModel model = open_model(choice);
-  ask_references(references, model);
   const Style style = templated ? Style::kTemplate : plain ? Style::kPlain : Style::kAuto;
   ChatSetup setup = make_setup(model, uses_template(style, model));
   setup.options = options;
   if (options.eos_token_id.empty()) setup.options.eos_token_id = model.renderer->end_tokens();
   setup.system = system;
   catch_interrupts();
+  ask_references(references, model);
   ChatSession session(model.steps(), model.tokenizer(), std::move(setup), std::cout);
   return converse(session);
 }

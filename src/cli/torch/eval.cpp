@@ -34,7 +34,7 @@ eval::EvalResult evaluate_model(ChosenModel& model,
   std::vector<eval::EvalTask> tasks;
   for (const data::Dataset& dataset : datasets) {
     tasks.push_back(eval::make_task(dataset, *model.renderer, arguments.options.metric));
-    tasks.back().is_training_data = is_training_file(dataset.file, model.recipe);
+    tasks.back().is_training_data = is_training_data(dataset, model.recipe);
     if (tasks.back().metric == eval::Metric::kPairAccuracy)
       tasks.back().task = task_number(dataset, model.recipe);
   }

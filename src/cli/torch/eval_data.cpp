@@ -88,17 +88,21 @@ int64_t task_number(const data::Dataset& dataset, const recipe::Recipe& recipe) 
        "\", expected one of ", one_of(dataset.task, names));
 }
 
-bool is_training_file(const std::string& file, const recipe::Recipe& recipe) {
-  return std::any_of(recipe.data.datasets.begin(), recipe.data.datasets.end(),
-                     [&](const data::DatasetOptions& source) {
-                       std::error_code is_gone;
-                       try {
-                         return std::filesystem::equivalent(data::resolve_dataset(source).file,
-                                                            file, is_gone);
-                       } catch (const Error&) {  // the training data may be elsewhere by now
-                         return false;
-                       }
-                     });
+bool is_training_data(const data::Dataset& dataset, const recipe::Recipe& recipe) {
+  const auto overlaps = [&](const data::DatasetOptions& source) {
+    std::error_code is_gone;
+    try {
+      if (!std::filesystem::equivalent(data::resolve_dataset(source).file, dataset.file, is_gone))
+        return false;
+      // Records of a part stand together.
+      const data::Dataset trained = data::read_dataset(source, data::Purpose::kTraining);
+      return trained.records.front().line <= dataset.records.back().line &&
+             dataset.records.front().line <= trained.records.back().line;
+    } catch (const Error&) {  // the training data may be elsewhere, or others, by now
+      return false;
+    }
+  };
+  return std::any_of(recipe.data.datasets.begin(), recipe.data.datasets.end(), overlaps);
 }
 
 EvalProgressView::EvalProgressView(std::string model) : model_(std::move(model)) {}

@@ -27,8 +27,9 @@ std::vector<data::Dataset> eval_datasets(const std::vector<std::string>& paths,
 /// Throws kNotFound for a task the run does not have.
 int64_t task_number(const data::Dataset& dataset, const recipe::Recipe& recipe);
 
-/// Whether `file` is one of those that `datasets` of the recipe name.
-bool is_training_file(const std::string& file, const recipe::Recipe& recipe);
+/// Whether records of `dataset` are among those that `datasets` of the recipe name: the same file,
+/// and of it parts that overlap.
+bool is_training_data(const data::Dataset& dataset, const recipe::Recipe& recipe);
 
 /// One line of progress per task; what remains is estimated anew for each phase of it.
 class EvalProgressView {

@@ -23,6 +23,8 @@
 namespace lmoe::cli {
 namespace {
 
+constexpr int64_t kSampleRecords = 64;
+
 struct ExpertsArguments {
   ModelChoice choice;
   std::string action, what, out;
@@ -49,7 +51,7 @@ struct ExpertsArguments {
 std::vector<std::vector<int32_t>> sample_ids(const ExpertsArguments& given, ChosenModel& model) {
   std::vector<std::vector<int32_t>> sequences;
   for (const eval::EvalItem& item :
-       sample_items(given.samples.empty() ? given.data : given.samples, model))
+       sample_items(given.samples.empty() ? given.data : given.samples, model, kSampleRecords))
     sequences.push_back(item.ids.empty() ? item.prompt : item.ids);
   return sequences;
 }
@@ -168,7 +170,8 @@ int run_experts(const std::vector<std::string>& arguments) {
                  "NAME; NAME=ADAPTER for add and replace; for split the number of parts");
   app.add_option("--data", given.data, "JSON lines to score on before and after; FILE#100");
   app.add_option("--samples", given.samples,
-                 "add: what the expert is for; refit: what to learn from; default: --data");
+                 "add: what the expert is for, the first 64 of each file; refit: what to learn "
+                 "from; default: --data");
   add_refit_options(app, given.refit);
   app.add_option("--out", given.out, "folder of the new run; default: beside the old one");
   app.add_option("--base", given.choice.base, "a base model other than the run's");

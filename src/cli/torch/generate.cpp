@@ -68,11 +68,11 @@ int answer(const GenerateArguments& arguments) {
   const std::string prompt =
       arguments.prompt_file.empty() ? arguments.prompt : input_text(arguments.prompt_file);
   ChosenModel model = open_model(arguments.choice);
-  ask_references(arguments.references, model);
   LMOE_CHECK_ARG(!arguments.show_router || model.steps().router() != nullptr, "[generate] ",
                  model.name, " has no router, so --router cannot act; hint: leave it out");
   const generate::GenerateRequest request = make_request(arguments, model, prompt);
   catch_interrupts();
+  ask_references(arguments.references, model);
   generate::GenerateHooks hooks{.is_cancelled = [] { return interrupted(); }};
   if (!arguments.as_json) {
     hooks.on_text = [](size_t, std::string_view text) {

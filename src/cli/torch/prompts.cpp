@@ -2,6 +2,7 @@
 #include <CLI/CLI.hpp>
 #include <algorithm>
 #include <cstdio>
+#include <limits>
 
 #include "base/error.h"
 #include "base/files.h"
@@ -29,8 +30,8 @@ struct PromptsArguments {
 std::vector<std::vector<int32_t>> sample_prompts(const PromptsArguments& given,
                                                  const ChosenModel& model) {
   std::vector<std::vector<int32_t>> prompts;
-  for (const eval::EvalItem& item :
-       sample_items(given.samples.empty() ? given.data : given.samples, model)) {
+  for (const eval::EvalItem& item : sample_items(given.samples.empty() ? given.data : given.samples,
+                                                 model, std::numeric_limits<int64_t>::max())) {
     if (item.ids.empty()) {
       prompts.push_back(item.prompt);
       continue;

@@ -9,6 +9,7 @@
 #include "cli/terminal.h"
 #include "cli/torch/eval_data.h"
 #include "cli/torch/frozen_weights_text.h"
+#include "cli/torch/start_reward_heads.h"
 #include "data/chat_encoder.h"
 #include "data/record.h"
 #include "io/checkpoints.h"
@@ -105,35 +106,11 @@ std::vector<eval::EvalTask> make_tasks(const std::vector<data::DatasetOptions>& 
     const data::Dataset dataset = data::read_dataset(source, data::Purpose::kEvaluation);
     tasks.push_back(eval::first_items(eval::make_task(dataset, renderer, eval::Metric::kAuto),
                                       recipe.run.first_look_records));
-    tasks.back().is_training_data = is_training_file(dataset.file, recipe);
+    tasks.back().is_training_data = is_training_data(dataset, recipe);
     if (tasks.back().metric == eval::Metric::kPairAccuracy)
       tasks.back().task = task_number(dataset, recipe);
   }
   return tasks;
-}
-
-/// One head per expert has another shape than an aggregator over them: then it begins anew.
-void start_head(const fs::path& run, const ModelSetup& model) {
-  const fs::path file = nn::reward_head_file(run);
-  if (!model.reward_head || !fs::exists(file)) return;
-  const auto start = nn::RewardHead::load(file);
-  if (start->shape() != model.reward_head->shape()) {
-    log().info("the reward head begins anew: that of {} has other passes or tasks", run.string());
-    return;
-  }
-  model.reward_head->copy_from(*start);
-  log().info("the reward head begins with that of {}", run.string());
-}
-
-/// As the heads of a run that judged categories as a whole.
-void start_heads(const recipe::Recipe& recipe, const arch::BaseModel& base, ModelSetup& model) {
-  const fs::path run = io::complete_run(*recipe.objective.init_reward_head);
-  runner::check_same_base(runner::read_base_record(run), base, run);
-  const fs::path file = nn::reward_head_file(run);
-  LMOE_CHECK_ARG(fs::exists(file), "[train] init_reward_head: ", run.string(),
-                 " is no reward model; expected a run with objective preference");
-  model.reward_head->begin_with(*nn::RewardHead::load(file));
-  log().info("the reward heads begin with those of {}", run.string());
 }
 
 /// Of examples evenly spread over the training data.
@@ -263,17 +240,21 @@ void start_from_finished(const recipe::Recipe& recipe, const DataSetup& data, Mo
   LMOE_CHECK_ARG(spec.gate.net != spec::GateNet::kNearest || recipe.run.init_from,
                  "[train] mixture.gate.net nearest has an empty memory; hint: init_from=RUN, a run "
                  "that `lmoe experts RUN refit --net nearest` made");
+  LMOE_CHECK_ARG(spec.prompts.frozen == 0 || recipe.run.init_from,
+                 "[train] mixture.prompts.frozen leaves ", spec.prompts.frozen,
+                 " entries that nobody has trained as they are; hint: init_from=RUN, a run whose "
+                 "bank begins with them");
   mixture::begin_with_adapters(*model.mixture);
   if (spec.has_prompts())
     runner::begin_with_prototypes(*model.decoder, *model.mixture, some_prompts(data.training));
-  if (recipe.objective.init_reward_head) start_heads(recipe, *data.base, model);
+  if (recipe.objective.init_reward_head) begin_with_heads_of_run(recipe, *data.base, model);
   if (!recipe.run.init_from) return;
   const fs::path run = io::complete_run(*recipe.run.init_from);
   runner::check_same_base(runner::read_base_record(run), *data.base, run);
   const auto start = mixture::Mixture::load(run, model.decoder->sockets());
   model.mixture->copy_from(*start);
   log().info("experts and gates begin with those of {}", run.string());
-  start_head(run, model);
+  go_on_with_head(run, model);
 }
 
 arch::ContentHash hash_base(const arch::BaseModel& base) {

@@ -49,8 +49,8 @@ ModelSetup prepare_model(const recipe::Recipe& recipe, const DataSetup& data);
 /// Fills the mixture from the adapters that its spec names and from the run that the recipe's
 /// init_from names, if they name any, the reward heads from the run of init_reward_head; the keys
 /// of a bank of prompts begin as prototypes of the training data. Throws kInvalidArgument for a run
-/// of another base or with another mixture, and for experts that neither begin as anything nor
-/// learn.
+/// of another base or with another mixture, and for experts or entries of a bank that neither begin
+/// as anything nor learn.
 void start_from_finished(const recipe::Recipe& recipe, const DataSetup& data, ModelSetup& model);
 
 /// The recipe with limits of caches no larger than what its data can fill, for forecasts of memory.
