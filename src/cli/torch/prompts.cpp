@@ -91,9 +91,9 @@ int run_prompts(const std::vector<std::string>& arguments) {
       "examples:\n"
       "  lmoe prompts runs/prompt-bank add --samples data/tasks/nl2regex/train.jsonl#64\n"
       "  lmoe prompts runs/prompt-bank add --count 2 --data data/tasks/nl2regex/test.jsonl#50\n"
-      "Going on from such a run, its first 16 entries as they are:\n"
-      "  lmoe train NEW/config_effective.json init_from=NEW mixture.prompts.frozen=16 "
-      "output_dir=…");
+      "Going on from such a run, its first 16 entries as they are: lmoe train "
+      "NEW/config_effective.json\n"
+      "init_from=NEW mixture.prompts.frozen=16 output_dir=…");
   app.add_option("run", given.choice.run, "a run folder or a checkpoint of it")->required();
   app.add_option("action", given.action, "add")->required()->check(CLI::IsMember({"add"}));
   app.add_option("--count", given.count, "how many entries; default 1")
