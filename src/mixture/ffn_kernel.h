@@ -56,8 +56,8 @@ void ffn_forward(const FfnInput<T>& input,
                  T* mixed,
                  T* low);
 
-/// Gradients by input, in its shape. Those of the factors are added to, the others written whole; dx and
-/// those of the factors may be null, also in `db`, where nobody wants them.
+/// Gradients by input, in its shape. Those of the factors are added to, the others written whole;
+/// dx and those of the factors may be null, also in `db`, where nobody wants them.
 template <class T>
 struct FfnGradients {
   using A = nn::accumulate_t<T>;

@@ -12,8 +12,8 @@
 //     / 175
 // One row takes 9.5 / 4.0 ms at 576 -> 49152 and 70 / 42 us at 576 -> 1536, but 9 / 18 us at 576 ->
 // 192. With oneDNN held to AVX2 they differ by less than 5 %, the shortest apart (139 / 175).
-// Sums in place over a narrow inner size are no faster there and stay with ATen; products over the rows are in
-// nn/product_over_rows.h.
+// Sums in place over a narrow inner size are no faster there and stay with ATen; products over the
+// rows are in nn/product_over_rows.h.
 #pragma once
 
 #include <ATen/core/Tensor.h>
