@@ -33,10 +33,11 @@ class GateDecode : public ::testing::TestWithParam<const char*> {
     const c10::NoGradGuard no_grad;
     ReadReport report;
     auto mixture = std::make_unique<mixture::Mixture>(
-        spec::read_mixture(parse_config(GetParam(), "test"), report), decoder_->sockets(), 5);
+        spec::read_mixture(parse_config(GetParam(), "test"), report), decoder_->sockets(), 5,
+        at::kDouble);
     at::manual_seed(4);
     for (const nn::NamedTensor& parameter : mixture->parameters())
-      at::Tensor(parameter.tensor).add_(0.3 * at::randn(parameter.tensor.sizes()));
+      at::Tensor(parameter.tensor).add_(0.3 * at::randn(parameter.tensor.sizes(), at::kDouble));
     mixture->plug(decoder_->sockets());
     return mixture;
   }
@@ -56,7 +57,7 @@ class GateDecode : public ::testing::TestWithParam<const char*> {
     return at::tensor(at::ArrayRef<float>(steps_.step(inputs).logits));
   }
 
-  std::unique_ptr<models::Decoder> decoder_ = test::tiny_decoder();
+  std::unique_ptr<models::Decoder> decoder_ = test::tiny_decoder(test::tiny_config(), at::kDouble);
   std::unique_ptr<mixture::Mixture> mixture_;
   TorchStepModel steps_;
 };

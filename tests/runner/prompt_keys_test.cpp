@@ -104,8 +104,9 @@ TEST_F(PromptKeys, AppendedEntriesLeaveEveryBitOfTheOthersAlone) {
     ASSERT_EQ(before.size(), after.size());
     for (size_t i = 0; i < before.size(); ++i) {
       EXPECT_EQ(before[i].name, after[i].name);
-      if (!before[i].name.starts_with("prompts."))
+      if (!before[i].name.starts_with("prompts.")) {
         EXPECT_TRUE(at::equal(before[i].tensor, after[i].tensor)) << before[i].name;
+      }
     }
     mixture_->unplug(decoder_->sockets());
     longer->plug(decoder_->sockets());
