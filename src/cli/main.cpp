@@ -1,6 +1,7 @@
 // The program `lmoe`: small, without Torch. Verbs that learn or run models are handed to
 // `lmoe-torch` beside it.
 #include <unistd.h>
+#include <csignal>
 
 #include <cerrno>
 #include <cstdio>
@@ -78,5 +79,6 @@ int run(const std::vector<std::string>& arguments) {
 
 int main(int argc, char** argv) {
   lmoe::cli::open_missing_streams();
+  std::signal(SIGXFSZ, SIG_IGN);  // a file that may not grow is an error like others
   return lmoe::cli::guarded(lmoe::cli::run, {argv + 1, argv + argc});
 }

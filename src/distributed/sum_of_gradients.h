@@ -1,10 +1,11 @@
 // Gradients added up over all workers while the last backward is still running.
 //
 //   SumOfGradients sum(group, parameters);   // those first that the backward is done with first
-//   … all micro-batches but the last …
-//   sum.watch();                             // from here on a gradient that is accumulated is
-//   whole loss.backward();                         // full buckets travel sum.start_rest(); // in
-//   every worker, whatever has happened in it … agree that all went well …
+//   …                                        // all micro-batches but the last
+//   sum.watch();                             // a gradient that is accumulated is whole from here
+//   loss.backward();                         // full buckets travel
+//   sum.start_rest();                        // in every worker, whatever has happened in it
+//   …                                        // agree that all went well
 //   sum.finish(has_gradient);
 //
 // Every worker starts all buckets, always in the same order: those of a parameter without gradient

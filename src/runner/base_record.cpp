@@ -9,6 +9,11 @@ namespace {
 
 constexpr const char* kWeightsKey = "weights_sha256";
 constexpr const char* kTokenizerKey = "tokenizer_sha256";
+constexpr const char* kFrozenKey = "frozen_weights";
+
+bool is_rounding(arch::FrozenWeights frozen) {
+  return frozen != arch::FrozenWeights::kDense && frozen != arch::FrozenWeights::kFile;
+}
 
 bool has_text(const Json& record, const char* key) {
   return record.contains(key) && record[key].is_string();
@@ -28,10 +33,21 @@ Json shapes_of(const arch::ModelConfig& config) {
 
 }  // namespace
 
-Json describe_base(const arch::BaseModel& base, const arch::ContentHash& hash) {
+Json describe_base(const arch::BaseModel& base,
+                   const arch::ContentHash& hash,
+                   arch::FrozenWeights frozen) {
   Json record = {{"name", base.name}, {kWeightsKey, hash.weights}, {kTokenizerKey, hash.tokenizer}};
   record.update(shapes_of(base.config));
+  if (is_rounding(frozen)) record[kFrozenKey] = enum_name(frozen);
   return record;
+}
+
+arch::FrozenWeights frozen_weights_of(const Json& record) {
+  if (!record.contains(kFrozenKey)) return arch::FrozenWeights::kDense;
+  for (const auto& [name, value] : enum_names(arch::FrozenWeights()))
+    if (is_rounding(value) && record[kFrozenKey] == name) return value;
+  fail(ErrorCode::kCorruptData, "[load_run] base.json: ", kFrozenKey, ": given ",
+       record[kFrozenKey].dump(), ", expected bf16, int8 or int4");
 }
 
 Json read_base_record(const fs::path& run) {

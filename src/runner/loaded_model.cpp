@@ -52,8 +52,8 @@ void load_run(LoadedModel& model, const LoadOptions& options) {
   model.base = arch::open_base_model(options.base.empty() ? record["name"].get<std::string>()
                                                           : options.base);
   check_same_base(record, *model.base, run, options.on_hash);
-  model.decoder =
-      models::Decoder::load(*model.base, {choose_dtype(options.dtype), options.on_read});
+  model.decoder = models::Decoder::load(
+      *model.base, {choose_dtype(options.dtype), options.on_read, frozen_weights_of(record)});
   model.mixture = mixture::Mixture::load(run, model.decoder->sockets());
   if (const fs::path head = nn::reward_head_file(run); fs::exists(head))
     model.reward_head = nn::RewardHead::load(head);

@@ -3,6 +3,7 @@
 #include <cstdio>
 #include <string>
 
+#include "base/error.h"
 #include "base/log.h"
 #include "recipe/decoder_shape.h"
 
@@ -44,6 +45,10 @@ CacheLimits cache_limits(const recipe::Recipe& recipe, const arch::ModelConfig& 
 DocumentCaches::DocumentCaches(const recipe::Recipe& recipe, const arch::ModelConfig& config)
     : lowest_layer_(spec::lowest_adapted_layer(recipe.mixture, recipe::decoder_shape(config))) {
   const CacheLimits limits = cache_limits(recipe, config);
+  LMOE_CHECK_ARG(
+      recipe.run.document_cache_file_mb == 0 || limits.file > 0,
+      "[cache] document_cache_file_mb cannot act: expected several epochs, and lowest layers "
+      "without adapters and prompts, or a gate that decides from the last hidden states");
   if (limits.file > 0)
     file_.emplace(recipe.run.document_cache_dir.value_or(recipe.run.output_dir), limits.file);
   ScratchFile* file = file_ ? &*file_ : nullptr;

@@ -35,7 +35,7 @@ class DocumentCache(ProgramTest):
 
         # As in bad_input_test: a file that may not grow stands for a full disk.
         told, full = self.train("full", settings={"frozen_prefix_cache_mb": 0, "document_cache_file_mb": 64},
-                                restore_signals=False, preexec_fn=files_of_at_most_a_megabyte)
+                                preexec_fn=files_of_at_most_a_megabyte)
         self.assertEqual(told.count("warning: the file of kept documents in "), 1, told)
         self.assertIn("cannot grow: File too large; those that do not fit are computed each time", told)
         self.assertEqual(full, computed)

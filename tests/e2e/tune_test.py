@@ -61,10 +61,9 @@ class Tune(ProgramTest):
 
     def test_a_malformed_table_is_refused_with_file_and_line(self):
         env, path = self.table("# mine\nfloat32 two\n")
-        for command in (["train", self.recipe("refused", mixture=TOP_K, max_steps=2)], ["bench", "--tune"]):
-            done = lmoe(*command, env=env)
-            self.assertEqual(done.returncode, 2, done.stderr)
-            self.assertIn(f"{path}:2: given \"float32 two\"", done.stderr)
+        done = lmoe("train", self.recipe("refused", mixture=TOP_K, max_steps=2), env=env)
+        self.assertEqual(done.returncode, 2, done.stderr)
+        self.assertIn(f"{path}:2: given \"float32 two\"", done.stderr)
         self.assertFalse((self.folder / "refused").exists())
 
     def test_tuning_that_is_interrupted_leaves_the_old_table(self):
@@ -79,6 +78,17 @@ class Tune(ProgramTest):
         self.assertIn("the table stays as it was", errors)
         self.assertEqual(path.read_text(), DENSE)
         self.assertEqual([entry.name for entry in path.parent.iterdir()], [path.name])
+
+    def test_tuning_begins_anew_where_the_old_table_cannot_be_read(self):
+        env, path = self.table("# mine\nfloat32 two\n")
+        with subprocess.Popen([PROGRAM, "bench", "--tune"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=ROOT,
+                              env=env) as process:
+            self.assertIn("old choice -> new one", process.stdout.readline())
+            process.send_signal(signal.SIGINT)
+            _, errors = process.communicate(timeout=120)
+        self.assertEqual(process.returncode, 130, errors)
+        self.assertIn(f"{path}:2: given \"float32 two\"", errors)
+        self.assertIn("compared with the built-in table", errors)
 
     def test_what_it_cannot_do_is_said_before_anything_is_measured(self):
         for code, text, *arguments in [

@@ -49,6 +49,21 @@ std::string message_of(const LoadOptions& options) {
   return "no error";
 }
 
+TEST(LoadModel, RoundsTheBaseAsTrainingDid) {
+  const test::TempFolder folder;
+  make_run(folder.path(), "llama2");
+  const auto exact =
+      load_model({.base = fixture("llama2"), .run = folder.path(), .dtype = ComputeType::kF32});
+  EXPECT_TRUE(exact->decoder->lm_head().is_dense());
+  const auto record =
+      describe_base(*exact->base, exact->base->content_hash(), arch::FrozenWeights::kBf16);
+  write_file_atomically(folder.path() / "base.json", record.dump());
+  io::write_manifest(folder.path());
+  const auto rounded =
+      load_model({.base = fixture("llama2"), .run = folder.path(), .dtype = ComputeType::kF32});
+  EXPECT_FALSE(rounded->decoder->lm_head().is_dense());
+}
+
 TEST(LoadModel, a_run_gives_the_same_scores_again_with_or_without_naming_its_base) {
   const test::TempFolder folder;
   const std::vector<float> expected = make_run(folder.path(), "llama3");

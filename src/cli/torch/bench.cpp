@@ -205,7 +205,8 @@ int run_bench(const std::vector<std::string>& arguments) {
 
   ReadReport report;
   recipe::Recipe recipe = recipe::read_recipe("", overrides, report);
-  recipe.run.output_dir = fs::temp_directory_path().string();  // for what is kept in a file
+  if (recipe.run.output_dir == recipe::RunOptions().output_dir)  // for what is kept in a file
+    recipe.run.output_dir = fs::temp_directory_path().string();
   LMOE_CHECK_ARG(recipe.objective.kind == recipe::Objective::kLanguageModel,
                  "[bench] train times language models: given objective preference, expected "
                  "language_model");

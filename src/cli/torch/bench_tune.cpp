@@ -10,6 +10,7 @@
 #include "base/cpu_features.h"
 #include "base/error.h"
 #include "base/files.h"
+#include "base/log.h"
 #include "cli/interrupt.h"
 #include "cli/terminal.h"
 #include "mixture/top_k_table.h"
@@ -75,6 +76,17 @@ std::string times_text(const mixture::TopKCrossover& crossover) {
   return text;
 }
 
+/// What a new one is compared with: one that cannot be read is what this command is for.
+std::shared_ptr<const TopKTable> table_so_far() {
+  try {
+    return mixture::top_k_table();
+  } catch (const Error& error) {
+    if (error.code() != ErrorCode::kCorruptData) throw;
+    log().warn("{}; compared with the built-in table", error.what());
+    return std::make_shared<const TopKTable>(mixture::built_in_top_k_table());
+  }
+}
+
 }  // namespace
 
 std::string own_table_text() { return mixture::own_top_k_table_path().string(); }
@@ -82,7 +94,7 @@ std::string own_table_text() { return mixture::own_top_k_table_path().string(); 
 int tune_top_k(const std::string& output) {
   catch_interrupts();
   const fs::path file = file_of(output);
-  const auto old_table = mixture::top_k_table();
+  const auto old_table = table_so_far();
   make_folder_of(file);
   const std::vector<TopKShape> shapes = mixture::tuned_top_k_shapes(bf16_support().is_fast);
   std::vector<TopKTable::Line> lines;

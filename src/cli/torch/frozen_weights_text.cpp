@@ -19,7 +19,7 @@ std::string frozen_weights_text(arch::FrozenWeights frozen,
       concat(enum_name(frozen), ", ", text(frozen), " instead of ", text(FrozenWeights::kDense));
   constexpr int64_t kFloat = 4;
   if (frozen == FrozenWeights::kFile)
-    return concat(saved, "; the same results as dense",
+    return concat(saved, "; the same losses and gradients as dense",
                   element_bytes < kFloat ? " but for how the head's panels are rounded" : "");
   const bool file_is_smaller = weights.bytes(FrozenWeights::kFile, element_bytes) <= kept;
   return concat(saved, "; rounded, so results are those of another base",

@@ -1,5 +1,6 @@
 // The program `lmoe-torch`: the verbs that train or run models on LibTorch.
 // Started by `lmoe`.
+#include <csignal>
 #include <string>
 #include <vector>
 
@@ -31,5 +32,6 @@ int run(const std::vector<std::string>& arguments) {
 
 int main(int argc, char** argv) {
   lmoe::cli::open_missing_streams();
+  std::signal(SIGXFSZ, SIG_IGN);  // a file that may not grow is an error like others
   return lmoe::cli::guarded(lmoe::cli::run, {argv + 1, argv + argc});
 }

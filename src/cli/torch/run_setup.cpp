@@ -272,7 +272,8 @@ std::map<std::string, std::string> side_files(const recipe::Recipe& recipe,
   files["tokenizer.json"] = text::tokenizer_to_json(*base.tokenizer);
   if (const std::string source = chat_template_source(recipe, base); !source.empty())
     files["chat_template.jinja"] = source;
-  files["base.json"] = runner::describe_base(base, hash).dump(2) + "\n";
+  files["base.json"] =
+      runner::describe_base(base, hash, recipe.batch.frozen_weights).dump(2) + "\n";
   return files;
 }
 

@@ -1,5 +1,6 @@
 #include "cli/torch/top_k_choice.h"
 
+#include "base/error.h"
 #include "base/files.h"
 #include "base/log.h"
 #include "distributed/all_or_none.h"
@@ -9,13 +10,23 @@
 namespace lmoe::cli {
 namespace {
 
+/// One that is here and cannot be read is another one, and not needed.
+bool is_the_one_here(const mixture::TopKTable& table) {
+  try {
+    return table.text() == mixture::top_k_table()->text();
+  } catch (const Error& error) {
+    if (error.code() != ErrorCode::kCorruptData) throw;
+    return false;
+  }
+}
+
 /// As the first worker finds it.
 std::string find_table(const train::RunFolder& folder) {
-  const auto here = mixture::top_k_table();
   if (!folder.resume_from()) {
-    if (here->text() != mixture::built_in_top_k_table().text())
+    const std::string here = mixture::top_k_table()->text();
+    if (here != mixture::built_in_top_k_table().text())
       log().info("top-k products by the table {}", mixture::own_top_k_table_path().string());
-    return here->text();
+    return here;
   }
   const fs::path kept = *folder.resume_from() / mixture::kTopKTableFile;
   if (!fs::exists(kept)) {
@@ -23,10 +34,10 @@ std::string find_table(const train::RunFolder& folder) {
         "{} does not say by which table its top-k products were computed: the last bits of "
         "sums may differ",
         folder.resume_from()->string());
-    return here->text();
+    return mixture::top_k_table()->text();
   }
   const mixture::TopKTable table(read_file(kept), kept.string());
-  if (table.text() != here->text())
+  if (!is_the_one_here(table))
     log().info("top-k products by the table of the checkpoint, which is not the one here");
   return table.text();
 }
