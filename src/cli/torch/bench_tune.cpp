@@ -44,7 +44,7 @@ std::vector<std::string> conditions() {
 }
 
 fs::path file_of(const std::string& output) {
-  const fs::path file = output.empty() ? mixture::own_top_k_table_path() : fs::path(output);
+  fs::path file = output.empty() ? mixture::own_top_k_table_path() : fs::path(output);
   LMOE_CHECK_ARG(!file.empty(),
                  "[bench] no folder for the user's own table: neither XDG_CONFIG_HOME nor HOME is "
                  "set; hint: --output FILE");

@@ -23,7 +23,7 @@ bool is_the_one_here(const mixture::TopKTable& table) {
 /// As the first worker finds it.
 std::string find_table(const train::RunFolder& folder) {
   if (!folder.resume_from()) {
-    const std::string here = mixture::top_k_table()->text();
+    std::string here = mixture::top_k_table()->text();
     if (here != mixture::built_in_top_k_table().text())
       log().info("top-k products by the table {}", mixture::own_top_k_table_path().string());
     return here;
