@@ -7,10 +7,10 @@
 // A BLAS treats ranks of 4 to 16 as leftovers of its tiles; these hold all of a small block in
 // registers. One thread of an AVX-512 EPYC, float, 64 rows of width 1536, GFLOP/s, MKL / these; B's
 // gradient as [width, rank] by MKL:
-//   rank  4   narrow 37 / 100   widen 28 / 68   add_outer   5 / 104
-//   rank  8          35 / 103         72 / 89              9 / 108
-//   rank 16          81 / 103         83 / 93             35 / 113
-//   rank 64          95 / 100         93 / 105            70 / 110
+//   rank  4   narrow 35 / 96    widen 28 / 68   add_outer   5 / 99
+//   rank  8          35 / 101         82 / 80              11 / 112
+//   rank 16          81 / 104         94 / 81              40 / 111
+//   rank 64          91 / 101         89 / 97              75 / 112
 // A is float or double. The order of a sum depends on the instruction set alone.
 #pragma once
 
