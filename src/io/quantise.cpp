@@ -48,7 +48,7 @@ bool encode_q4_1(const float* in, std::byte* out) {
   if (!is_finite || !put_half(d, out) || !put_half(smallest, out + 2)) return false;
   const float inverse = d > 0 ? 1 / d : 0;
   const auto number = [&](float x) {
-    return std::min(15, static_cast<int>((x - smallest) * inverse + 0.5F));
+    return std::min(15, static_cast<int>(std::floor((x - smallest) * inverse + 0.5F)));
   };
   for (int j = 0; j < kBlock / 2; ++j)
     out[4 + j] = static_cast<std::byte>(number(in[j]) | (number(in[j + kBlock / 2]) << 4));

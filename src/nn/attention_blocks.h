@@ -81,7 +81,7 @@ class TransposedHeads {
                   const std::vector<int64_t>& lengths,
                   int64_t heads,
                   int64_t head_dim)
-      : heads_(heads), head_dim_(head_dim) {
+      : head_dim_(head_dim) {
     struct Item {
       size_t segment;
       int64_t head;
@@ -127,7 +127,7 @@ class TransposedHeads {
     }
   }
 
-  int64_t heads_, head_dim_;
+  int64_t head_dim_;
   std::vector<int64_t> first_, strides_;
   std::vector<A> values_;
 };
