@@ -95,7 +95,7 @@ at::Tensor hidden_of_documents(
     next += segments[i].length;
   }
   context.positions = make_positions(context.segments);
-  const at::Tensor computed = compute(at::cat(missing_ids), context);
+  at::Tensor computed = compute(at::cat(missing_ids), context);
   size_t document = 0;
   for (at::Tensor& hidden : all) {
     if (hidden.defined()) continue;

@@ -115,7 +115,7 @@ TEST(SumOfGradients, BeginsWhileTheBackwardRuns) {
     // From the last factor to the first, one after the other.
     std::vector<size_t> started;
     const auto watched = [&](const at::Tensor& x) {
-      const at::Tensor copy = x * 1.0;
+      at::Tensor copy = x * 1.0;
       copy.register_hook([&](const at::Tensor& gradient) {
         started.push_back(sum.started());
         return gradient * 1.0;

@@ -122,7 +122,7 @@ TEST_P(ChangeExperts, OnItsSamplesANewExpertAnswersLikeTheLargest) {
       const at::Tensor own =
           gate->tensors()[0].tensor.detach().narrow(0, 3 * static_cast<int64_t>(s), 3);
       const double largest = at::matmul(input, own.t()).amax(1).mean().item<double>();
-      const at::Tensor row = rows.at(gate->sites()[s].name);
+      const at::Tensor& row = rows.at(gate->sites()[s].name);
       EXPECT_NEAR(at::matmul(input, row).mean().item<double>(), largest, 1e-9);
       // Along the mean input and nowhere else.
       const at::Tensor mean = input.mean(0);

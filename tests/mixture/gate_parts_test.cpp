@@ -129,7 +129,7 @@ class Disagreement : public ::testing::Test {
     Mixture mixture(read_section(section(dropout, passes)), model_.sockets(), 3, at::kDouble);
     randomize(mixture, 5);
     mixture.plug(model_.sockets());
-    const at::Tensor z = log_of(model_, input(), is_training).records.at(0).logits;
+    at::Tensor z = log_of(model_, input(), is_training).records.at(0).logits;
     mixture.unplug(model_.sockets());
     return z;
   }

@@ -179,7 +179,7 @@ TEST_F(OwnTopKTable, DecidesHowMixturesComputeAndNothingElse) {
       EXPECT_TRUE(at::allclose(dense.gradients[i], few.gradients[i], 1e-9, 1e-12)) << i;
     EXPECT_TRUE(same_bits(few, learned(shape + "16 5\n", rows))) << "five are enough";
     EXPECT_TRUE(same_bits(dense, learned(shape + "16 6\n", rows))) << "five are too few";
-    const Learned by_rows = learned(shape + "8 never\n" + shape + "64 3\n", rows);
+    const Learned by_rows = learned(concat(shape, "8 never\n", shape, "64 3\n"), rows);
     EXPECT_TRUE(same_bits(by_rows, rows == 9 ? dense : few)) << "by the rows of the forward";
   }
 }

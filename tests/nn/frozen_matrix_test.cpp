@@ -76,15 +76,15 @@ TEST_P(StoredMatrix, MultipliesLikeADenseOneBitForBit) {
 
 TEST(FrozenMatrix, DenseOnesAreTheTensorItself) {
   const at::Tensor tensor = at::randn({6, 4});
-  const FrozenMatrix matrix(tensor), copy = matrix, other(tensor.clone());
+  const FrozenMatrix matrix(tensor), other(tensor.clone());
+  const std::vector<FrozenMatrix> copies = {matrix};
   EXPECT_TRUE(matrix.expand().is_same(tensor));
   EXPECT_TRUE(matrix.borrow().is_same(tensor));
   EXPECT_EQ(matrix.borrow(2, 3).data_ptr(), tensor[2].data_ptr());
-  EXPECT_TRUE(matrix.is_same(copy));
+  EXPECT_TRUE(matrix.is_same(copies[0]));
   EXPECT_FALSE(matrix.is_same(other));
   const FrozenMatrix stored(random_tensor("w", io::DType::kQ8_0, {2, 32}, 1), at::kFloat);
-  const FrozenMatrix handle = stored;
-  EXPECT_TRUE(stored.is_same(handle));
+  EXPECT_TRUE(stored.is_same(std::vector<FrozenMatrix>{stored}[0]));
   EXPECT_FALSE(stored.is_same(matrix));
 }
 

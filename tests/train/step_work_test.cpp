@@ -51,7 +51,7 @@ TEST(StepFlops, CountsLabelledTokensAndDocumentsAlone) {
               7 * 2 * 30 * 9 * 64 * pairs, 1.0);
   arch::ModelConfig windowed = test::with_smollm2_shape();
   windowed.sliding_window.assign(30, 32);  // queries 33 to 64 see 32 keys and no more
-  const double unseen = 32 * 33 / 2;
+  const double unseen = 32 * 33 / 2.0;
   EXPECT_NEAR(
       step_flops(lora(8), test::with_smollm2_shape(), whole) - step_flops(lora(8), windowed, whole),
       7 * 2 * 30 * 9 * 64 * unseen, 1.0);
