@@ -128,19 +128,22 @@ class Cases:
     def record_sets(self, per_task):
         return [{"path": f"{self.setup.tasks}/{task}", "max_samples": per_task} for task in self.setup.record_tasks]
 
+    def packed(self, name, rows, length, steps, window):
+        recipe = {"mixture": {"method": "lora", "experts": {"rank": 32}}, "datasets": self.record_sets(500), "sequence_len": length,
+                  "micro_batch_size": rows, "max_steps": steps + 1}
+        return self.train(name, recipe, lambda lines: training_log.whole_run(lines, window), (steps + 1) * rows * length)
+
     def f(self, _):
         """Rows of as many tokens as PEFT's batch of eight has on average, padding not counted."""
         steps, lengths = REAL_STEPS * self.setup.steps, self.setup.material.lengths()
         row = round(8 * sum(lengths) / len(lengths))
-        recipe = {"mixture": {"method": "lora", "experts": {"rank": 32}}, "datasets": self.record_sets(500), "sequence_len": row,
-                  "micro_batch_size": 1, "max_steps": steps + 1}
         peft = self.step_program(self.setup.python, "peft_step.py", steps, "--rank", "32", "--rows", "8",
                                  "--records", self.setup.material.records)
-        return [self.train(t.OURS_PACKED, recipe, lambda lines: training_log.whole_run(lines, WINDOW), (steps + 1) * row),
+        return [self.packed(t.OURS_PACKED, 1, row, steps, WINDOW),
                 Case(t.PEFT_PADDED, peft, peer_runs(WINDOW), 15 + (steps + 1) * row / 110, is_peer=True)]
 
     def g(self, shape):
-        return [self.a(shape)[1], self.f(shape)[0]]
+        return [self.a(shape)[1], self.packed(f"{t.OURS_PACKED} {shape}", *shape_of(shape), self.setup.steps, 1)]
 
     def h(self, _):
         command = [self.setup.bench_program, "--benchmark_filter=^mixture_op_l_moe_8_by_8/", "--benchmark_format=json", "--benchmark_min_time=3"]

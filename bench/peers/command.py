@@ -87,13 +87,13 @@ def result_of(measured, options, config, lengths, versions):
 
 def add_packed_share(figures, config, lengths):
     """`lmoe train` does not tell its share of the bound; it follows from its speed and the GEMM rate of `lmoe bench train`."""
-    packed = figures.get(targets.OURS_PACKED, {})
     rates = [figure["gemm_gflops"] for name, figure in figures.items() if name.startswith(targets.OURS_L_MOE) and "gemm_gflops" in figure]
-    if "tokens_per_second" in packed and rates:
-        rank = 32
-        packed["bound_share"] = step_work.bound_share(
-            config, rank * step_work.lora_parameters_per_rank(config), packed["labelled_share"], lengths,
-            packed["tokens_per_second"]["median"], rates[0])
+    for name, packed in figures.items():
+        if name.startswith(targets.OURS_PACKED) and "tokens_per_second" in packed and rates:
+            rank = 32
+            packed["bound_share"] = step_work.bound_share(
+                config, rank * step_work.lora_parameters_per_rank(config), packed["labelled_share"], lengths,
+                packed["tokens_per_second"]["median"], rates[0])
 
 
 def write_result(result, target):

@@ -118,9 +118,9 @@ class Targets(unittest.TestCase):
         self.assertEqual(first["reason"], f"{ours}: exit code 1")
 
     def test_a_share_that_nobody_told_is_not_measured(self):
-        made = self.full() | {targets.OURS_PACKED: figure()}
+        made = self.full() | {f"{targets.OURS_PACKED} 4x512": figure()}
         packed = targets.results(made, "g", False)[1]
-        self.assertEqual((packed["value"], packed["reason"]), (None, f"{targets.OURS_PACKED}: not measured"))
+        self.assertEqual((packed["value"], packed["reason"]), (None, f"{targets.OURS_PACKED} 4x512: not measured"))
 
     def test_where_the_peer_has_no_memory_left_the_small_shape_decides(self):
         made = self.full()
@@ -190,7 +190,7 @@ class Result(unittest.TestCase):
         run = {"tokens": [2048], "seconds": [8.0], "trained_parameters": 7, "gemm_gflops": 170.0, "bound_share": 0.9}
         names = [f"{targets.OURS_LORA} 4x512", f"{targets.OURS_L_MOE} 4x512"]
         made = [case(name, lambda _: {"": run}) for name in names]
-        made.append(case(targets.OURS_PACKED, lambda _: {"": run | {"labelled_share": 0.5, "bound_share": None}}))
+        made.append(case(f"{targets.OURS_PACKED} 4x512", lambda _: {"": run | {"labelled_share": 0.5, "bound_share": None}}))
         measured = rounds.measure(made, 1, lambda _: outcome(), io.StringIO())
         return command.result_of(measured, options, SMOLLM2, [42], {"torch": "2"})
 
@@ -205,7 +205,7 @@ class Result(unittest.TestCase):
         self.assertTrue(result["met"]["a"])
 
     def test_the_share_of_packed_records_follows_from_the_rate_in_the_same_run(self):
-        packed = self.result()["figures"][targets.OURS_PACKED]["bound_share"]
+        packed = self.result()["figures"][f"{targets.OURS_PACKED} 4x512"]["bound_share"]
         flops = step_work.flops_per_token(SMOLLM2, 32 * step_work.lora_parameters_per_rank(SMOLLM2), 0.5, 21.5)
         self.assertAlmostEqual(packed, flops * 256 / 170e9)
 
