@@ -29,14 +29,14 @@ std::vector<T> random_values(int64_t count) {
 
 template <class T>
 void rms_norm(benchmark::State& state) {
-  const auto x = random_values<T>(kRows * kHidden), dy = x;
+  const auto x = random_values<T>(kRows * kHidden);
   const auto weight = random_values<accumulate_t<T>>(kHidden);
   std::vector<accumulate_t<T>> rstd(kRows);
   std::vector<T> y(x.size());
   for (auto _ : state) {
     rms_norm_rows(x.data(), weight.data(), 1e-5, kRows, kHidden, y.data(), rstd.data());
-    rms_norm_backward_rows(x.data(), weight.data(), rstd.data(), dy.data(), kRows, kHidden,
-                           y.data());
+    rms_norm_backward_rows<T>({.rows = x.data(), .rstd = rstd.data()}, weight.data(),
+                              /*dy=*/x.data(), /*dsum=*/nullptr, kRows, kHidden, y.data());
   }
   state.SetItemsProcessed(state.iterations() * kRows * kHidden);
 }
@@ -53,20 +53,20 @@ void rope(benchmark::State& state) {
 
 template <class T>
 void silu(benchmark::State& state) {
-  const auto gate = random_values<T>(kRows * kInner), up = gate, dy = gate;
-  std::vector<T> y(gate.size()), dgate(gate.size()), dup(gate.size());
+  const auto z = random_values<T>(kRows * kInner);  // gate, up and the gradient
+  std::vector<T> y(z.size()), dgate(z.size()), dup(z.size());
   for (auto _ : state) {
-    gated_values(GatedActivation::kSilu, gate.data(), up.data(), std::ssize(gate), y.data());
-    gated_values_backward(GatedActivation::kSilu, gate.data(), up.data(), dy.data(),
-                          std::ssize(gate), dgate.data(), dup.data());
+    gated_values(GatedActivation::kSilu, z.data(), z.data(), std::ssize(z), y.data());
+    gated_values_backward(GatedActivation::kSilu, z.data(), z.data(), z.data(), std::ssize(z),
+                          dgate.data(), dup.data());
   }
-  state.SetItemsProcessed(state.iterations() * std::ssize(gate));
+  state.SetItemsProcessed(state.iterations() * std::ssize(z));
 }
 
 template <class A>
 void softmax(benchmark::State& state) {
-  const auto scores = random_values<A>(kRows * kKeys), dp = scores;
-  auto p = scores, ds = dp;
+  const auto scores = random_values<A>(kRows * kKeys);
+  auto p = scores, ds = scores;
   for (auto _ : state) {
     p = scores;
     for (int64_t row = 0; row < kRows; ++row) {

@@ -44,9 +44,11 @@ at::Tensor DecoderLayer::forward(const at::Tensor& hidden,
                                  ForwardContext& context) const {
   const at::Tensor attended =
       attend(rms_norm(hidden, norms_.before_attention, norms_.eps), rope, context);
-  const at::Tensor middle = hidden + norm_if_any(attended, norms_.after_attention, norms_.eps);
-  const at::Tensor mixed = mlp_.forward(rms_norm(middle, norms_.before_mlp, norms_.eps), context);
-  return middle + norm_if_any(mixed, norms_.after_mlp, norms_.eps);
+  const NormedSum middle =
+      add_and_norm(hidden, norm_if_any(attended, norms_.after_attention, norms_.eps),
+                   norms_.before_mlp, norms_.eps);
+  const at::Tensor mixed = mlp_.forward(middle.normed, context);
+  return middle.sum + norm_if_any(mixed, norms_.after_mlp, norms_.eps);
 }
 
 at::Tensor DecoderLayer::attend(const at::Tensor& x,

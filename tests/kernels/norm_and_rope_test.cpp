@@ -9,43 +9,87 @@ template <class T>
 class NormAndRope : public testing::Test {};
 TYPED_TEST_SUITE(NormAndRope, StoredTypes);
 
+/// What the formulas give for rows of x, in double.
+struct ExpectedNorm {
+  std::vector<double> y, rstd, dx;
+  double largest_term = 0;  ///< of the differences in dx
+};
+
+ExpectedNorm expected_norm(const std::vector<double>& x,
+                           const std::vector<double>& weight,
+                           const std::vector<double>& dy,
+                           double eps) {
+  ExpectedNorm expected;
+  const size_t width = weight.size();
+  for (size_t row = 0; row < x.size() / width; ++row) {
+    const double *px = x.data() + row * width, *pdy = dy.data() + row * width;
+    double squares = 0, dot = 0;
+    for (size_t i = 0; i < width; ++i) {
+      squares += px[i] * px[i];
+      dot += pdy[i] * weight[i] * px[i];
+    }
+    const double n = static_cast<double>(width), scale = 1 / std::sqrt(squares / n + eps);
+    expected.rstd.push_back(scale);
+    for (size_t i = 0; i < width; ++i) {
+      expected.y.push_back(px[i] * scale * weight[i]);
+      expected.largest_term = std::max(expected.largest_term, std::abs(scale * pdy[i] * weight[i]));
+      expected.dx.push_back(scale * pdy[i] * weight[i] - px[i] * scale * scale * scale * dot / n);
+    }
+  }
+  return expected;
+}
+
+constexpr int64_t kNormRows = 3;
+constexpr double kEps = 1e-5;
+
 TYPED_TEST(NormAndRope, rms_norm_follows_its_formula) {
   using T = TypeParam;
   using A = accumulate_t<T>;
-  constexpr int64_t kRows = 3;
-  constexpr double kEps = 1e-5;
   on_every_target([&] {
     for (int64_t width = 1; width <= kLongest; ++width) {
-      const auto x = random_values<T>(kRows * width, 1, 3.0),
-                 dy = random_values<T>(kRows * width, 2);
+      const auto x = random_values<T>(kNormRows * width, 1, 3.0),
+                 dy = random_values<T>(kNormRows * width, 2);
       const auto weight = random_values<A>(width, 3);
-      Guarded<T> y(kRows * width), dx(kRows * width);
-      Guarded<A> rstd(kRows);
-      rms_norm_rows(x.data(), weight.data(), kEps, kRows, width, y.data(), rstd.data());
-      rms_norm_backward_rows(x.data(), weight.data(), rstd.data(), dy.data(), kRows, width,
-                             dx.data());
-      const auto wide_x = wide(x), wide_dy = wide(dy), wide_weight = wide(weight);
-      std::vector<double> expected_y, expected_rstd, expected_dx;
-      double largest_term = 0;
-      for (int64_t row = 0; row < kRows; ++row) {
-        const double *px = wide_x.data() + row * width, *pdy = wide_dy.data() + row * width;
-        double squares = 0, dot = 0;
-        for (int64_t i = 0; i < width; ++i) {
-          squares += px[i] * px[i];
-          dot += pdy[i] * wide_weight[static_cast<size_t>(i)] * px[i];
-        }
-        const double n = static_cast<double>(width), scale = 1 / std::sqrt(squares / n + kEps);
-        expected_rstd.push_back(scale);
-        for (int64_t i = 0; i < width; ++i) {
-          const double w = wide_weight[static_cast<size_t>(i)];
-          expected_y.push_back(px[i] * scale * w);
-          largest_term = std::max(largest_term, std::abs(scale * pdy[i] * w));
-          expected_dx.push_back(scale * pdy[i] * w - px[i] * scale * scale * scale * dot / n);
-        }
-      }
-      expect_near(y.result(), expected_y, tolerance<T>());
-      expect_near(rstd.result(), expected_rstd, tolerance<A>());
-      expect_near(dx.result(), expected_dx, 4 * tolerance<T>(), largest_term);
+      Guarded<T> y(kNormRows * width), dx(kNormRows * width);
+      Guarded<A> rstd(kNormRows);
+      rms_norm_rows(x.data(), weight.data(), kEps, kNormRows, width, y.data(), rstd.data());
+      rms_norm_backward_rows({.rows = x.data(), .rstd = rstd.data()}, weight.data(), dy.data(),
+                             static_cast<const T*>(nullptr), kNormRows, width, dx.data());
+      const ExpectedNorm expected = expected_norm(wide(x), wide(weight), wide(dy), kEps);
+      expect_near(y.result(), expected.y, tolerance<T>());
+      expect_near(rstd.result(), expected.rstd, tolerance<A>());
+      expect_near(dx.result(), expected.dx, 4 * tolerance<T>(), expected.largest_term);
+    }
+  });
+}
+
+TYPED_TEST(NormAndRope, rms_norm_of_a_sum_and_its_gradient_from_the_output) {
+  using T = TypeParam;
+  using A = accumulate_t<T>;
+  on_every_target([&] {
+    for (int64_t width = 1; width <= kLongest; ++width) {
+      const int64_t count = kNormRows * width;
+      const auto x = random_values<T>(count, 1, 3.0), addend = random_values<T>(count, 4),
+                 dy = random_values<T>(count, 2), dsum = random_values<T>(count, 5);
+      auto weight = random_values<A>(width, 3);
+      for (A& w : weight) w = std::copysign(std::abs(w) + A(0.1), w);
+      std::vector<A> inverse;
+      for (const A w : weight) inverse.push_back(1 / w);
+      Guarded<T> sum(count), y(count), dx(count);
+      Guarded<A> rstd(kNormRows);
+      add_rms_norm_rows(x.data(), addend.data(), weight.data(), kEps, kNormRows, width, sum.data(),
+                        y.data(), rstd.data());
+      rms_norm_backward_rows({y.data(), inverse.data(), rstd.data()}, weight.data(), dy.data(),
+                             dsum.data(), kNormRows, width, dx.data());
+      std::vector<double> exact_sum = wide(x);
+      const auto wide_addend = wide(addend), wide_dsum = wide(dsum);
+      for (size_t i = 0; i < exact_sum.size(); ++i) exact_sum[i] += wide_addend[i];
+      const std::vector<double> stored_sum = sum.result();
+      expect_near(stored_sum, exact_sum, tolerance<T>());
+      ExpectedNorm expected = expected_norm(stored_sum, wide(weight), wide(dy), kEps);
+      for (size_t i = 0; i < expected.dx.size(); ++i) expected.dx[i] += wide_dsum[i];
+      expect_near(y.result(), expected.y, tolerance<T>());
+      expect_near(dx.result(), expected.dx, 8 * tolerance<T>(), expected.largest_term);
     }
   });
 }

@@ -52,6 +52,15 @@ TEST_P(Blocks, rms_norm_follows_its_formula) {
   EXPECT_LT(relative_error(rms_norm(x, weight, 1e-5), expected), tolerance(GetParam()));
 }
 
+TEST_P(Blocks, a_sum_and_its_norm_are_those_of_two_steps) {
+  at::manual_seed(6);
+  const at::Tensor x = random({37, 70}), addend = random({37, 70});
+  const at::Tensor weight = at::randn({70}, computed_in(GetParam()));
+  const NormedSum both = add_and_norm(x, addend, weight, 1e-5);
+  EXPECT_TRUE(at::equal(both.sum, x + addend));
+  EXPECT_TRUE(at::equal(both.normed, rms_norm(both.sum, weight, 1e-5)));
+}
+
 TEST_P(Blocks, rope_turns_pairs_half_a_head_apart) {
   at::manual_seed(2);
   const at::Tensor x = random({21, 3 * 16});
@@ -98,6 +107,34 @@ TEST_P(Blocks, gradients_match_autograd_of_the_formulas) {
             allowed);
 }
 
+TEST_P(Blocks, gradient_of_a_norm_is_the_same_whatever_it_keeps) {
+  at::manual_seed(7);
+  const at::Tensor x = random({9, 24}), addend = random({9, 24}), dsum = random({9, 24});
+  at::Tensor weight = at::rand({24}, computed_in(GetParam())) + 0.1;
+  for (const double first : {-0.7, 1e-30, 0.0}) {  // the last two cannot be divided by
+    weight.index_put_({0}, first);
+    const auto gradient = [&](const at::Tensor& given, const auto& add_and_normalise) {
+      const at::Tensor leaf = given.detach().clone().set_requires_grad(true);
+      const NormedSum both = add_and_normalise(leaf);
+      const at::Tensor dy = at::linspace(-1, 2, leaf.numel(), at::kDouble).view_as(leaf);
+      ((both.normed * dy.to(leaf.scalar_type())).sum() +
+       (both.sum * dsum.to(leaf.scalar_type())).sum())
+          .backward();
+      return leaf.grad();
+    };
+    const at::Tensor wide = weight.to(at::kDouble);
+    EXPECT_LT(
+        relative_error(
+            gradient(x, [&](const at::Tensor& t) { return add_and_norm(t, addend, weight, 1e-6); }),
+            gradient((x + addend).to(at::kDouble),
+                     [&](const at::Tensor& t) {
+                       return NormedSum{t, slow_rms_norm(t, wide, 1e-6)};
+                     })),
+        2 * tolerance(GetParam()))
+        << first;
+  }
+}
+
 INSTANTIATE_TEST_SUITE_P(types,
                          Blocks,
                          testing::Values(at::kFloat, at::kBFloat16, at::kDouble),
@@ -110,11 +147,31 @@ TEST(BlockGradients, equal_central_differences) {
   const at::Tensor x = at::randn({5, 12}, at::kDouble), y = at::randn({5, 12}, at::kDouble);
   EXPECT_LT(gradient_error([&](const auto& in) { return rms_norm(in[0], weight, 1e-5); }, {x}),
             1e-8);
+  EXPECT_LT(gradient_error(
+                [&](const auto& in) {
+                  const NormedSum both = add_and_norm(in[0], in[1], weight, 1e-5);
+                  return at::cat({both.normed, both.sum});
+                },
+                {x, y}),
+            1e-8);
   EXPECT_LT(gradient_error([&](const auto& in) { return apply_rope(in[0], table); }, {x}), 1e-8);
   for (auto kind : {GatedActivation::kSilu, GatedActivation::kGeluTanh, GatedActivation::kGelu})
     EXPECT_LT(gradient_error([&](const auto& in) { return gated_activation(kind, in[0], in[1]); },
                              {x, y}),
               1e-8);
+}
+
+TEST(RmsNorm, keeps_its_output_and_not_its_input) {
+  const at::Tensor x = at::randn({4, 6}, at::kDouble), weight = at::rand({6}, at::kDouble) + 0.1;
+  const auto gradient = [&](bool input_is_overwritten) {
+    const at::Tensor leaf = x.clone().set_requires_grad(true);
+    const at::Tensor input = leaf * 1;
+    const at::Tensor y = rms_norm(input, weight, 1e-5);
+    if (input_is_overwritten) input.detach().zero_();
+    y.backward(at::linspace(-1, 2, y.numel(), at::kDouble).view_as(y));
+    return leaf.grad();
+  };
+  EXPECT_TRUE(at::equal(gradient(true), gradient(false)));
 }
 
 TEST(GatedActivation, stays_finite_and_keeps_nan) {
