@@ -18,10 +18,12 @@ HWY_INLINE void narrow_block(int64_t width, A alpha, Rows<const A> x, Rows<const
   hn::Vec<decltype(d)> sum[kRows][kRanks];
   for (auto& row : sum)
     for (auto& value : row) value = hn::Zero(d);
+  const A* rows[kRows];
+  for (int i = 0; i < kRows; ++i) rows[i] = x.row(i);
   int64_t k = 0;
   for (; k + lanes <= width; k += lanes) {
     hn::Vec<decltype(d)> own[kRows];
-    for (int i = 0; i < kRows; ++i) own[i] = hn::LoadU(d, x.data + i * x.stride + k);
+    for (int i = 0; i < kRows; ++i) own[i] = hn::LoadU(d, rows[i] + k);
     for (int r = 0; r < kRanks; ++r) {
       const auto factor = hn::LoadU(d, f.data + r * f.stride + k);
       for (int i = 0; i < kRows; ++i) sum[i][r] = hn::MulAdd(own[i], factor, sum[i][r]);
@@ -30,8 +32,7 @@ HWY_INLINE void narrow_block(int64_t width, A alpha, Rows<const A> x, Rows<const
   for (int i = 0; i < kRows; ++i) {
     for (int r = 0; r < kRanks; ++r) {
       A total = hn::GetLane(hn::SumOfLanes(d, sum[i][r]));
-      for (int64_t j = k; j < width; ++j)
-        total += x.data[i * x.stride + j] * f.data[r * f.stride + j];
+      for (int64_t j = k; j < width; ++j) total += rows[i][j] * f.data[r * f.stride + j];
       u.data[i * u.stride + r] = alpha * total;
     }
   }
@@ -73,7 +74,7 @@ HWY_INLINE void widen_block(
   const auto scale = hn::Set(d, alpha);
   for (int i = 0; i < kRows; ++i) {
     for (int v = 0; v < kVectors; ++v) {
-      A* to = y.data + i * y.stride + v * lanes;
+      A* to = y.row(i) + v * lanes;
       const auto before = is_first ? hn::Zero(d) : hn::LoadU(d, to);
       hn::StoreU(hn::MulAdd(scale, sum[i][v], before), d, to);
     }
@@ -94,7 +95,7 @@ void widen_rows(
       A sum = 0;
       for (int64_t r = 0; r < s.rank; ++r)
         sum += u.data[i * u.stride + r] * f.data[r * f.stride + j];
-      A& to = y.data[i * y.stride + j];
+      A& to = y.row(i)[j];
       to = alpha * sum + (is_first ? A(0) : to);
     }
   }
@@ -117,8 +118,9 @@ HWY_INLINE void outer_block(int64_t count, A alpha, Rows<const A> u, Rows<const 
   for (auto& row : sum)
     for (auto& value : row) value = hn::Zero(d);
   for (int64_t i = 0; i < count; ++i) {
+    const A* from = x.row(i);
     hn::Vec<decltype(d)> own[kVectors];
-    for (int v = 0; v < kVectors; ++v) own[v] = hn::LoadU(d, x.data + i * x.stride + v * lanes);
+    for (int v = 0; v < kVectors; ++v) own[v] = hn::LoadU(d, from + v * lanes);
     for (int r = 0; r < kRanks; ++r) {
       const auto factor = hn::Set(d, u.data[i * u.stride + r]);
       for (int v = 0; v < kVectors; ++v) sum[r][v] = hn::MulAdd(factor, own[v], sum[r][v]);
@@ -157,8 +159,7 @@ void outer_all(NarrowSizes s, A alpha, Rows<const A> u, Rows<const A> x, Rows<A>
   for (; k < s.width; ++k) {
     for (int64_t r = 0; r < s.rank; ++r) {
       A sum = 0;
-      for (int64_t i = 0; i < s.count; ++i)
-        sum += u.data[i * u.stride + r] * x.data[i * x.stride + k];
+      for (int64_t i = 0; i < s.count; ++i) sum += u.data[i * u.stride + r] * x.row(i)[k];
       f.data[r * f.stride + k] += alpha * sum;
     }
   }

@@ -18,20 +18,25 @@
 
 namespace lmoe::kernels {
 
-/// A matrix whose rows lie `stride` elements apart.
+/// A matrix whose rows lie `stride` elements apart; or some of its rows, in any order.
 template <class A>
 struct Rows {
   A* data = nullptr;
   int64_t stride = 0;
+  const int32_t* places = nullptr;  ///< row i is that of places[i]; null: all rows, in order
 
-  Rows from(int64_t row, int64_t column) const { return {data + row * stride + column, stride}; }
+  A* row(int64_t i) const { return data + (places != nullptr ? places[i] : i) * stride; }
+  Rows from(int64_t row, int64_t column) const {
+    if (places != nullptr) return {data + column, stride, places + row};
+    return {data + row * stride + column, stride};
+  }
 };
 
 struct NarrowSizes {
   int64_t count, rank, width;
 };
 
-/// u is written over.
+/// u is written over. Only x may be some rows of a matrix, here and below; in `widen` y.
 template <class A>
 void narrow(NarrowSizes sizes, A alpha, Rows<const A> x, Rows<const A> f, Rows<A> u);
 

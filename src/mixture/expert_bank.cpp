@@ -25,7 +25,7 @@ ExpertBank::ExpertBank(const spec::MixtureSpec& spec,
     fill_uniform(a_.detach(), 1.0 / std::sqrt(static_cast<double>(shape.in)), rng);
   a_.requires_grad_(train_a_);
   for (const BankTarget& target : targets_)
-    b_.push_back(zero_parameter({target.out, columns}, shape.dtype));
+    b_.push_back(zero_parameter({columns, target.out}, shape.dtype));
 }
 
 ExpertBank::ExpertBank(const spec::MixtureSpec& spec,
@@ -39,7 +39,7 @@ ExpertBank::ExpertBank(const spec::MixtureSpec& spec,
 
 std::vector<at::Tensor> ExpertBank::ups(at::ScalarType dtype) const {
   std::vector<at::Tensor> converted;
-  for (const at::Tensor& b : b_) converted.push_back(b.to(dtype));
+  for (const at::Tensor& rows : b_) converted.push_back(rows.to(dtype).t());
   return converted;
 }
 

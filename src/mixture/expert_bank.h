@@ -57,7 +57,11 @@ class ExpertBank {
   double scaling() const { return scaling_; }
   /// [D, in]; undefined for kinds that do not begin with A x.
   const at::Tensor& a() const { return a_; }
-  const at::Tensor& b(size_t target) const { return b_[target]; }  ///< [out, columns]
+  /// [out, columns], a view of `b_rows`.
+  at::Tensor b(size_t target) const { return b_[target].t(); }
+  /// The parameter itself, [columns, out]: what one rank writes lies side by side, as kernels read
+  /// it and sum its gradient.
+  const at::Tensor& b_rows(size_t target) const { return b_[target]; }
 
   /// `outputs[p]` is y_p [N, out_p] of the frozen projection, bias included; it may be changed in
   /// place. Returns the adapted outputs.
@@ -70,7 +74,7 @@ class ExpertBank {
   /// Throws kInvalidArgument naming the module when the group has other projections or widths.
   void check_fits(const nn::ProjectionGroup& group) const;
   /// What is trained: "layers.3.self_attn.q_proj+k_proj.lora_A",
-  /// "layers.3.self_attn.q_proj.lora_B", …
+  /// "layers.3.self_attn.q_proj.lora_B" (its rows), …
   virtual std::vector<nn::NamedTensor> parameters() const;
   /// What is not trained and yet the bank's own: an A with experts.train_a false.
   std::vector<nn::NamedTensor> fixed_tensors() const;
@@ -100,7 +104,7 @@ class ExpertBank {
   double scaling_;
   bool train_a_;
   at::Tensor a_;
-  std::vector<at::Tensor> b_;
+  std::vector<at::Tensor> b_;  ///< by rows
 };
 
 /// Own A and B for each expert; ranks of one adapter are such experts of rank 1.

@@ -28,7 +28,8 @@ struct Setting {
 // Positions among the inputs.
 enum Input : size_t { kX, kGate, kUp, kWeights, kFactors };
 
-/// The kernel reads every B transposed, so that what a rank writes lies side by side.
+/// The kernel reads every B transposed, so that what a rank writes lies side by side; banks hold
+/// them so.
 variable_list transpose_ups(variable_list inputs, const Setting& setting) {
   const auto transpose = [&](at::Tensor& up) {
     if (up.defined()) up = up.t();
@@ -175,9 +176,11 @@ MixedFfn mix_ffn(const at::Tensor& x,
   std::vector<at::Tensor> inputs = {x.contiguous(), gate.contiguous(), up.contiguous(),
                                     typed(weights)};
   if (factors.gate_up_a.defined()) inputs.push_back(typed(factors.gate_up_a));
-  for (const at::Tensor& b : factors.gate_up_b) inputs.push_back(typed(b));
-  for (const at::Tensor& factor : {factors.down_a, factors.down_b})
-    if (factor.defined()) inputs.push_back(typed(factor));
+  for (const at::Tensor& b : factors.gate_up_b) inputs.push_back(b.to(wide));
+  if (factors.down_a.defined()) {
+    inputs.push_back(typed(factors.down_a));
+    inputs.push_back(factors.down_b.to(wide));
+  }
   auto setting = std::make_shared<Setting>(
       Setting{factors.gate_up_targets, factors.scaling, activation, dropout,
               factors.down_a.defined(), sort_pairs(inputs[kWeights], lanes_for(x.size(0)))});

@@ -5,96 +5,15 @@
 
 #include <memory>
 
-#include "kernels/narrow_products.h"
-#include "kernels/rows.h"
-#include "mixture/expert_chunks.h"
+#include "mixture/selected_kernel.h"
 #include "nn/dispatch.h"
 #include "nn/part_times.h"
 
 namespace lmoe::mixture {
 namespace {
 
-using kernels::Rows;
 using torch::autograd::AutogradContext;
 using torch::autograd::variable_list;
-
-/// One projection of the group on plain pointers.
-template <class T>
-struct Projection {
-  using A = nn::accumulate_t<T>;
-  const ExpertPairs* pairs = nullptr;
-  int64_t in = 0, out = 0, rank = 0, weight_stride = 0;
-  A scaling = 1;
-  const T* x = nullptr;        ///< [N, in]
-  const A* weights = nullptr;  ///< of expert e of token t at t * weight_stride + e
-  const A* a = nullptr;        ///< [E * R, in]
-  const A* b = nullptr;        ///< transposed [E * R, out]
-  A* narrow = nullptr;         ///< [M, R] A x, kept for backward
-};
-
-/// Buffers of a thread, and the work on one chunk.
-template <class T>
-class Worker {
- public:
-  using A = nn::accumulate_t<T>;
-
-  explicit Worker(const Projection<T>& p)
-      : p_(p),
-        x_(chunk_rows<A>(*p.pairs, p.in)),
-        y_(chunk_rows<A>(*p.pairs, p.out)),
-        narrow_(chunk_rows<A>(*p.pairs, p.rank)) {}
-
-  void forward(const Chunk& c, T* y) {
-    gather(c, p_.x, p_.in, x_.data());
-    kernels::narrow<A>(in_sizes(c), A(1), x(), a(c), {p_.narrow + c.first * p_.rank, p_.rank});
-    kernels::widen<A>(out_sizes(c), /*is_first=*/true, p_.scaling, weighted(c, kept(c)), b(c),
-                      {y_.data(), p_.out});
-    for (int64_t i = 0; i < c.count; ++i)
-      add_row<T>(false, A(1), y_.data() + i * p_.out, p_.out, y + c.token[i] * p_.out);
-  }
-
-  /// `dx`, `da` and `db` may be null.
-  void backward(const Chunk& c, const T* dy, T* dx, A* dweights, A* da, A* db) {
-    gather(c, dy, p_.out, y_.data());
-    const Rows<const A> rows{y_.data(), p_.out};
-    if (db != nullptr)
-      kernels::add_outer<A>(out_sizes(c), p_.scaling, weighted(c, kept(c)), rows,
-                            {db + c.expert * p_.rank * p_.out, p_.out});
-    A* dv = narrow_.data();
-    kernels::narrow<A>(out_sizes(c), p_.scaling, rows, b(c), {dv, p_.rank});
-    for (int64_t i = 0; i < c.count; ++i)
-      dweights[c.token[i] * p_.weight_stride + c.expert] +=
-          kernels::dot_row(dv + i * p_.rank, kept(c) + i * p_.rank, p_.rank);
-    const Rows<const A> du = weighted(c, dv);
-    if (da != nullptr) {
-      gather(c, p_.x, p_.in, x_.data());
-      kernels::add_outer<A>(in_sizes(c), A(1), du, x(), {da + c.expert * p_.rank * p_.in, p_.in});
-    }
-    if (dx == nullptr) return;
-    kernels::widen<A>(in_sizes(c), /*is_first=*/true, A(1), du, a(c), {x_.data(), p_.in});
-    for (int64_t i = 0; i < c.count; ++i)
-      add_row<T>(false, A(1), x_.data() + i * p_.in, p_.in, dx + c.token[i] * p_.in);
-  }
-
- private:
-  kernels::NarrowSizes in_sizes(const Chunk& c) const { return {c.count, p_.rank, p_.in}; }
-  kernels::NarrowSizes out_sizes(const Chunk& c) const { return {c.count, p_.rank, p_.out}; }
-  Rows<const A> x() const { return {x_.data(), p_.in}; }
-  Rows<const A> a(const Chunk& c) const { return {p_.a + c.expert * p_.rank * p_.in, p_.in}; }
-  Rows<const A> b(const Chunk& c) const { return {p_.b + c.expert * p_.rank * p_.out, p_.out}; }
-  const A* kept(const Chunk& c) const { return p_.narrow + c.first * p_.rank; }
-
-  /// Rows of R numbers times their weights; `rows` may be `narrow_` itself.
-  Rows<const A> weighted(const Chunk& c, const A* rows) {
-    for (int64_t i = 0; i < c.count; ++i)
-      add_row<A>(true, p_.weights[c.token[i] * p_.weight_stride + c.expert], rows + i * p_.rank,
-                 p_.rank, narrow_.data() + i * p_.rank);
-    return {narrow_.data(), p_.rank};
-  }
-
-  const Projection<T>& p_;
-  std::vector<A> x_, y_, narrow_;
-};
 
 /// What both passes know besides tensors. Pairs by gate: one for all projections, or one for each.
 struct Selected : torch::CustomClassHolder {
@@ -109,7 +28,13 @@ struct Selected : torch::CustomClassHolder {
 // Positions among the saved tensors; the B's follow, then what forward keeps of each projection.
 enum Saved : size_t { kX, kWeights, kA, kUps };
 
-/// The saved tensors with their B's transposed, so that what a rank writes lies side by side.
+/// A x of the pairs of projection p, [M, R].
+at::Tensor narrow(const variable_list& saved, size_t p) {
+  return saved[kUps + (saved.size() - kUps) / 2 + p];
+}
+
+/// The saved tensors with their B's transposed, so that what a rank writes lies side by side. Banks
+/// hold them so.
 variable_list with_transposed_ups(variable_list saved) {
   const size_t projections = (saved.size() - kUps) / 2;
   for (size_t p = 0; p < projections; ++p) saved[kUps + p] = saved[kUps + p].t().contiguous();
@@ -118,11 +43,10 @@ variable_list with_transposed_ups(variable_list saved) {
 
 /// From saved tensors with transposed B's.
 template <class T>
-Projection<T> projection(const Selected& selected, const variable_list& saved, size_t p) {
+SelectedInput<T> projection(const Selected& selected, const variable_list& saved, size_t p) {
   using A = nn::accumulate_t<T>;
-  const size_t projections = (saved.size() - kUps) / 2;
   const at::Tensor &weights = saved[kWeights], &up = saved[kUps + p];
-  Projection<T> own;
+  SelectedInput<T> own;
   own.pairs = &selected.of(p);
   own.in = saved[kX].size(1);
   own.out = up.size(1);
@@ -134,7 +58,6 @@ Projection<T> projection(const Selected& selected, const variable_list& saved, s
   own.weights = weights.const_data_ptr<A>() + gate * weights.size(2);
   own.a = saved[kA].const_data_ptr<A>() + static_cast<int64_t>(p) * up.size(0) * own.in;
   own.b = up.const_data_ptr<A>();
-  own.narrow = saved[kUps + projections + p].data_ptr<A>();
   return own;
 }
 
@@ -155,14 +78,10 @@ class MixSelected : public torch::autograd::Function<MixSelected> {
     const variable_list read = with_transposed_ups(saved);
     nn::dispatch_dtype(x, [&](auto tag) {
       using T = typename decltype(tag)::type;
-      for (size_t p = 0; p < outputs.size(); ++p) {
-        const Projection<T> own = projection<T>(*selected, read, p);
-        T* y = outputs[p].data_ptr<T>();
-        for_each_lane(own.pairs->lanes, [&](int64_t lane) {
-          Worker<T> worker(own);
-          for_each_chunk(*own.pairs, lane, [&](const Chunk& c) { worker.forward(c, y); });
-        });
-      }
+      using A = nn::accumulate_t<T>;
+      for (size_t p = 0; p < outputs.size(); ++p)
+        selected_forward<T>(projection<T>(*selected, read, p), narrow(read, p).data_ptr<A>(),
+                            outputs[p].data_ptr<T>());
     });
     context->save_for_backward(std::move(saved));
     context->saved_data["selected"] = c10::IValue::make_capsule(selected);
@@ -183,28 +102,18 @@ class MixSelected : public torch::autograd::Function<MixSelected> {
     nn::dispatch_dtype(saved[kX], [&](auto tag) {
       using T = typename decltype(tag)::type;
       using A = nn::accumulate_t<T>;
-      T* dx = result[kX].defined() ? result[kX].data_ptr<T>() : nullptr;
       for (size_t p = 0; p < dys.size(); ++p) {
-        const Projection<T> own = projection<T>(*selected, saved, p);
-        const at::Tensor given = dys[p].contiguous();
-        const T* dy = given.const_data_ptr<T>();
-        A* dweights =
+        const SelectedInput<T> own = projection<T>(*selected, saved, p);
+        const at::Tensor dy = dys[p].contiguous();
+        SelectedGradients<T> gradients;
+        if (result[kX].defined()) gradients.dx = result[kX].data_ptr<T>();
+        gradients.dweights =
             result[kWeights].data_ptr<A>() + (own.weights - saved[kWeights].const_data_ptr<A>());
-        const int64_t columns = saved[kUps + p].size(0);
-        SharedSums<A> factors;
         if (result[kA].defined())
-          factors.emplace_back(result[kA].data_ptr<A>() + (own.a - saved[kA].const_data_ptr<A>()),
-                               columns * own.in);
-        if (result[kUps + p].defined())
-          factors.emplace_back(result[kUps + p].data_ptr<A>(), columns * own.out);
-        sum_over_lanes<A>(
-            own.pairs->lanes, factors, [&](int64_t lane, const std::vector<A*>& sums) {
-              A* da = result[kA].defined() ? sums.front() : nullptr;
-              A* db = result[kUps + p].defined() ? sums.back() : nullptr;
-              Worker<T> worker(own);
-              for_each_chunk(*own.pairs, lane,
-                             [&](const Chunk& c) { worker.backward(c, dy, dx, dweights, da, db); });
-            });
+          gradients.da = result[kA].data_ptr<A>() + (own.a - saved[kA].const_data_ptr<A>());
+        if (result[kUps + p].defined()) gradients.db = result[kUps + p].data_ptr<A>();
+        selected_backward<T>(own, narrow(saved, p).const_data_ptr<A>(), dy.const_data_ptr<T>(),
+                             gradients);
       }
     });
     for (size_t p = 0; p < dys.size(); ++p)
@@ -224,17 +133,16 @@ std::vector<at::Tensor> mix_selected(const at::Tensor& x,
                                      const std::vector<at::Tensor>& outputs,
                                      double scaling) {
   const at::ScalarType wide = nn::accumulate_dtype(x.scalar_type());
-  const auto typed = [&](const at::Tensor& tensor) { return tensor.to(wide).contiguous(); };
-  const at::Tensor w = typed(weights);
+  const at::Tensor w = weights.to(wide).contiguous();
   std::vector<at::Tensor> typed_ups;
-  for (const at::Tensor& up : ups) typed_ups.push_back(typed(up));
+  for (const at::Tensor& up : ups) typed_ups.push_back(up.to(wide));
   auto selected = c10::make_intrusive<Selected>();
   selected->scaling = scaling;
   selected->rank = ups[0].size(1) / w.size(2);
   for (int64_t gate = 0; gate < w.size(1); ++gate)
     selected->pairs.push_back(
         sort_pairs(w.detach().select(/*dim=*/1, gate).contiguous(), lanes_for(x.size(0))));
-  return MixSelected::apply(x.contiguous(), w, typed(a), at::TensorList(typed_ups),
+  return MixSelected::apply(x.contiguous(), w, a.to(wide).contiguous(), at::TensorList(typed_ups),
                             at::TensorList(outputs), selected);
 }
 

@@ -180,7 +180,7 @@ void Mixture::add_parts(int64_t expert, std::vector<PartOfParameter>& parts) con
     for (size_t t = 0; t < bank->targets().size(); ++t) {
       const ExpertFactors factors = bank->folder_factors(t, expert);
       parts.push_back({bank->a(), factors.a});
-      parts.push_back({bank->b(t), factors.b});
+      parts.push_back({bank->b_rows(t), factors.b});
     }
   }
 }

@@ -47,10 +47,13 @@ void save_router(const Mixture& mixture, const fs::path& path) {
 }
 
 void save_other_tensors(const std::vector<const ExpertBank*>& banks, const fs::path& path) {
+  std::vector<at::Tensor> storage;  // a B is held transposed
   std::vector<io::TensorView> views;
   for (const ExpertBank* bank : banks) {
-    for (const nn::NamedTensor& other : bank->other_tensors())
-      views.push_back(nn::view_of(other.name, other.tensor));
+    for (const nn::NamedTensor& other : bank->other_tensors()) {
+      storage.push_back(other.tensor.detach().contiguous());
+      views.push_back(nn::view_of(other.name, storage.back()));
+    }
   }
   if (!views.empty()) io::write_safetensors(path, views, {{"format", "pt"}});
 }

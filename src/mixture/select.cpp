@@ -2,7 +2,12 @@
 
 #include <ATen/ATen.h>
 
+#include <cmath>
+
+#include "base/error.h"
 #include "mixture/entropy.h"
+#include "nn/dispatch.h"
+#include "nn/stored_types.h"
 
 namespace lmoe::mixture {
 namespace {
@@ -12,10 +17,36 @@ at::Tensor best_first(const at::Tensor& ranking) {
   return std::get<1>(at::sort(ranking, /*stable=*/true, /*dim=*/-1, /*descending=*/true));
 }
 
+/// Sets `selected` for the k best of a row; NaN is best, as where a row is sorted.
+template <class W>
+void select_best(const W* ranking, int64_t experts, int64_t k, bool* selected) {
+  for (int64_t chosen = 0; chosen < k; ++chosen) {
+    int64_t best = -1;
+    for (int64_t e = 0; e < experts; ++e) {
+      if (selected[e]) continue;
+      const bool is_better = best < 0 || ranking[e] > ranking[best] ||
+                             (std::isnan(ranking[e]) && !std::isnan(ranking[best]));
+      if (is_better) best = e;
+    }
+    selected[best] = true;
+  }
+}
+
+/// Looks for a few best ones in each row, where sorting all costs as much as a layer's norms.
 at::Tensor top_k(const at::Tensor& ranking, int64_t k) {
-  const at::Tensor first_k = best_first(ranking).narrow(/*dim=*/-1, /*start=*/0, k);
-  return at::zeros(ranking.sizes(), ranking.options().dtype(at::kBool))
-      .scatter_(/*dim=*/-1, first_k, /*value=*/true);
+  const at::Tensor rows = ranking.contiguous();
+  const int64_t experts = rows.size(-1), count = rows.numel() / experts;
+  LMOE_ASSERT(k <= experts);
+  at::Tensor selected = at::zeros(rows.sizes(), rows.options().dtype(at::kBool));
+  nn::dispatch_dtype(rows, [&](auto tag) {
+    using W = nn::accumulate_t<typename decltype(tag)::type>;
+    nn::parallel_rows(count, k * experts, [&](int64_t first, int64_t last) {
+      for (int64_t row = first; row < last; ++row)
+        select_best(rows.const_data_ptr<W>() + row * experts, experts, k,
+                    selected.data_ptr<bool>() + row * experts);
+    });
+  });
+  return selected;
 }
 
 at::Tensor at_least(const at::Tensor& selected,

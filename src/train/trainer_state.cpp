@@ -9,7 +9,7 @@
 namespace lmoe::train {
 namespace {
 
-constexpr int kFormat = 3;
+constexpr int kFormat = 4;
 
 /// Keys that say where, how often and how results are kept, or that another check covers; all
 /// others decide what is learned.

@@ -78,6 +78,53 @@ void check(const NarrowSizes& s) {
   expect_equal(actual, expected, "add_outer");
 }
 
+/// Some rows of a matrix, in another order, against the same rows one after another.
+template <class A>
+void check_places(const NarrowSizes& s) {
+  const std::vector<int32_t> places = {5, 0, 7, 2, 9, 4, 1, 11, 8};
+  ASSERT_LE(s.count, std::ssize(places));
+  Matrix<A> all(12, s.width, 1), f(s.rank, s.width, 2), u(s.count, s.rank, 3);
+  Matrix<A> some(s.count, s.width, 4);
+  const auto row = [&](int64_t i) { return static_cast<int64_t>(places[static_cast<size_t>(i)]); };
+  for (int64_t i = 0; i < s.count; ++i)
+    for (int64_t k = 0; k < s.width; ++k) some.at(i, k) = all.at(row(i), k);
+  const Rows<const A> chosen{all.values.data(), all.stride, places.data()};
+  const auto factors = f.template rows<const A>(), ranks = u.template rows<const A>();
+
+  Matrix<A> actual = u, expected = u;
+  narrow<A>(s, A(1), chosen, factors, actual.rows());
+  narrow<A>(s, A(1), some.template rows<const A>(), factors, expected.rows());
+  EXPECT_EQ(actual.values, expected.values) << "narrow";
+
+  actual = expected = f;
+  add_outer<A>(s, A(1), ranks, chosen, actual.rows());
+  add_outer<A>(s, A(1), ranks, some.template rows<const A>(), expected.rows());
+  EXPECT_EQ(actual.values, expected.values) << "add_outer";
+
+  actual = all;
+  widen<A>(s, /*is_first=*/false, A(1), ranks, factors,
+           {actual.values.data(), actual.stride, places.data()});
+  expected = some;
+  widen<A>(s, /*is_first=*/false, A(1), ranks, factors, expected.rows());
+  for (int64_t i = 0; i < s.count; ++i)
+    for (int64_t k = 0; k < s.width; ++k) all.at(row(i), k) = expected.at(i, k);
+  EXPECT_EQ(actual.values, all.values) << "widen";
+}
+
+TEST(NarrowProducts, some_rows_of_a_matrix_are_like_copies_of_them) {
+  test::on_every_target([] {
+    for (const int64_t count : {0, 1, 4, 9}) {
+      for (const int64_t rank : {1, 4, 13}) {
+        for (const int64_t width : {1, 33, 67}) {
+          SCOPED_TRACE(testing::Message() << count << " x " << rank << " x " << width);
+          check_places<float>({count, rank, width});
+          check_places<double>({count, rank, width});
+        }
+      }
+    }
+  });
+}
+
 TEST(NarrowProducts, EqualThreeLoops) {
   test::on_every_target([] {
     for (const int64_t count : {0, 1, 3, 4, 9})

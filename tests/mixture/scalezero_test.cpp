@@ -131,7 +131,7 @@ TEST_F(ScaleZero, ExactlyTheStageAndTheNumbersBeforeItLearn) {
     EXPECT_EQ(a.select(1, 0).sum().item<double>() + a.select(1, 2).sum().item<double>(), 0.0);
     EXPECT_EQ(a.select(1, 1).min().item<double>(), 1.0);
     for (size_t t = 0; t < bank->targets().size(); ++t) {
-      const at::Tensor b = bank->b(t).grad().view({-1, 3, 2});
+      const at::Tensor b = bank->b_rows(t).grad().t().view({-1, 3, 2});
       EXPECT_EQ(b.select(1, 0).sum().item<double>() + b.select(1, 2).sum().item<double>(), 0.0);
       EXPECT_EQ(b.select(1, 1).min().item<double>(), 1.0);
     }
