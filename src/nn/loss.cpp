@@ -98,11 +98,12 @@ at::Tensor labelled_cross_entropy_sum(const at::Tensor& hidden,
                                       const at::Tensor& labels,
                                       const FrozenMatrix& lm_head,
                                       std::optional<double> softcap,
-                                      int64_t chunk_rows) {
-  check_shapes(hidden, labels, lm_head, chunk_rows);
+                                      std::optional<int64_t> chunk_rows) {
+  const int64_t rows = chunk_rows.value_or(loss_chunk_rows(hidden.size(0)));
+  check_shapes(hidden, labels, lm_head, rows);
   const bool want_gradient = c10::GradMode::is_enabled() && hidden.requires_grad();
   return CrossEntropyFunction::apply(hidden, labels.contiguous(), lm_head, softcap.value_or(0.0),
-                                     chunk_rows, want_gradient);
+                                     rows, want_gradient);
 }
 
 }  // namespace lmoe::nn

@@ -21,7 +21,7 @@ constexpr int64_t kTokenId = sizeof(int64_t);
 constexpr int64_t kRuntimeBytes = 100'000'000;
 /// Activations of short life leave holes between those that are kept; measured at 256 to 2048
 /// tokens per micro-batch.
-constexpr double kHoles = 1.1;
+constexpr double kHoles = 1.15;
 
 /// What the adapters of all layers are and keep per token: in the type of the frozen model, and in
 /// float32.
@@ -140,11 +140,13 @@ bool inputs_are_kept(const spec::MixtureSpec& spec) {
          (spec.has_gate() && gate_reads_them);
 }
 
-/// Elements per token that a layer keeps for backward: inputs and outputs of two norms; q, k, v and
-/// the output of attention; gate, up and their product.
-int64_t kept_per_token(const spec::MixtureSpec& spec, const spec::DecoderShape& s) {
+/// Elements per token that a layer keeps for backward: outputs of two norms, and their inputs in
+/// bfloat16 (nn/rms_norm.h); q, k, v and the output of attention; gate, up and their product.
+int64_t kept_per_token(const spec::MixtureSpec& spec,
+                       const spec::DecoderShape& s,
+                       int64_t dtype_bytes) {
   const bool with_inputs = inputs_are_kept(spec);
-  const int64_t norms = (with_inputs ? 2 : 1) * 2 * s.hidden_size;
+  const int64_t norms = (with_inputs && dtype_bytes < kFloat ? 2 : 1) * 2 * s.hidden_size;
   const int64_t attention = 2 * s.query_size + 2 * s.key_size;
   // Experts that are whole FFNs share gate and up, and make their products again.
   const bool is_block = spec.attach == spec::Attach::kFfnBlock;
@@ -178,9 +180,9 @@ int64_t kept_for_backward(const recipe::Recipe& recipe,
                           int64_t dtype_bytes) {
   const int64_t layers =
       std::max(1, shape.layers - spec::lowest_adapted_layer(recipe.mixture, shape));
-  const int64_t by_layers =
-      layers * (kept_per_token(recipe.mixture, shape) + kept_by_dropout(recipe.mixture, shape)) +
-      adapters.kept_per_token;
+  const int64_t by_layers = layers * (kept_per_token(recipe.mixture, shape, dtype_bytes) +
+                                      kept_by_dropout(recipe.mixture, shape)) +
+                            adapters.kept_per_token;
   const int64_t floats = adapters.kept_floats_per_token * kFloat;
   if (!recipe.batch.gradient_checkpointing) return by_layers * dtype_bytes + floats;
   return (layers * shape.hidden_size + by_layers / layers) * dtype_bytes + floats + floats / layers;
@@ -245,7 +247,7 @@ MemoryForecast forecast_memory(const recipe::Recipe& recipe,
       recipe.mixture.schedule.freeze_experts ? 1 : recipe.objective.reward_passes;
   forecast.activation_bytes =
       static_cast<int64_t>(kHoles * static_cast<double>(passes * tokens * kept));
-  const int64_t loss_rows = std::min(tokens, nn::kLossChunkRows);
+  const int64_t loss_rows = std::min(tokens, nn::loss_chunk_rows(tokens));
   forecast.loss_bytes = loss_rows * config.vocab_size * dtype_bytes +
                         4 * tokens * (shape.hidden_size + shape.intermediate_size) * dtype_bytes;
   const CacheLimits caches = cache_limits(recipe, config);

@@ -15,6 +15,7 @@
 #include "cli/terminal.h"
 #include "cli/torch/bench_tune.h"
 #include "cli/torch/commands.h"
+#include "cli/torch/keep_memory.h"
 #include "kernels/target.h"
 #include "mixture/mixture.h"
 #include "models/decoder.h"
@@ -198,6 +199,7 @@ int run_bench(const std::vector<std::string>& arguments) {
     return outcome.exit_code;
   LMOE_CHECK_ARG(what.empty() == tunes,
                  "[bench] nothing to measure: expected `lmoe bench train` or `lmoe bench --tune`");
+  keep_freed_memory();
   if (tunes) {
     LMOE_CHECK_ARG(overrides.empty(), "[bench] --tune reads no recipe: given ", overrides.front());
     return tune_top_k(table);

@@ -13,6 +13,7 @@
 #include "cli/interrupt.h"
 #include "cli/report_data.h"
 #include "cli/terminal.h"
+#include "cli/torch/keep_memory.h"
 #include "cli/torch/run_report.h"
 #include "cli/torch/run_setup.h"
 #include "cli/torch/top_k_choice.h"
@@ -108,6 +109,7 @@ int resume_run(const recipe::Recipe& recipe, Workers& workers) {
 
 int train_run(const recipe::Recipe& recipe, Workers& workers) {
   catch_interrupts();
+  keep_freed_memory();
   distributed::ProcessGroup& group = workers.group();
   const std::unique_ptr<train::RunFolder> folder = open_folder(recipe.run, group);
   if (recipe.run.auto_resume_from_checkpoints && !folder->resume_from())
