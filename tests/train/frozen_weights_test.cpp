@@ -2,14 +2,12 @@
 #include "arch/frozen_weights.h"
 
 #include <ATen/ATen.h>
-#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include "arch/weight_inventory.h"
 #include "nn/panel_product.h"
 #include "support/stored_base.h"
 #include "train/memory_forecast.h"
-#include "train/memory_shortage.h"
 #include "train/tiny_run.h"
 
 namespace lmoe::train {
@@ -17,7 +15,6 @@ namespace {
 
 using arch::FrozenWeights;
 using test::block_config;
-using ::testing::HasSubstr;
 
 /// The same run on another base.
 void put_on(TinyRun& run, arch::BaseModel base, FrozenWeights frozen) {
@@ -158,20 +155,6 @@ TEST(FrozenWeightsTest, TakeTheMemoryThatIsForecast) {
       }
     }
   }
-}
-
-TEST(FrozenWeightsTest, AreNamedWhereMemoryIsShort) {
-  recipe::Recipe recipe = tiny_recipe("unused");
-  const arch::ModelConfig config = block_config();
-  const arch::WeightInventory weights =
-      arch::inventory(test::stored_base(config, io::DType::kQ4_1));
-  recipe.batch.frozen_weights = FrozenWeights::kFile;
-  const int64_t needed = forecast_memory(recipe, config, 4, weights).total();
-  recipe.batch.frozen_weights = FrozenWeights::kDense;
-  EXPECT_THAT(memory_shortage(recipe, config, 4, needed, weights),
-              HasSubstr("hint: frozen_weights=file needs "));
-  EXPECT_THAT(memory_shortage(recipe, config, 4, needed - 1, weights),
-              ::testing::Not(HasSubstr("frozen_weights")));
 }
 
 }  // namespace
