@@ -3,6 +3,7 @@
 
 #include <ATen/ATen.h>
 #include <ATen/Parallel.h>
+#include <c10/core/GradMode.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -10,6 +11,7 @@
 #include "base/error.h"
 #include "models/decoder.h"
 #include "nn/loss.h"
+#include "support/nudge.h"
 #include "support/stored_base.h"
 
 namespace lmoe::models {
@@ -18,22 +20,6 @@ namespace {
 using arch::FrozenWeights;
 using test::block_config;
 using test::stored_base;
-
-/// Adds x C to each output.
-class Nudge : public nn::ProjectionDelta {
- public:
-  explicit Nudge(std::vector<at::Tensor> matrices) : matrices_(std::move(matrices)) {}
-  std::vector<at::Tensor> apply(const nn::SocketInput& input,
-                                std::vector<at::Tensor> outputs,
-                                nn::ForwardContext&) override {
-    for (size_t i = 0; i < outputs.size(); ++i)
-      outputs[i] = outputs[i] + at::matmul(input.x, matrices_[i].t().to(input.x.scalar_type()));
-    return outputs;
-  }
-
- private:
-  std::vector<at::Tensor> matrices_;
-};
 
 std::unique_ptr<Decoder> load(arch::BaseModel base,
                               FrozenWeights frozen,
@@ -52,7 +38,7 @@ std::vector<at::Tensor> outcome(const Decoder& decoder, bool is_recomputed = fal
       own.push_back((0.01 * at::randn(linear.weight.sizes())).set_requires_grad(true));
     matrices.insert(matrices.end(), own.begin(), own.end());
     group->unplug();
-    group->plug(std::make_shared<Nudge>(std::move(own)));
+    group->plug(std::make_shared<test::Nudge>(std::move(own)));
   }
   const at::Tensor ids = at::randint(decoder.config().vocab_size, {17}, at::kLong);
   nn::ForwardContext context = test::packed_documents({11, 6});
