@@ -5,6 +5,7 @@
 
 #include <functional>
 #include <memory>
+#include <utility>
 #include <vector>
 
 #include "base/error.h"
@@ -48,6 +49,7 @@ class Trainer {
     state_.total_steps = cadence_.total_steps;
     state_.base_name = job.base.name;
     state_.base_hash = job.base.hash;
+    state_.rounded_to = job.base.rounded_to;
     state_.dtype = at::toString(job.decoder.dtype());
     state_.threads = at::get_num_threads();
     state_.config = recipe::effective_config(job.recipe);
@@ -95,10 +97,10 @@ class Trainer {
     job_.rows.restore(saved.data);
     optimizer_->set_steps(saved.step);
     guard_.set_count(saved.watchdog_count);
-    const int64_t threads = state_.threads;
-    state_ = saved;
-    state_.threads = threads;
-    state_.config = recipe::effective_config(job_.recipe);
+    const TrainerState now = std::exchange(state_, saved);
+    state_.rounded_to = now.rounded_to;
+    state_.threads = now.threads;
+    state_.config = now.config;
     saved_step_ = saved.step;
     result_.last_checkpoint = checkpoint;
   }

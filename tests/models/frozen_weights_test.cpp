@@ -105,21 +105,30 @@ TEST(FrozenWeightsTest, RoundedOnesAreThoseOfARoundedBase) {
 }
 
 TEST(FrozenWeightsTest, TakeTheMemoryThatTheInventorySays) {
-  for (const io::DType dtype : {io::DType::kF32, io::DType::kBF16, io::DType::kQ4_1}) {
-    for (const at::ScalarType computed : {at::kFloat, at::kBFloat16}) {
-      for (const FrozenWeights frozen :
-           {FrozenWeights::kDense, FrozenWeights::kFile, FrozenWeights::kBf16, FrozenWeights::kInt8,
-            FrozenWeights::kInt4}) {
-        const arch::WeightInventory weights = arch::inventory(stored_base(block_config(), dtype));
-        const auto decoder = load(stored_base(block_config(), dtype), frozen, computed);
-        const auto bytes = static_cast<int64_t>(at::elementSize(computed));
-        EXPECT_EQ(weights.bytes(frozen, bytes), decoder->weight_bytes());
-        EXPECT_EQ(weights.largest_projection, 512 * 256);
-        const bool saves =
-            weights.bytes(frozen, bytes) < weights.bytes(FrozenWeights::kDense, bytes);
-        EXPECT_EQ(decoder->lm_head().is_dense(), !saves);
-      }
-    }
+  for (const test::KeptWay& way : test::kept_ways()) {
+    const arch::WeightInventory weights = arch::inventory(stored_base(block_config(), way.stored));
+    const auto decoder = load(stored_base(block_config(), way.stored), way.frozen, way.computed);
+    EXPECT_EQ(weights.bytes(way.frozen, way.bytes()), decoder->weight_bytes());
+    EXPECT_EQ(weights.largest_projection, 512 * 256);
+    const bool saves =
+        weights.bytes(way.frozen, way.bytes()) < weights.bytes(FrozenWeights::kDense, way.bytes());
+    EXPECT_EQ(decoder->lm_head().is_dense(), !saves);
+  }
+}
+
+TEST(FrozenWeightsTest, RoundWhereTheyAreKeptInAnotherTypeThanTheFiles) {
+  for (const test::KeptWay& way : test::kept_ways()) {
+    const auto base = [&] { return stored_base(block_config(), way.stored); };
+    const auto rounding = arch::inventory(base()).rounding(way.frozen, way.bytes());
+    EXPECT_TRUE(!rounding || rounding == way.frozen);
+    const c10::NoGradGuard no_grad;
+    const at::Tensor ids = at::arange(7);
+    const auto hidden = [&](FrozenWeights frozen) {
+      nn::ForwardContext context = test::packed_documents({7});
+      return load(base(), frozen, way.computed)->forward(ids, context);
+    };
+    EXPECT_EQ(at::equal(hidden(way.frozen), hidden(FrozenWeights::kDense)), !rounding)
+        << io::dtype_name(way.stored) << " " << way.computed << " " << enum_name(way.frozen);
   }
 }
 
