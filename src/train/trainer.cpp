@@ -12,6 +12,7 @@
 #include "base/files.h"
 #include "distributed/all_or_none.h"
 #include "io/checkpoints.h"
+#include "kernels/target.h"
 #include "train/agree_on_start.h"
 #include "train/cadence.h"
 #include "train/checkpoint.h"
@@ -52,6 +53,7 @@ class Trainer {
     state_.rounded_to = job.base.rounded_to;
     state_.dtype = at::toString(job.decoder.dtype());
     state_.threads = at::get_num_threads();
+    state_.kernels = kernels::chosen_target();
     state_.config = recipe::effective_config(job.recipe);
     state_.data = job.rows.state();
   }
@@ -100,6 +102,7 @@ class Trainer {
     const TrainerState now = std::exchange(state_, saved);
     state_.rounded_to = now.rounded_to;
     state_.threads = now.threads;
+    state_.kernels = now.kernels;
     state_.config = now.config;
     saved_step_ = saved.step;
     result_.last_checkpoint = checkpoint;

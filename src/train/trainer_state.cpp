@@ -124,6 +124,7 @@ Json write_trainer_state(const TrainerState& state) {
           {kRoundedKey, state.rounded_to ? Json(enum_name(*state.rounded_to)) : Json()},
           {"dtype", state.dtype},
           {"threads", state.threads},
+          {"kernels", state.kernels},
           {"config", state.config}};
 }
 
@@ -147,6 +148,7 @@ TrainerState read_trainer_state(const std::filesystem::path& checkpoint) {
     state.rounded_to = rounding_of(json);
     json.at("dtype").get_to(state.dtype);
     json.at("threads").get_to(state.threads);
+    state.kernels = json.value("kernels", "");
     state.data = json.at("data");
     state.config = json.at("config");
     LMOE_CHECK_DATA(state.step >= 0 && state.step <= state.total_steps, "step: given ", state.step,
@@ -180,6 +182,11 @@ void check_same_run(const TrainerState& saved, const TrainerState& now) {
         "resuming with {} threads, the checkpoint was made with {}: the last bits of sums may "
         "differ",
         now.threads, saved.threads);
+  if (!saved.kernels.empty() && saved.kernels != now.kernels)
+    log().warn(
+        "resuming with the kernels of {}, the checkpoint was made with those of {}: the last bits "
+        "of sums may differ; hint: LMOE_KERNELS={}",
+        now.kernels, saved.kernels, saved.kernels);
 }
 
 }  // namespace lmoe::train

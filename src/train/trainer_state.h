@@ -28,6 +28,9 @@ struct TrainerState {
   std::optional<arch::FrozenWeights> rounded_to;
   std::string dtype;    ///< of the frozen model
   int64_t threads = 0;  ///< another number may change the last bits of sums
+  /// The instruction set that kernels ran with (kernels/target.h), which may as well; empty in
+  /// checkpoints of earlier versions.
+  std::string kernels;
 };
 
 Json write_trainer_state(const TrainerState& state);
@@ -36,8 +39,8 @@ TrainerState read_trainer_state(const std::filesystem::path& checkpoint);
 
 /// Throws kInvalidArgument naming what differs between the checkpoint and the run that wants to go
 /// on: base model, how its weights were rounded, type, or a key that changes what is learned. What
-/// may change the last bits is logged: another number of threads, and in bfloat16 another
-/// frozen_weights.
+/// may change the last bits is logged: another number of threads, another instruction set, and in
+/// bfloat16 another frozen_weights.
 void check_same_run(const TrainerState& saved, const TrainerState& now);
 
 }  // namespace lmoe::train

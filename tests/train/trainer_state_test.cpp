@@ -27,6 +27,7 @@ TrainerState sample() {
   state.base_hash = {std::string(64, 'f'), std::string(64, 'e')};
   state.dtype = "Float";
   state.threads = 2;
+  state.kernels = "AVX2";
   return state;
 }
 
@@ -101,13 +102,15 @@ TEST(CheckSameRun, FrozenWeightsMayBeKeptInAnotherWayWhereTheirValuesAreTheSame)
                      int4 = with_frozen_weights(FrozenWeights::kInt4, true),
                      as_stored = with_frozen_weights(FrozenWeights::kBf16, false);
   for (const TrainerState* a : {&dense, &file, &as_stored})
-    for (const TrainerState* b : {&dense, &file, &as_stored}) EXPECT_NO_THROW(check_same_run(*a, *b));
+    for (const TrainerState* b : {&dense, &file, &as_stored})
+      EXPECT_NO_THROW(check_same_run(*a, *b));
   for (const TrainerState* other : {&dense, &file, &as_stored, &int4}) {
     EXPECT_THROW(check_same_run(int8, *other), Error);
     EXPECT_THROW(check_same_run(*other, int8), Error);
   }
-  EXPECT_THAT(refusal(file), HasSubstr("frozen_weights differs: checkpoint \"int8\", values rounded to "
-                                       "int8; given \"file\", the file's values"));
+  EXPECT_THAT(refusal(file),
+              HasSubstr("frozen_weights differs: checkpoint \"int8\", values rounded to "
+                        "int8; given \"file\", the file's values"));
 }
 
 TEST(CheckSameRun, OlderCheckpointsSayByTheirRecipeHowWeightsWereRounded) {
@@ -125,6 +128,23 @@ TEST(CheckSameRun, OlderCheckpointsSayByTheirRecipeHowWeightsWereRounded) {
   // Said to round by its recipe, but the base was stored so: the same recipe goes on.
   const TrainerState as_stored = with_frozen_weights(arch::FrozenWeights::kBf16, false);
   EXPECT_NO_THROW(check_same_run(read_old(as_stored), as_stored));
+}
+
+TEST(CheckSameRun, SaysThatAnotherInstructionSetMayGiveOtherLastBits) {
+  const auto said = [](const TrainerState& saved, const TrainerState& now) {
+    testing::internal::CaptureStderr();
+    check_same_run(saved, now);
+    return testing::internal::GetCapturedStderr();
+  };
+  TrainerState other = sample();
+  EXPECT_EQ(said(sample(), other), "");
+  other.kernels = "AVX3";
+  EXPECT_EQ(said(sample(), other),
+            "warning: resuming with the kernels of AVX3, the checkpoint was made with those of "
+            "AVX2: the last bits of sums may differ; hint: LMOE_KERNELS=AVX2\n");
+  TrainerState old = sample();
+  old.kernels.clear();
+  EXPECT_EQ(said(old, other), "") << "nobody knows";
 }
 
 TEST(CheckSameRun, WhereResultsGoMayDiffer) {
