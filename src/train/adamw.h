@@ -8,7 +8,8 @@
 namespace lmoe::train {
 
 /// Its state is "exp_avg.<name>", "exp_avg_sq.<name>" and "step.<name>". Steps are counted by
-/// parameter: the moments of one whose first gradient comes late are as young as they are.
+/// parameter: the moments of one whose first gradient comes late are as young as they are. One pass
+/// over all parameters reads gradient, value and moments; bits are those of updates one by one.
 class AdamW : public Optimizer {
  public:
   AdamW(std::vector<nn::NamedTensor> parameters, const recipe::OptimizerOptions& options);
