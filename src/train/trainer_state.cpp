@@ -94,17 +94,21 @@ std::string values_text(std::optional<arch::FrozenWeights> rounded_to) {
 
 /// Weights kept in another way are the same base as long as their values are.
 void check_frozen_weights(const TrainerState& saved, const TrainerState& now) {
-  const Json before = at_path(saved.config, kFrozenKey), after = at_path(now.config, kFrozenKey);
+  const auto name = [](const Json& config) {  // not there before it could be chosen
+    const Json value = at_path(config, kFrozenKey);
+    return value.is_string() ? value.get<std::string>() : enum_name(arch::FrozenWeights::kDense);
+  };
+  const std::string before = name(saved.config), after = name(now.config);
   if (before == after) return;
   LMOE_CHECK_ARG(saved.rounded_to == now.rounded_to, "[resume] ", kFrozenKey,
-                 " differs: checkpoint ", before.dump(), ", ", values_text(saved.rounded_to),
-                 "; given ", after.dump(), ", ", values_text(now.rounded_to),
-                 ", which are another base; hint: ", kFrozenKey, "=", before.dump());
+                 " differs: checkpoint ", before, ", ", values_text(saved.rounded_to), "; given ",
+                 after, ", ", values_text(now.rounded_to),
+                 ", which are another base; hint: ", kFrozenKey, "=", before);
   if (now.dtype == "BFloat16")
     log().warn(
         "resuming with frozen_weights {}, the checkpoint was made with {}: in bfloat16 the last "
         "bits of the head's products may differ",
-        after.dump(), before.dump());
+        after, before);
 }
 
 }  // namespace

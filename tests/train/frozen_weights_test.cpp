@@ -157,8 +157,8 @@ TEST_F(ResumedFrozenWeights, WithTheSameValuesHalfAndHalfEqualsTheWholeBitForBit
 TEST_F(ResumedFrozenWeights, OfOtherValuesAreRefused) {
   stop_halfway("run", io::DType::kF32, FrozenWeights::kDense);
   EXPECT_THAT(resumed("run", io::DType::kF32, FrozenWeights::kInt8).error_of_start().what(),
-              HasSubstr("frozen_weights differs: checkpoint \"dense\", the file's values; given "
-                        "\"int8\", values rounded to int8"));
+              HasSubstr("frozen_weights differs: checkpoint dense, the file's values; given "
+                        "int8, values rounded to int8"));
 }
 
 TEST_F(FrozenWeightsTest, TakeTheMemoryThatIsForecast) {

@@ -108,9 +108,8 @@ TEST(CheckSameRun, FrozenWeightsMayBeKeptInAnotherWayWhereTheirValuesAreTheSame)
     EXPECT_THROW(check_same_run(int8, *other), Error);
     EXPECT_THROW(check_same_run(*other, int8), Error);
   }
-  EXPECT_THAT(refusal(file),
-              HasSubstr("frozen_weights differs: checkpoint \"int8\", values rounded to "
-                        "int8; given \"file\", the file's values"));
+  EXPECT_THAT(refusal(file), HasSubstr("frozen_weights differs: checkpoint int8, values rounded to "
+                                       "int8; given file, the file's values"));
 }
 
 TEST(CheckSameRun, OlderCheckpointsSayByTheirRecipeHowWeightsWereRounded) {
