@@ -17,7 +17,8 @@ class AdamW : public Optimizer {
  private:
   void update(const std::vector<size_t>& indices, double learning_rate) override;
 
-  std::vector<at::Tensor> exp_avg_, exp_avg_sq_, steps_;
+  std::vector<at::Tensor> values_, exp_avg_, exp_avg_sq_;  ///< as [N]; `values_` of parameters
+  std::vector<at::Tensor> steps_;                          ///< [1]
 };
 
 }  // namespace lmoe::train

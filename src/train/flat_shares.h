@@ -19,9 +19,9 @@ struct Slice {
   size_t tensor;
   int64_t begin, size;
 
-  /// Of a contiguous tensor; sharing memory. [size]
-  at::Tensor of(const at::Tensor& whole) const {
-    return whole.view({-1}).narrow(/*dim=*/0, begin, size);
+  /// Of the tensor as [N]; sharing memory. [size]
+  at::Tensor of(const at::Tensor& flat) const {
+    return size == flat.numel() ? flat : flat.narrow(/*dim=*/0, begin, size);
   }
 };
 

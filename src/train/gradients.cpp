@@ -45,6 +45,11 @@ double sum_of_squares(const T* values, int64_t size) {
   return std::accumulate(sums.begin(), sums.end(), 0.0);
 }
 
+template <class T>
+void scale(T* values, int64_t size, T factor) {
+  for (int64_t i = 0; i < size; ++i) values[i] *= factor;
+}
+
 }  // namespace
 
 double gradient_norm(const std::vector<nn::NamedTensor>& parameters) {
@@ -74,9 +79,16 @@ double gradient_norm(const std::vector<nn::NamedTensor>& parameters) {
 void clip_gradients(const std::vector<nn::NamedTensor>& parameters, double norm, double max_norm) {
   if (max_norm <= 0.0 || norm <= max_norm) return;
   const Gradients gradients(parameters);
+  const double factor = max_norm / norm;
   share_out(gradients.sizes, [&](std::span<const Slice> slices) {
-    for (const Slice& slice : slices)
-      slice.of(gradients.tensors[slice.tensor]).mul_(max_norm / norm);
+    for (const Slice& slice : slices) {
+      const at::Tensor& gradient = gradients.tensors[slice.tensor];
+      if (gradient.scalar_type() == at::kDouble)
+        scale(gradient.mutable_data_ptr<double>() + slice.begin, slice.size, factor);
+      else
+        scale(gradient.mutable_data_ptr<float>() + slice.begin, slice.size,
+              static_cast<float>(factor));
+    }
   });
 }
 
