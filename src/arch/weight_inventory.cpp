@@ -39,6 +39,13 @@ int64_t WeightInventory::bytes(FrozenWeights frozen, int64_t dtype_bytes) const 
   return all;
 }
 
+std::optional<FrozenWeights> WeightInventory::rounding(FrozenWeights frozen,
+                                                       int64_t dtype_bytes) const {
+  for (const auto& [in_file, elements] : matrices)
+    if (kept_type(frozen, in_file, dtype_bytes).value_or(in_file) != in_file) return frozen;
+  return std::nullopt;
+}
+
 WeightInventory inventory(const BaseModel& base) {
   return take_inventory(base.config, [&](const ExpectedTensor& tensor) {
     return base.stored_type(tensor.role, tensor.layer);

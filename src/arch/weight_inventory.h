@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <map>
+#include <optional>
 
 #include "arch/base_model.h"
 #include "arch/frozen_weights.h"
@@ -16,6 +17,9 @@ struct WeightInventory {
 
   /// Matrices as `frozen` says, biases in the type of computing, norms as float32.
   int64_t bytes(FrozenWeights frozen, int64_t dtype_bytes) const;
+  /// `frozen` where it makes another base: some matrices are kept in another type than the file's,
+  /// not for computing. Empty: all values are those of the file.
+  std::optional<FrozenWeights> rounding(FrozenWeights frozen, int64_t dtype_bytes) const;
 };
 
 WeightInventory inventory(const BaseModel& base);

@@ -10,18 +10,13 @@ void sum_in_buckets(ProcessGroup& group,
                     int64_t bucket_bytes) {
   if (group.size() == 1) return;
   const c10::NoGradGuard no_grad;
-  std::vector<Bucket> buckets = plan_buckets(tensors, bucket_bytes);
-  for (Bucket& bucket : buckets) {
-    const auto first = tensors.begin() + static_cast<std::ptrdiff_t>(bucket.first);
-    bucket.start(group, {first, first + static_cast<std::ptrdiff_t>(bucket.count)});
-  }
+  std::vector<Bucket> buckets = make_buckets(tensors, bucket_bytes);
+  const std::span<const at::Tensor> all(tensors);
+  for (Bucket& bucket : buckets) bucket.start(group, all.subspan(bucket.first(), bucket.count()));
   for (Bucket& bucket : buckets) {
     bucket.wait();
-    int64_t begin = 0;
-    for (size_t i = bucket.first; i < bucket.first + bucket.count; ++i) {
-      at::Tensor(tensors[i]).copy_(bucket.sums(begin, tensors[i].numel()).view(tensors[i].sizes()));
-      begin += tensors[i].numel();
-    }
+    for (size_t i = 0; i < bucket.count(); ++i)
+      at::Tensor(tensors[bucket.first() + i]).copy_(bucket.sums(i));
   }
 }
 

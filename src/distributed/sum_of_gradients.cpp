@@ -5,8 +5,10 @@
 #include <torch/csrc/autograd/function_hook.h>
 #include <torch/csrc/autograd/variable.h>
 
+#include <algorithm>
 #include <functional>
 #include <memory>
+#include <span>
 #include <utility>
 
 #include "base/error.h"
@@ -31,11 +33,12 @@ SumOfGradients::SumOfGradients(ProcessGroup& group,
                                int64_t bucket_bytes)
     : group_(group),
       parameters_(std::move(parameters)),
-      buckets_(plan_buckets(parameters_, bucket_bytes)),
+      gradients_(parameters_.size()),
+      buckets_(make_buckets(parameters_, bucket_bytes)),
       is_there_(parameters_.size(), false) {
   for (size_t b = 0; b < buckets_.size(); ++b) {
-    missing_.push_back(buckets_[b].count);
-    bucket_of_.insert(bucket_of_.end(), buckets_[b].count, b);
+    missing_.push_back(buckets_[b].count());
+    bucket_of_.insert(bucket_of_.end(), buckets_[b].count(), b);
   }
   set_hooks();
 }
@@ -70,30 +73,27 @@ void SumOfGradients::start_rest() {
 
 void SumOfGradients::start_next() {
   const c10::NoGradGuard no_grad;
-  Bucket& bucket = buckets_[started_++];
-  std::vector<at::Tensor> gradients;
-  for (size_t i = bucket.first; i < bucket.first + bucket.count; ++i) {
-    const at::Tensor& gradient = parameters_[i].grad();
-    gradients.push_back(gradient.defined() ? gradient : at::zeros_like(parameters_[i].detach()));
-  }
+  Bucket& bucket = buckets_[started_];
+  const auto gradients = std::span(gradients_).subspan(bucket.first(), bucket.count());
+  for (size_t i = 0; i < gradients.size(); ++i)
+    gradients[i] = parameters_[bucket.first() + i].grad();
   bucket.start(group_, gradients);
+  std::fill(gradients.begin(), gradients.end(), at::Tensor());
+  ++started_;  // not before: one that could not be sent now is sent by `start_rest`
 }
 
 void SumOfGradients::finish(const std::vector<bool>& has_gradient) {
   const c10::NoGradGuard no_grad;
   for (Bucket& bucket : buckets_) {
     bucket.wait();
-    int64_t begin = 0;
-    for (size_t i = bucket.first; i < bucket.first + bucket.count; ++i) {
-      const at::Tensor& parameter = parameters_[i];
-      const at::Tensor sums = bucket.sums(begin, parameter.numel()).view(parameter.sizes());
-      begin += parameter.numel();
-      if (!has_gradient[i]) continue;
-      at::Tensor& gradient = at::Tensor(parameter).mutable_grad();
+    for (size_t i = 0; i < bucket.count(); ++i) {
+      const size_t parameter = bucket.first() + i;
+      if (!has_gradient[parameter]) continue;
+      at::Tensor& gradient = at::Tensor(parameters_[parameter]).mutable_grad();
       if (gradient.defined())
-        gradient.copy_(sums);
+        gradient.copy_(bucket.sums(i));
       else
-        gradient = sums.clone();
+        gradient = bucket.sums(i).clone();
     }
   }
 }

@@ -9,7 +9,9 @@
 //   sum.finish(has_gradient);
 //
 // Every worker starts all buckets, always in the same order: those of a parameter without gradient
-// carry zeros, and a worker that fails carries what it has, so that nobody waits for another one.
+// carry zeros, and a worker that fails, be it for want of memory while a gradient is handed out,
+// carries what it has, so that nobody waits for another one. Buffers are there from the beginning
+// and stay until nothing travels in them.
 // The sums are those of `sum_in_buckets`, bit for bit.
 #pragma once
 
@@ -26,6 +28,7 @@ class SumOfGradients {
   SumOfGradients(ProcessGroup& group,
                  std::vector<at::Tensor> parameters,
                  int64_t bucket_bytes = kBucketBytes);
+  /// Waits for what was started.
   ~SumOfGradients();
   SumOfGradients(const SumOfGradients&) = delete;
   SumOfGradients& operator=(const SumOfGradients&) = delete;
@@ -49,6 +52,7 @@ class SumOfGradients {
 
   ProcessGroup& group_;
   std::vector<at::Tensor> parameters_;
+  std::vector<at::Tensor> gradients_;  ///< of a bucket that is being filled, in their places
   std::vector<Bucket> buckets_;
   std::vector<size_t> bucket_of_;  ///< of each parameter
   std::vector<size_t> missing_;    ///< gradients that each bucket waits for

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cstdlib>
+#include <optional>
 #include <string_view>
 
 #include "distributed/all_or_none.h"
@@ -76,8 +77,9 @@ GradientResult gather_over_workers(distributed::ProcessGroup& group,
   const std::vector<nn::NamedTensor> ordered = in_order_of_backward(parameters);
   std::vector<at::Tensor> tensors;
   for (const nn::NamedTensor& parameter : ordered) tensors.push_back(parameter.tensor);
-  distributed::SumOfGradients gradients(group, std::move(tensors));
-  const std::function<void()> watch = [&] { gradients.watch(); };
+  std::optional<distributed::SumOfGradients> gradients;
+  distributed::all_or_none(group, [&] { gradients.emplace(group, std::move(tensors)); });
+  const std::function<void()> watch = [&] { gradients->watch(); };
   step.before_last_backward = &watch;
 
   GradientResult result;
@@ -85,10 +87,10 @@ GradientResult gather_over_workers(distributed::ProcessGroup& group,
     try {
       result = gather_gradients(step);
     } catch (...) {
-      gradients.start_rest();
+      gradients->start_rest();
       throw;
     }
-    gradients.start_rest();
+    gradients->start_rest();
   });
   std::vector<double> stop = {result.interrupted ? 1.0 : 0.0};
   group.sum(stop);
@@ -98,7 +100,7 @@ GradientResult gather_over_workers(distributed::ProcessGroup& group,
   // Those that no worker has: the optimizer leaves their parameters as they are.
   const std::vector<bool> has_gradient = sum_numbers(group, result, ordered);
   distributed::sum_in_buckets(group, chosen(step.mixture, result.selections));
-  gradients.finish(has_gradient);
+  gradients->finish(has_gradient);
   return result;
 }
 

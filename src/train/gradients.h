@@ -7,7 +7,8 @@
 
 namespace lmoe::train {
 
-/// Euclidean length over all parameters, summed in double.
+/// Euclidean length over all parameters, whose gradients are contiguous float32 or float64; summed
+/// in double, in an order that does not depend on the number of threads.
 double gradient_norm(const std::vector<nn::NamedTensor>& parameters);
 
 /// Scales all gradients so that `norm`, their length, becomes at most `max_norm`; 0 never scales.

@@ -1,6 +1,10 @@
-// Whether a training run fits into memory, and if not, which setting would make it.
+// Whether a training run fits into memory, and if not, which settings would make it.
 //
 //   check_memory(recipe, config, 4, available_memory_bytes());     refuses early
+//
+// Tried are no kept documents, frozen_weights=file, fewer rows per forward and recomputed layers:
+// first each alone, then two of them, and so on, which all leave what is learned as it is. Then the
+// same on a base that is rounded, to bf16, int8, int4; then shorter rows.
 #pragma once
 
 #include <cstdint>
@@ -13,8 +17,8 @@
 
 namespace lmoe::train {
 
-/// What is missing and which setting helps; empty when it fits or `available` is 0 (unknown).
-/// `weights` as for `forecast_memory`.
+/// What is missing, the first settings that help and what they need; empty when it fits or
+/// `available` is 0 (unknown). `weights` as for `forecast_memory`.
 std::string memory_shortage(const recipe::Recipe& recipe,
                             const arch::ModelConfig& config,
                             int64_t dtype_bytes,

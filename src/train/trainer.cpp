@@ -5,12 +5,14 @@
 
 #include <functional>
 #include <memory>
+#include <utility>
 #include <vector>
 
 #include "base/error.h"
 #include "base/files.h"
 #include "distributed/all_or_none.h"
 #include "io/checkpoints.h"
+#include "kernels/target.h"
 #include "train/agree_on_start.h"
 #include "train/cadence.h"
 #include "train/checkpoint.h"
@@ -48,8 +50,10 @@ class Trainer {
     state_.total_steps = cadence_.total_steps;
     state_.base_name = job.base.name;
     state_.base_hash = job.base.hash;
+    state_.rounded_to = job.base.rounded_to;
     state_.dtype = at::toString(job.decoder.dtype());
     state_.threads = at::get_num_threads();
+    state_.kernels = kernels::chosen_target();
     state_.config = recipe::effective_config(job.recipe);
     state_.data = job.rows.state();
   }
@@ -95,10 +99,11 @@ class Trainer {
     job_.rows.restore(saved.data);
     optimizer_->set_steps(saved.step);
     guard_.set_count(saved.watchdog_count);
-    const int64_t threads = state_.threads;
-    state_ = saved;
-    state_.threads = threads;
-    state_.config = recipe::effective_config(job_.recipe);
+    const TrainerState now = std::exchange(state_, saved);
+    state_.rounded_to = now.rounded_to;
+    state_.threads = now.threads;
+    state_.kernels = now.kernels;
+    state_.config = now.config;
     saved_step_ = saved.step;
     result_.last_checkpoint = checkpoint;
   }

@@ -25,6 +25,7 @@
 #include <string>
 
 #include "arch/content_hash.h"
+#include "arch/frozen_weights.h"
 #include "data/row_stream.h"
 #include "distributed/process_group.h"
 #include "mixture/mixture.h"
@@ -40,7 +41,8 @@ namespace lmoe::train {
 /// The frozen model a run belongs to.
 struct BaseIdentity {
   std::string name;        ///< as the recipe has it
-  arch::ContentHash hash;  ///< resuming on another one is refused
+  arch::ContentHash hash;  ///< resuming on another one is refused, as on other values:
+  std::optional<arch::FrozenWeights> rounded_to = {};  ///< WeightInventory::rounding
 };
 
 struct TrainJob {

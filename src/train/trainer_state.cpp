@@ -30,6 +30,7 @@ const std::set<std::string>& keys_that_may_differ() {
                                               "report_to",
                                               "resume_from_checkpoint",
                                               "bf16",
+                                              "frozen_weights",
                                               "num_epochs",
                                               "max_steps",
                                               "loss_watchdog_threshold",
@@ -71,6 +72,45 @@ Json at_path(const Json& config, const std::string& path) {
   return *node;
 }
 
+constexpr const char* kFrozenKey = "frozen_weights";
+constexpr const char* kRoundedKey = "rounded_to";
+
+/// By name; checkpoints of earlier versions say it by their recipe's frozen_weights.
+std::optional<arch::FrozenWeights> rounding_of(const Json& json) {
+  const bool is_told = json.contains(kRoundedKey);
+  const Json name = is_told ? json[kRoundedKey] : at_path(json.at("config"), kFrozenKey);
+  for (const auto& [known, value] : enum_names(arch::FrozenWeights()))
+    if (name == known)
+      return value == arch::FrozenWeights::kFile || value == arch::FrozenWeights::kDense
+                 ? std::nullopt
+                 : std::optional(value);
+  LMOE_CHECK_DATA(name.is_null(), is_told ? kRoundedKey : kFrozenKey, ": given ", name.dump());
+  return std::nullopt;
+}
+
+std::string values_text(std::optional<arch::FrozenWeights> rounded_to) {
+  return rounded_to ? concat("values rounded to ", enum_name(*rounded_to)) : "the file's values";
+}
+
+/// Weights kept in another way are the same base as long as their values are.
+void check_frozen_weights(const TrainerState& saved, const TrainerState& now) {
+  const auto name = [](const Json& config) {  // not there before it could be chosen
+    const Json value = at_path(config, kFrozenKey);
+    return value.is_string() ? value.get<std::string>() : enum_name(arch::FrozenWeights::kDense);
+  };
+  const std::string before = name(saved.config), after = name(now.config);
+  if (before == after) return;
+  LMOE_CHECK_ARG(saved.rounded_to == now.rounded_to, "[resume] ", kFrozenKey,
+                 " differs: checkpoint ", before, ", ", values_text(saved.rounded_to), "; given ",
+                 after, ", ", values_text(now.rounded_to),
+                 ", which are another base; hint: ", kFrozenKey, "=", before);
+  if (now.dtype == "BFloat16")
+    log().warn(
+        "resuming with frozen_weights {}, the checkpoint was made with {}: in bfloat16 the last "
+        "bits of the head's products may differ",
+        after, before);
+}
+
 }  // namespace
 
 Json write_trainer_state(const TrainerState& state) {
@@ -85,8 +125,10 @@ Json write_trainer_state(const TrainerState& state) {
           {"base_name", state.base_name},
           {"base_weights", state.base_hash.weights},
           {"base_tokenizer", state.base_hash.tokenizer},
+          {kRoundedKey, state.rounded_to ? Json(enum_name(*state.rounded_to)) : Json()},
           {"dtype", state.dtype},
           {"threads", state.threads},
+          {"kernels", state.kernels},
           {"config", state.config}};
 }
 
@@ -107,8 +149,10 @@ TrainerState read_trainer_state(const std::filesystem::path& checkpoint) {
     json.at("base_name").get_to(state.base_name);
     json.at("base_weights").get_to(state.base_hash.weights);
     json.at("base_tokenizer").get_to(state.base_hash.tokenizer);
+    state.rounded_to = rounding_of(json);
     json.at("dtype").get_to(state.dtype);
     json.at("threads").get_to(state.threads);
+    state.kernels = json.value("kernels", "");
     state.data = json.at("data");
     state.config = json.at("config");
     LMOE_CHECK_DATA(state.step >= 0 && state.step <= state.total_steps, "step: given ", state.step,
@@ -128,6 +172,7 @@ void check_same_run(const TrainerState& saved, const TrainerState& now) {
                  now.base_name, " is not that of the checkpoint's base, ", saved.base_name);
   LMOE_CHECK_ARG(saved.dtype == now.dtype, "[resume] type of the frozen model differs: checkpoint ",
                  saved.dtype, ", given ", now.dtype, "; hint: set bf16");
+  check_frozen_weights(saved, now);
   const std::string key = first_difference(saved.config, now.config, "");
   LMOE_CHECK_ARG(key.empty(), "[resume] recipe differs: ", key, ": checkpoint ",
                  at_path(saved.config, key).dump(), ", given ", at_path(now.config, key).dump(),
@@ -141,6 +186,11 @@ void check_same_run(const TrainerState& saved, const TrainerState& now) {
         "resuming with {} threads, the checkpoint was made with {}: the last bits of sums may "
         "differ",
         now.threads, saved.threads);
+  if (!saved.kernels.empty() && saved.kernels != now.kernels)
+    log().warn(
+        "resuming with the kernels of {}, the checkpoint was made with those of {}: the last bits "
+        "of sums may differ; hint: LMOE_KERNELS={}",
+        now.kernels, saved.kernels, saved.kernels);
 }
 
 }  // namespace lmoe::train

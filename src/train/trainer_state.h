@@ -3,9 +3,11 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <optional>
 #include <string>
 
 #include "arch/content_hash.h"
+#include "arch/frozen_weights.h"
 #include "base/json.h"
 #include "recipe/recipe.h"
 
@@ -22,8 +24,13 @@ struct TrainerState {
   Json config;  ///< effective_config
   std::string base_name;
   arch::ContentHash base_hash;
+  /// What weights of the base were rounded to; empty: they have the values of its file.
+  std::optional<arch::FrozenWeights> rounded_to;
   std::string dtype;    ///< of the frozen model
   int64_t threads = 0;  ///< another number may change the last bits of sums
+  /// The instruction set that kernels ran with (kernels/target.h), which may as well; empty in
+  /// checkpoints of earlier versions.
+  std::string kernels;
 };
 
 Json write_trainer_state(const TrainerState& state);
@@ -31,8 +38,9 @@ Json write_trainer_state(const TrainerState& state);
 TrainerState read_trainer_state(const std::filesystem::path& checkpoint);
 
 /// Throws kInvalidArgument naming what differs between the checkpoint and the run that wants to go
-/// on: base model, type, or a key that changes what is learned. Another number of threads is
-/// logged.
+/// on: base model, how its weights were rounded, type, or a key that changes what is learned. What
+/// may change the last bits is logged: another number of threads, another instruction set, and in
+/// bfloat16 another frozen_weights.
 void check_same_run(const TrainerState& saved, const TrainerState& now);
 
 }  // namespace lmoe::train

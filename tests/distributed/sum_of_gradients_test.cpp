@@ -5,6 +5,8 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <new>
+#include <utility>
 
 #include "distributed/sum_in_buckets.h"
 #include "support/thread_workers.h"
@@ -161,6 +163,91 @@ TEST(SumOfGradients, RefusesAGradientThatComesTwice) {
     sum.start_rest();
     sum.finish(in_any());
   });
+}
+
+/// Where memory is short when the next sum begins.
+class ShortOfMemory : public ProcessGroup {
+ public:
+  explicit ShortOfMemory(ProcessGroup& group) : ProcessGroup(group.rank(), 2), group_(group) {}
+
+  std::function<void()> start_sum(at::Tensor flat) override {
+    if (std::exchange(is_short, false)) throw std::bad_alloc();
+    sizes.push_back(flat.numel());
+    ++travelling;
+    return [this, wait = group_.start_sum(std::move(flat))] {
+      --travelling;
+      wait();
+      if (loses_others) throw WorkerLost("gone");
+    };
+  }
+  void broadcast(at::Tensor flat) override { group_.broadcast(std::move(flat)); }
+
+  bool is_short = false, loses_others = false;
+  std::vector<int64_t> sizes;
+  int travelling = 0;
+
+ private:
+  ProcessGroup& group_;
+};
+
+TEST(SumOfGradients, SendsLaterWhatCouldNotBeSentInTheBackward) {
+  ShortOfMemory group(alone());
+  const std::vector<at::Tensor> parameters = make_parameters();
+  SumOfGradients sum(group, parameters, 1);
+  sum.watch();
+  group.is_short = true;
+  EXPECT_THROW(loss_of(0, 0, parameters[0]).backward(), std::bad_alloc);
+  EXPECT_EQ(sum.started(), 0U);
+  sum.start_rest();
+  EXPECT_EQ(group.sizes, (std::vector<int64_t>{15, 7, 8, 100, 1, 16}));
+  const at::Tensor gradient = parameters[0].grad().clone();
+  sum.finish({true, false, false, false, false, true});
+  EXPECT_TRUE(at::equal(parameters[0].grad(), gradient));
+  EXPECT_TRUE(at::equal(parameters[5].grad(), at::zeros({4, 4})));
+}
+
+TEST(SumOfGradients, OneThatIsShortOfMemoryStopsNobody) {
+  run_workers(2, [&](std::unique_ptr<ProcessGroup> worker) {
+    ShortOfMemory group(*worker);
+    const std::vector<at::Tensor> parameters = make_parameters();
+    SumOfGradients sum(group, parameters, 100);
+    sum.watch();
+    group.is_short = group.rank() == 1;
+    loss_of(0, 0, parameters[0]).backward();
+    const auto fill_first_bucket = [&] { loss_of(0, 1, parameters[1]).backward(); };
+    if (group.rank() == 1) {
+      EXPECT_THROW(fill_first_bucket(), std::bad_alloc);
+    } else {
+      fill_first_bucket();
+    }
+    sum.start_rest();
+    sum.finish(std::vector<bool>(kShapes.size(), true));
+    for (const size_t i : {0U, 1U}) {
+      const at::Tensor alone = make_parameters()[i];
+      loss_of(0, i, alone).backward();
+      EXPECT_TRUE(at::equal(parameters[i].grad(), alone.grad() * 2)) << i;
+    }
+  });
+}
+
+TEST(SumOfGradients, NothingTravelsAnyMoreWhenItIsGone) {
+  for (const bool loses_others : {false, true}) {
+    ShortOfMemory group(alone());
+    group.loses_others = loses_others;
+    {
+      SumOfGradients sum(group, make_parameters(), 100);
+      sum.start_rest();
+      EXPECT_EQ(group.travelling, static_cast<int>(sum.buckets()));
+    }
+    EXPECT_EQ(group.travelling, 0);
+  }
+  ShortOfMemory group(alone());
+  {
+    SumOfGradients sum(group, make_parameters(), 100);
+    sum.start_rest();
+    sum.finish(in_any());
+  }
+  EXPECT_EQ(group.travelling, 0) << "waited for twice";
 }
 
 TEST(SumOfGradients, MissesAWorkerThatLeaves) {

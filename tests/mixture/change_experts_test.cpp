@@ -63,8 +63,10 @@ class ChangeExperts : public ::testing::TestWithParam<const char*> {
   TempFolder folder_;
 };
 
-TEST_P(ChangeExperts, RemovingOneIsSwitchingItOff) {
-  if (mixture_.spec().select.kind != spec::SelectKind::kAll) GTEST_SKIP();
+/// Where all experts take part.
+class ChangeExpertsOfAll : public ChangeExperts {};
+
+TEST_P(ChangeExpertsOfAll, RemovingOneIsSwitchingItOff) {
   const auto smaller = with_expert_removed(mixture_, model_.groups(), "code");
   EXPECT_EQ(smaller->spec().experts.names, (std::vector<std::string>{"math", "prose"}));
   EXPECT_LT(max_difference(forward(*smaller), forward(mixture_, 1)), kTolerance);
@@ -152,6 +154,42 @@ TEST_P(ChangeExperts, AnotherScalingGoesIntoB) {
   EXPECT_TRUE(at::equal(own.a, given.a));
   EXPECT_LT(max_difference(own.b, given.b * ratio), kTolerance);
 }
+
+// Switched off, an expert that was chosen leaves its place empty; removed, the next one takes it.
+TEST(ChangedTopK, OnlyTokensThatChoseTheRemovedOneNotice) {
+  const TinyModel model(1);
+  Mixture mixture(spec_of("select: {kind: top_k, k: 1}\nnormalize: renormalize\n"
+                          "target_modules: [down_proj]"),
+                  model.groups(), 3, at::kDouble);
+  randomize(mixture, 5);
+  const auto forward = [&](Mixture& one, nn::RouterLog& log) {
+    const at::NoGradGuard no_grad;
+    nn::ForwardContext context;
+    context.router_log = &log;
+    one.plug(model.groups());
+    at::Tensor out = model.forward(numbers({40, kHidden}, 1, at::kDouble), context);
+    one.unplug(model.groups());
+    return out;
+  };
+  nn::RouterLog before, after;
+  const at::Tensor all = forward(mixture, before);
+  const auto smaller = with_expert_removed(mixture, model.groups(), "code");
+  const at::Tensor rest = forward(*smaller, after);
+  const at::Tensor chose_it = before.records[0].weights.select(1, 1) > 0;
+  const at::Tensor difference = (all - rest).abs().amax(1);
+  EXPECT_LT(difference.masked_select(~chose_it).max().item<double>(), kTolerance);
+  EXPECT_GT(difference.masked_select(chose_it).min().item<double>(), 1e-6);
+  const at::Tensor left = at::stack(
+      {before.records[0].probabilities.select(1, 0), before.records[0].probabilities.select(1, 2)},
+      1);
+  EXPECT_TRUE(at::equal(after.records[0].weights.argmax(1), left.argmax(1)));
+}
+
+INSTANTIATE_TEST_SUITE_P(Variants,
+                         ChangeExpertsOfAll,
+                         ::testing::Values("",
+                                           "gate: {source: block_input, share: block}",
+                                           "apply: factors"));
 
 INSTANTIATE_TEST_SUITE_P(Variants,
                          ChangeExperts,

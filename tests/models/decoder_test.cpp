@@ -14,11 +14,13 @@
 #include "nn/kv_cache.h"
 #include "nn/loss.h"
 #include "support/gradient_check.h"
+#include "support/nudge.h"
 #include "support/tiny_decoder.h"
 
 namespace lmoe::models {
 namespace {
 
+using test::Nudge;
 using test::packed_documents;
 using test::relative_error;
 using test::tiny_config;
@@ -105,22 +107,6 @@ TEST_P(AnyDecoder, computes_the_same_in_double_and_nearly_the_same_in_bfloat16) 
   EXPECT_LT(relative_error(logits(at::kFloat), expected), 1e-5);
   EXPECT_LT(relative_error(logits(at::kBFloat16), expected), 0.1);
 }
-
-/// Adds x C to each output, with C of every socket given from outside.
-class Nudge : public nn::ProjectionDelta {
- public:
-  explicit Nudge(std::vector<at::Tensor> matrices) : matrices_(std::move(matrices)) {}
-  std::vector<at::Tensor> apply(const nn::SocketInput& input,
-                                std::vector<at::Tensor> outputs,
-                                nn::ForwardContext&) override {
-    for (size_t i = 0; i < outputs.size(); ++i)
-      outputs[i] = outputs[i] + at::matmul(input.x, matrices_[i].t());
-    return outputs;
-  }
-
- private:
-  std::vector<at::Tensor> matrices_;
-};
 
 TEST_P(AnyDecoder, gradients_through_every_socket_equal_central_differences) {
   const auto decoder = tiny_decoder(config(), at::kDouble);

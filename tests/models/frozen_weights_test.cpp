@@ -3,6 +3,7 @@
 
 #include <ATen/ATen.h>
 #include <ATen/Parallel.h>
+#include <c10/core/GradMode.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -10,6 +11,7 @@
 #include "base/error.h"
 #include "models/decoder.h"
 #include "nn/loss.h"
+#include "support/nudge.h"
 #include "support/stored_base.h"
 
 namespace lmoe::models {
@@ -18,22 +20,6 @@ namespace {
 using arch::FrozenWeights;
 using test::block_config;
 using test::stored_base;
-
-/// Adds x C to each output.
-class Nudge : public nn::ProjectionDelta {
- public:
-  explicit Nudge(std::vector<at::Tensor> matrices) : matrices_(std::move(matrices)) {}
-  std::vector<at::Tensor> apply(const nn::SocketInput& input,
-                                std::vector<at::Tensor> outputs,
-                                nn::ForwardContext&) override {
-    for (size_t i = 0; i < outputs.size(); ++i)
-      outputs[i] = outputs[i] + at::matmul(input.x, matrices_[i].t().to(input.x.scalar_type()));
-    return outputs;
-  }
-
- private:
-  std::vector<at::Tensor> matrices_;
-};
 
 std::unique_ptr<Decoder> load(arch::BaseModel base,
                               FrozenWeights frozen,
@@ -52,7 +38,7 @@ std::vector<at::Tensor> outcome(const Decoder& decoder, bool is_recomputed = fal
       own.push_back((0.01 * at::randn(linear.weight.sizes())).set_requires_grad(true));
     matrices.insert(matrices.end(), own.begin(), own.end());
     group->unplug();
-    group->plug(std::make_shared<Nudge>(std::move(own)));
+    group->plug(std::make_shared<test::Nudge>(std::move(own)));
   }
   const at::Tensor ids = at::randint(decoder.config().vocab_size, {17}, at::kLong);
   nn::ForwardContext context = test::packed_documents({11, 6});
@@ -119,21 +105,30 @@ TEST(FrozenWeightsTest, RoundedOnesAreThoseOfARoundedBase) {
 }
 
 TEST(FrozenWeightsTest, TakeTheMemoryThatTheInventorySays) {
-  for (const io::DType dtype : {io::DType::kF32, io::DType::kBF16, io::DType::kQ4_1}) {
-    for (const at::ScalarType computed : {at::kFloat, at::kBFloat16}) {
-      for (const FrozenWeights frozen :
-           {FrozenWeights::kDense, FrozenWeights::kFile, FrozenWeights::kBf16, FrozenWeights::kInt8,
-            FrozenWeights::kInt4}) {
-        const arch::WeightInventory weights = arch::inventory(stored_base(block_config(), dtype));
-        const auto decoder = load(stored_base(block_config(), dtype), frozen, computed);
-        const auto bytes = static_cast<int64_t>(at::elementSize(computed));
-        EXPECT_EQ(weights.bytes(frozen, bytes), decoder->weight_bytes());
-        EXPECT_EQ(weights.largest_projection, 512 * 256);
-        const bool saves =
-            weights.bytes(frozen, bytes) < weights.bytes(FrozenWeights::kDense, bytes);
-        EXPECT_EQ(decoder->lm_head().is_dense(), !saves);
-      }
-    }
+  for (const test::KeptWay& way : test::kept_ways()) {
+    const arch::WeightInventory weights = arch::inventory(stored_base(block_config(), way.stored));
+    const auto decoder = load(stored_base(block_config(), way.stored), way.frozen, way.computed);
+    EXPECT_EQ(weights.bytes(way.frozen, way.bytes()), decoder->weight_bytes());
+    EXPECT_EQ(weights.largest_projection, 512 * 256);
+    const bool saves =
+        weights.bytes(way.frozen, way.bytes()) < weights.bytes(FrozenWeights::kDense, way.bytes());
+    EXPECT_EQ(decoder->lm_head().is_dense(), !saves);
+  }
+}
+
+TEST(FrozenWeightsTest, RoundWhereTheyAreKeptInAnotherTypeThanTheFiles) {
+  for (const test::KeptWay& way : test::kept_ways()) {
+    const auto base = [&] { return stored_base(block_config(), way.stored); };
+    const auto rounding = arch::inventory(base()).rounding(way.frozen, way.bytes());
+    EXPECT_TRUE(!rounding || rounding == way.frozen);
+    const c10::NoGradGuard no_grad;
+    const at::Tensor ids = at::arange(7);
+    const auto hidden = [&](FrozenWeights frozen) {
+      nn::ForwardContext context = test::packed_documents({7});
+      return load(base(), frozen, way.computed)->forward(ids, context);
+    };
+    EXPECT_EQ(at::equal(hidden(way.frozen), hidden(FrozenWeights::kDense)), !rounding)
+        << io::dtype_name(way.stored) << " " << way.computed << " " << enum_name(way.frozen);
   }
 }
 

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "arch/base_model.h"
+#include "arch/frozen_weights.h"
 #include "arch/tensor_names.h"
 #include "io/stored_tensor.h"
 #include "nn/frozen_matrix.h"
@@ -70,6 +71,24 @@ inline arch::BaseModel rounded_base(arch::BaseModel base, io::DType dtype) {
   }
   base.source = std::move(source);
   return base;
+}
+
+/// One way to keep a base that is stored in a type, for computing in another.
+struct KeptWay {
+  io::DType stored;
+  at::ScalarType computed;
+  arch::FrozenWeights frozen;
+  int64_t bytes() const { return static_cast<int64_t>(at::elementSize(computed)); }
+};
+
+inline std::vector<KeptWay> kept_ways() {
+  using enum arch::FrozenWeights;
+  std::vector<KeptWay> ways;
+  for (const io::DType stored : {io::DType::kF32, io::DType::kBF16, io::DType::kQ4_1})
+    for (const at::ScalarType computed : {at::kFloat, at::kBFloat16})
+      for (const arch::FrozenWeights frozen : {kDense, kFile, kBf16, kInt8, kInt4})
+        ways.push_back({stored, computed, frozen});
+  return ways;
 }
 
 /// The tiny one, wide enough for blocks of 256.

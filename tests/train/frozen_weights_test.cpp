@@ -9,7 +9,6 @@
 #include "nn/panel_product.h"
 #include "support/stored_base.h"
 #include "train/memory_forecast.h"
-#include "train/memory_shortage.h"
 #include "train/tiny_run.h"
 
 namespace lmoe::train {
@@ -19,15 +18,18 @@ using arch::FrozenWeights;
 using test::block_config;
 using ::testing::HasSubstr;
 
-/// The same run on another base.
-void put_on(TinyRun& run, arch::BaseModel base, FrozenWeights frozen) {
-  const at::ScalarType dtype = run.decoder->dtype();
-  run.mixture.reset();
-  run.decoder = models::Decoder::load(base, {.dtype = dtype, .frozen_weights = frozen});
-  run.mixture = std::make_unique<mixture::Mixture>(run.recipe.mixture, run.decoder->sockets(),
-                                                   static_cast<uint64_t>(run.recipe.batch.seed));
-  run.mixture->plug(run.decoder->sockets());
-}
+/// A run on a base that is kept as `frozen` says.
+class RunOn : public TinyRun {
+ public:
+  RunOn(arch::BaseModel stored, FrozenWeights frozen, recipe::Recipe of_run)
+      : TinyRun(std::move(of_run)) {
+    const at::ScalarType dtype = decoder->dtype();
+    recipe.batch.frozen_weights = frozen;
+    base.rounded_to =
+        arch::inventory(stored).rounding(frozen, static_cast<int64_t>(at::elementSize(dtype)));
+    put_on(models::Decoder::load(stored, {.dtype = dtype, .frozen_weights = frozen}));
+  }
+};
 
 struct Outcome {
   std::vector<at::Tensor> values;
@@ -35,69 +37,67 @@ struct Outcome {
   int64_t weight_bytes = 0;
 };
 
-Outcome train_on(arch::BaseModel base,
-                 FrozenWeights frozen,
-                 recipe::Recipe recipe,
-                 const fs::path& folder) {
-  recipe.run.output_dir = folder.string();
-  TinyRun run(recipe);
-  put_on(run, std::move(base), frozen);
-  run.start();
-  return {run.values(), timeless_log(folder), run.decoder->weight_bytes()};
-}
-
-class FrozenWeightsOf : public ::testing::TestWithParam<const char*> {
+class FrozenWeightsTest : public ::testing::Test {
  protected:
+  /// Where a run of this name goes.
+  recipe::Recipe named(const std::string& name, recipe::Recipe recipe) const {
+    recipe.run.output_dir = (folder_.path() / name).string();
+    return recipe;
+  }
+
+  /// In a folder of its own.
+  Outcome train_on(arch::BaseModel base, FrozenWeights frozen, const recipe::Recipe& recipe) {
+    RunOn run(std::move(base), frozen, named(concat("run", ++runs_), recipe));
+    run.start();
+    return {run.values(), timeless_log(run.recipe.run.output_dir), run.decoder->weight_bytes()};
+  }
+
+  /// Returns what a file takes of the memory of a dense base.
+  double expect_a_file_learns_the_same(const arch::ModelConfig& config,
+                                       io::DType dtype,
+                                       const recipe::Recipe& recipe) {
+    const auto base = [&] { return test::stored_base(config, dtype); };
+    const Outcome dense = train_on(base(), FrozenWeights::kDense, recipe);
+    const Outcome file = train_on(base(), FrozenWeights::kFile, recipe);
+    EXPECT_EQ(file.log, dense.log);
+    EXPECT_TRUE(same_bits(file.values, dense.values));
+    return static_cast<double>(file.weight_bytes) / static_cast<double>(dense.weight_bytes);
+  }
+
   test::TempFolder folder_;
+
+ private:
+  int runs_ = 0;
 };
+
+class FrozenWeightsOf : public FrozenWeightsTest,
+                        public ::testing::WithParamInterface<const char*> {};
 
 INSTANTIATE_TEST_SUITE_P(All, FrozenWeightsOf, all_variants(), variant_name);
 
 TEST_P(FrozenWeightsOf, AFileLearnsTheSameBitForBit) {
   recipe::Recipe recipe = variant_recipe("unused", GetParam());
   recipe.batch.max_steps = 3;
-  const auto base = [] { return test::stored_base(block_config(), io::DType::kQ4_1); };
-  const Outcome dense = train_on(base(), FrozenWeights::kDense, recipe, folder_.path() / "dense");
-  const Outcome file = train_on(base(), FrozenWeights::kFile, recipe, folder_.path() / "file");
-  EXPECT_LT(file.weight_bytes, dense.weight_bytes / 2);
-  EXPECT_EQ(file.log, dense.log);
-  EXPECT_TRUE(same_bits(file.values, dense.values));
+  EXPECT_LT(expect_a_file_learns_the_same(block_config(), io::DType::kQ4_1, recipe), 0.5);
 }
 
 // All types: tests/models/frozen_weights_test.cpp.
-TEST(FrozenWeightsTest, AHeadOfItsOwnLearnsTheSame) {
-  const test::TempFolder folder;
+TEST_F(FrozenWeightsTest, AHeadOfItsOwnLearnsTheSame) {
   recipe::Recipe recipe = variant_recipe("unused", "l-moe");
   recipe.batch.max_steps = 2;
   arch::ModelConfig config = block_config();
   config.tie_word_embeddings = false;
-  const auto run = [&](FrozenWeights frozen, const std::string& name) {
-    return train_on(test::stored_base(config, io::DType::kF16), frozen, recipe,
-                    folder.path() / name);
-  };
-  const Outcome dense = run(FrozenWeights::kDense, "dense"),
-                file = run(FrozenWeights::kFile, "file");
-  EXPECT_EQ(file.log, dense.log);
-  EXPECT_TRUE(same_bits(file.values, dense.values));
+  expect_a_file_learns_the_same(config, io::DType::kF16, recipe);
 }
 
-TEST(FrozenWeightsTest, AKeptPrefixLearnsTheSame) {
-  const test::TempFolder folder;
+TEST_F(FrozenWeightsTest, AKeptPrefixLearnsTheSame) {
   recipe::Recipe recipe = variant_recipe("unused", "upper");
   recipe.batch.max_steps.reset();
   recipe.batch.num_epochs = 2;  // the second one begins at the upper layer
-  const auto run = [&](FrozenWeights frozen, const std::string& name) {
-    return train_on(test::stored_base(block_config(), io::DType::kQ5_K), frozen, recipe,
-                    folder.path() / name);
-  };
-  const Outcome dense = run(FrozenWeights::kDense, "dense");
-  const Outcome file = run(FrozenWeights::kFile, "file");
-  EXPECT_EQ(file.log, dense.log);
-  EXPECT_TRUE(same_bits(file.values, dense.values));
+  expect_a_file_learns_the_same(block_config(), io::DType::kQ5_K, recipe);
 }
 
-TEST(FrozenWeightsTest, RoundedOnesAreThoseOfARoundedBase) {
-  const test::TempFolder folder;
+TEST_F(FrozenWeightsTest, RoundedOnesAreThoseOfARoundedBase) {
   recipe::Recipe recipe = variant_recipe("unused", "dora");
   recipe.batch.max_steps = 2;
   const auto base = [] { return test::stored_base(block_config(), io::DType::kF32); };
@@ -106,9 +106,9 @@ TEST(FrozenWeightsTest, RoundedOnesAreThoseOfARoundedBase) {
         {FrozenWeights::kInt8, io::DType::kQ8_0, 8.5},
         {FrozenWeights::kInt4, io::DType::kQ4_1, 5.0}}) {
     const std::string name = io::dtype_name(dtype);
-    const Outcome dense = train_on(test::rounded_base(base(), dtype), FrozenWeights::kDense, recipe,
-                                   folder.path() / (name + "dense"));
-    const Outcome stored = train_on(base(), frozen, recipe, folder.path() / name);
+    const Outcome dense =
+        train_on(test::rounded_base(base(), dtype), FrozenWeights::kDense, recipe);
+    const Outcome stored = train_on(base(), frozen, recipe);
     EXPECT_EQ(stored.log, dense.log) << name;
     EXPECT_TRUE(same_bits(stored.values, dense.values)) << name;
     EXPECT_NEAR(static_cast<double>(stored.weight_bytes) / static_cast<double>(dense.weight_bytes),
@@ -116,62 +116,64 @@ TEST(FrozenWeightsTest, RoundedOnesAreThoseOfARoundedBase) {
   }
 }
 
-TEST(FrozenWeightsTest, HalfAndHalfEqualsTheWholeBitForBit) {
-  const test::TempFolder folder;
-  recipe::Recipe recipe = variant_recipe("unused", "top-k");
-  recipe.batch.max_steps = 4;
-  const auto base = [] { return test::stored_base(block_config(), io::DType::kQ6_K); };
-  const Outcome whole = train_on(base(), FrozenWeights::kFile, recipe, folder.path() / "whole");
-  recipe.run.output_dir = (folder.path() / "halves").string();
-  {
-    TinyRun first(recipe);
-    put_on(first, base(), FrozenWeights::kFile);
+/// A run of four steps that is stopped in the third on one base, and goes on on another one.
+class ResumedFrozenWeights : public FrozenWeightsTest {
+ protected:
+  ResumedFrozenWeights() { recipe_.batch.max_steps = 4; }
+
+  void stop_halfway(const std::string& name, io::DType dtype, FrozenWeights frozen) const {
+    RunOn first(test::stored_base(block_config(), dtype), frozen, named(name, recipe_));
     TrainCallbacks callbacks;
     callbacks.should_stop = [asked = 0]() mutable { return ++asked == 5; };
     EXPECT_TRUE(first.start(callbacks).interrupted);
   }
-  recipe.run.auto_resume_from_checkpoints = true;
-  TinyRun second(recipe);
-  put_on(second, base(), FrozenWeights::kFile);
-  EXPECT_FALSE(second.start().interrupted);
-  EXPECT_TRUE(same_bits(second.values(), whole.values));
-}
 
-TEST(FrozenWeightsTest, TakeTheMemoryThatIsForecast) {
-  recipe::Recipe recipe = tiny_recipe("unused");
-  const arch::ModelConfig config = block_config();
-  for (const io::DType dtype : {io::DType::kF32, io::DType::kBF16, io::DType::kQ4_1}) {
-    for (const at::ScalarType computed : {at::kFloat, at::kBFloat16}) {
-      const auto bytes = static_cast<int64_t>(at::elementSize(computed));
-      for (const FrozenWeights frozen :
-           {FrozenWeights::kDense, FrozenWeights::kFile, FrozenWeights::kBf16, FrozenWeights::kInt8,
-            FrozenWeights::kInt4}) {
-        arch::BaseModel base = test::stored_base(config, dtype);
-        const arch::WeightInventory weights = arch::inventory(base);
-        const auto decoder =
-            models::Decoder::load(base, {.dtype = computed, .frozen_weights = frozen});
-        EXPECT_EQ(weights.bytes(frozen, bytes), decoder->weight_bytes());
-        recipe.batch.frozen_weights = frozen;
-        const int64_t forecast = forecast_memory(recipe, config, bytes, weights).base_bytes;
-        const int64_t expanded = decoder->lm_head().is_dense() ? 0 : 512 * 256 * bytes;
-        EXPECT_EQ(forecast, decoder->weight_bytes() + expanded);
-      }
-    }
+  RunOn resumed(const std::string& name, io::DType dtype, FrozenWeights frozen) const {
+    recipe::Recipe recipe = named(name, recipe_);
+    recipe.run.auto_resume_from_checkpoints = true;
+    return {test::stored_base(block_config(), dtype), frozen, std::move(recipe)};
+  }
+
+  recipe::Recipe recipe_ = variant_recipe("unused", "top-k");
+};
+
+TEST_F(ResumedFrozenWeights, WithTheSameValuesHalfAndHalfEqualsTheWholeBitForBit) {
+  using enum FrozenWeights;
+  for (const auto& [dtype, before, after] : {std::tuple{io::DType::kQ6_K, kFile, kFile},
+                                             {io::DType::kQ6_K, kDense, kFile},
+                                             {io::DType::kQ6_K, kFile, kDense},
+                                             {io::DType::kBF16, kBf16, kDense},
+                                             {io::DType::kBF16, kFile, kBf16}}) {
+    const std::string name =
+        concat(io::dtype_name(dtype), "-", enum_name(before), "-", enum_name(after));
+    const Outcome whole = train_on(test::stored_base(block_config(), dtype), before, recipe_);
+    stop_halfway(name, dtype, before);
+    RunOn second = resumed(name, dtype, after);
+    EXPECT_FALSE(second.start().interrupted);
+    EXPECT_TRUE(same_bits(second.values(), whole.values)) << name;
   }
 }
 
-TEST(FrozenWeightsTest, AreNamedWhereMemoryIsShort) {
+TEST_F(ResumedFrozenWeights, OfOtherValuesAreRefused) {
+  stop_halfway("run", io::DType::kF32, FrozenWeights::kDense);
+  EXPECT_THAT(resumed("run", io::DType::kF32, FrozenWeights::kInt8).error_of_start().what(),
+              HasSubstr("frozen_weights differs: checkpoint dense, the file's values; given "
+                        "int8, values rounded to int8"));
+}
+
+TEST_F(FrozenWeightsTest, TakeTheMemoryThatIsForecast) {
   recipe::Recipe recipe = tiny_recipe("unused");
   const arch::ModelConfig config = block_config();
-  const arch::WeightInventory weights =
-      arch::inventory(test::stored_base(config, io::DType::kQ4_1));
-  recipe.batch.frozen_weights = FrozenWeights::kFile;
-  const int64_t needed = forecast_memory(recipe, config, 4, weights).total();
-  recipe.batch.frozen_weights = FrozenWeights::kDense;
-  EXPECT_THAT(memory_shortage(recipe, config, 4, needed, weights),
-              HasSubstr("hint: frozen_weights=file needs "));
-  EXPECT_THAT(memory_shortage(recipe, config, 4, needed - 1, weights),
-              ::testing::Not(HasSubstr("frozen_weights")));
+  for (const test::KeptWay& way : test::kept_ways()) {
+    arch::BaseModel base = test::stored_base(config, way.stored);
+    const arch::WeightInventory weights = arch::inventory(base);
+    const auto decoder =
+        models::Decoder::load(base, {.dtype = way.computed, .frozen_weights = way.frozen});
+    recipe.batch.frozen_weights = way.frozen;
+    const int64_t forecast = forecast_memory(recipe, config, way.bytes(), weights).base_bytes;
+    const int64_t expanded = decoder->lm_head().is_dense() ? 0 : 512 * 256 * way.bytes();
+    EXPECT_EQ(forecast, decoder->weight_bytes() + expanded);
+  }
 }
 
 }  // namespace

@@ -2,6 +2,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "kernels/target.h"
 #include "mixture/expert_bank.h"
 #include "train/checkpoint.h"
 #include "train/tiny_run.h"
@@ -151,6 +152,25 @@ TEST_F(ResumeTest, AnotherRunIsRefusedByName) {
               HasSubstr("base model differs: the SHA-256 of the tokenizer of tiny"));
   TinyRun other_data(resuming("run"), {counting_dataset(60, 4)});
   EXPECT_EQ(other_data.error_of_start().code(), ErrorCode::kInvalidArgument);
+}
+
+TEST_F(ResumeTest, TheInstructionSetIsThatOfTheCheckpoint) {
+  const std::vector<std::string> targets = kernels::runnable_targets();
+  kernels::choose_target(targets.back());
+  {
+    TinyRun first(recipe("run"));
+    first.start(stop_at_question(5));
+  }
+  kernels::choose_target(targets.front());
+  const fs::path checkpoints = folder_.path() / "run" / "checkpoints";
+  EXPECT_EQ(read_trainer_state(checkpoints / "step-000002").kernels, targets.back());
+  TinyRun second(resuming("run"));
+  testing::internal::CaptureStderr();
+  second.start();
+  const std::string said = testing::internal::GetCapturedStderr();
+  EXPECT_EQ(said.find("LMOE_KERNELS=" + targets.back()) != said.npos,
+            targets.back() != targets.front());
+  EXPECT_EQ(read_trainer_state(checkpoints / "step-000008").kernels, targets.front());
 }
 
 TEST_F(ResumeTest, DamagedTensorsAreRefusedAndNothingChanges) {

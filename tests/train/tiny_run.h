@@ -147,17 +147,24 @@ class TinyRun {
                    std::vector<data::EncodedDataset> data = {counting_dataset()})
       : recipe(std::move(run_recipe)), datasets(std::move(data)) {
     at::set_num_threads(1);  // threads that wait for each other cost more than such small tensors
-    decoder = test::tiny_decoder(
-        test::tiny_config(), recipe.batch.bf16 == recipe::Bf16::kTrue ? at::kBFloat16 : at::kFloat);
-    mixture = std::make_unique<mixture::Mixture>(recipe.mixture, decoder->sockets(),
-                                                 static_cast<uint64_t>(recipe.batch.seed));
-    mixture->plug(decoder->sockets());
+    put_on(test::tiny_decoder(test::tiny_config(), recipe.batch.bf16 == recipe::Bf16::kTrue
+                                                       ? at::kBFloat16
+                                                       : at::kFloat));
     reward_head = make_reward_head(recipe, decoder->config().hidden_size);
     data::StreamOptions options;
     options.sequence_len = recipe.data.sequence_len;
     options.seed = static_cast<uint64_t>(recipe.batch.seed);
     options.prompt_positions = recipe.mixture.prompts.positions();
     rows = std::make_unique<data::RowStream>(datasets, options);
+  }
+
+  /// With a fresh mixture, as the recipe has it.
+  void put_on(std::unique_ptr<models::Decoder> base_model) {
+    mixture.reset();
+    decoder = std::move(base_model);
+    mixture = std::make_unique<mixture::Mixture>(recipe.mixture, decoder->sockets(),
+                                                 static_cast<uint64_t>(recipe.batch.seed));
+    mixture->plug(decoder->sockets());
   }
 
   TrainResult start(const TrainCallbacks& callbacks = {}) {

@@ -21,10 +21,13 @@ TrainerState sample() {
   state.data = {{"row", 5}};
   state.config = {
       {"learning_rate", 0.1}, {"output_dir", "a"}, {"mixture", {{"experts", {{"rank", 8}}}}}};
+  state.config["frozen_weights"] = "int8";
+  state.rounded_to = arch::FrozenWeights::kInt8;
   state.base_name = "b";
   state.base_hash = {std::string(64, 'f'), std::string(64, 'e')};
   state.dtype = "Float";
   state.threads = 2;
+  state.kernels = "AVX2";
   return state;
 }
 
@@ -82,6 +85,65 @@ TEST(CheckSameRun, NamesWhatDiffers) {
   other = sample();
   other.config.erase("learning_rate");
   EXPECT_THAT(refusal(other), HasSubstr("learning_rate: checkpoint 0.1, given null"));
+}
+
+TrainerState with_frozen_weights(arch::FrozenWeights frozen, bool is_rounding) {
+  TrainerState state = sample();
+  state.config["frozen_weights"] = enum_name(frozen);
+  state.rounded_to = is_rounding ? std::optional(frozen) : std::nullopt;
+  return state;
+}
+
+TEST(CheckSameRun, FrozenWeightsMayBeKeptInAnotherWayWhereTheirValuesAreTheSame) {
+  using arch::FrozenWeights;
+  const TrainerState dense = with_frozen_weights(FrozenWeights::kDense, false),
+                     file = with_frozen_weights(FrozenWeights::kFile, false),
+                     int8 = with_frozen_weights(FrozenWeights::kInt8, true),
+                     int4 = with_frozen_weights(FrozenWeights::kInt4, true),
+                     as_stored = with_frozen_weights(FrozenWeights::kBf16, false);
+  for (const TrainerState* a : {&dense, &file, &as_stored})
+    for (const TrainerState* b : {&dense, &file, &as_stored})
+      EXPECT_NO_THROW(check_same_run(*a, *b));
+  for (const TrainerState* other : {&dense, &file, &as_stored, &int4}) {
+    EXPECT_THROW(check_same_run(int8, *other), Error);
+    EXPECT_THROW(check_same_run(*other, int8), Error);
+  }
+  EXPECT_THAT(refusal(file), HasSubstr("frozen_weights differs: checkpoint int8, values rounded to "
+                                       "int8; given file, the file's values"));
+}
+
+TEST(CheckSameRun, OlderCheckpointsSayByTheirRecipeHowWeightsWereRounded) {
+  const test::TempFolder folder;
+  const auto read_old = [&](const TrainerState& state) {
+    Json json = write_trainer_state(state);
+    json.erase("rounded_to");
+    write_file_atomically(folder.path() / "trainer_state.json", json.dump());
+    return read_trainer_state(folder.path());
+  };
+  const TrainerState dense = with_frozen_weights(arch::FrozenWeights::kDense, false),
+                     file = with_frozen_weights(arch::FrozenWeights::kFile, false);
+  EXPECT_NO_THROW(check_same_run(read_old(dense), file));
+  EXPECT_THROW(check_same_run(read_old(sample()), file), Error);
+  // Said to round by its recipe, but the base was stored so: the same recipe goes on.
+  const TrainerState as_stored = with_frozen_weights(arch::FrozenWeights::kBf16, false);
+  EXPECT_NO_THROW(check_same_run(read_old(as_stored), as_stored));
+}
+
+TEST(CheckSameRun, SaysThatAnotherInstructionSetMayGiveOtherLastBits) {
+  const auto said = [](const TrainerState& saved, const TrainerState& now) {
+    testing::internal::CaptureStderr();
+    check_same_run(saved, now);
+    return testing::internal::GetCapturedStderr();
+  };
+  TrainerState other = sample();
+  EXPECT_EQ(said(sample(), other), "");
+  other.kernels = "AVX3";
+  EXPECT_EQ(said(sample(), other),
+            "warning: resuming with the kernels of AVX3, the checkpoint was made with those of "
+            "AVX2: the last bits of sums may differ; hint: LMOE_KERNELS=AVX2\n");
+  TrainerState old = sample();
+  old.kernels.clear();
+  EXPECT_EQ(said(old, other), "") << "nobody knows";
 }
 
 TEST(CheckSameRun, WhereResultsGoMayDiffer) {

@@ -18,7 +18,7 @@ std::string frozen_weights_text(arch::FrozenWeights frozen,
   const std::string saved =
       concat(enum_name(frozen), ", ", text(frozen), " instead of ", text(FrozenWeights::kDense));
   constexpr int64_t kFloat = 4;
-  if (frozen == FrozenWeights::kFile)
+  if (!weights.rounding(frozen, element_bytes))
     return concat(saved, "; the same losses and gradients as dense",
                   element_bytes < kFloat ? " but for how the head's panels are rounded" : "");
   const bool file_is_smaller = weights.bytes(FrozenWeights::kFile, element_bytes) <= kept;

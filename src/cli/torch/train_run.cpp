@@ -70,6 +70,11 @@ std::unique_ptr<train::RunFolder> open_folder(const recipe::RunOptions& options,
   return folder;
 }
 
+std::optional<arch::FrozenWeights> rounding_of(const recipe::Recipe& recipe,
+                                               const arch::BaseModel& base) {
+  return arch::inventory(base).rounding(recipe.batch.frozen_weights, element_bytes(recipe));
+}
+
 /// What a run needs besides its folder.
 struct RunSetup {
   DataSetup data;
@@ -149,7 +154,7 @@ int train_run(const recipe::Recipe& recipe, Workers& workers) {
                             *model.decoder,
                             *model.mixture,
                             *data.rows,
-                            {data.base->name, base_hash},
+                            {data.base->name, base_hash, rounding_of(recipe, *data.base)},
                             std::move(kept),
                             model.reward_head.get(),
                             group};
