@@ -13,6 +13,7 @@
 #include "base/error.h"
 #include "base/rng.h"
 #include "mixture/mixture.h"
+#include "mixture/site_bank.h"
 #include "support/tiny_decoder.h"
 
 namespace lmoe::runner {

@@ -71,7 +71,9 @@ TEST_F(PassagesTest, TokensWithoutAnExpertAreTheBase) {
 /// Invariant 3.
 TEST_F(PassagesTest, OneAdapterForAllTokensIsAPlainLora) {
   const c10::NoGradGuard no_grad;
-  make(kOwnExperts);
+  const std::string targets = "target_modules: [q_proj, o_proj, up_proj]";  // one of each group
+  make("{experts: {count: 3, rank: 2}, losses: [], " + targets +
+       ", select: {private_experts: 1, private_by: passage, groups: 3}}");
   std::vector<std::pair<at::Tensor, at::Tensor>> factors;
   for (const auto& bank : mixture_->banks()) {
     const auto expert = bank->bank().folder_factors(0, 1);
@@ -79,7 +81,7 @@ TEST_F(PassagesTest, OneAdapterForAllTokensIsAPlainLora) {
   }
   const Ids ids = random_ids(kLength, 1);
   const at::Tensor expected = hidden({ids}, {{{0, kLength, 2}}});
-  make("{method: lora, experts: {rank: 2, alpha: 4}}");
+  make("{method: lora, experts: {rank: 2}, " + targets + "}");
   ASSERT_EQ(mixture_->banks().size(), factors.size());
   for (size_t i = 0; i < factors.size(); ++i) {
     const auto own = mixture_->banks()[i]->bank().folder_factors(0, 0);

@@ -3,7 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include "io/checkpoints.h"
+#include "mixture/site_bank.h"
 #include "train/tiny_run.h"
 
 namespace lmoe::train {
