@@ -1,5 +1,7 @@
 #include "data/chat_records.h"
 
+#include "data/passage_fields.h"
+
 namespace lmoe::data {
 namespace {
 
@@ -30,6 +32,9 @@ Json sharegpt_turn(const RecordFields& fields, const Json& item) {
                     item.contains("value") && item["value"].is_string();
   if (!fits)
     fields.refuse("\"conversations\": expected objects with the texts \"from\" and \"value\"");
+  if (item.contains("passage"))
+    fields.refuse(
+        "\"passage\" cannot act in \"conversations\"; hint: write the record as messages");
   const std::string from = item["from"], value = item["value"];
   if (from == "human" || from == "user") return turn("user", value);
   if (from == "gpt" || from == "assistant" || from == "model") return turn("assistant", value);
@@ -54,6 +59,7 @@ void read_messages(const RecordFields& fields, Record& record) {
     if (!has_content && !message.contains("tool_calls"))
       fields.refuse("a message has neither \"content\" nor \"tool_calls\"");
   }
+  take_message_passages(fields, record);
   record.tools = fields.tools();
 }
 

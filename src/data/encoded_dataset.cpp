@@ -32,6 +32,7 @@ void cut(Example& example, const DataOptions& options, const std::string& file) 
   const int64_t length = example.length();
   example.ids.resize(limit);
   example.labels.resize(limit);
+  example.passages = passages_within(example.passages, 0, options.sequence_len);
   example.cut = true;
   LMOE_CHECK_ARG(example.labelled() > 0, "[data] ", file, ":", example.line,
                  ": no labelled token is left: given ", length,
@@ -125,6 +126,15 @@ EncodedDataset encode_dataset(const Dataset& dataset, const Renderer& renderer, 
 int64_t TrainingData::task_count() const {
   int64_t count = 0;
   for (const EncodedDataset& set : train) count = std::max<int64_t>(count, set.task + 1);
+  return count;
+}
+
+int64_t TrainingData::passage_count() const {
+  int64_t count = 0;
+  for (const auto* sets : {&train, &validation})
+    for (const EncodedDataset& set : *sets)
+      for (const Example& example : set.examples)
+        for (const Passage& passage : example.passages) count = std::max(count, passage.number);
   return count;
 }
 

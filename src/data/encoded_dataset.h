@@ -35,6 +35,8 @@ struct TrainingData {
 
   /// How many different ones the train sets have.
   int64_t task_count() const;
+  /// The largest number of a passage in them (base/passage.h), 0 without any.
+  int64_t passage_count() const;
 };
 
 /// The task of each entry: those with the same `task` share a number, one without has its own.

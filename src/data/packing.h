@@ -20,6 +20,7 @@ struct Segment {
   /// Both sides of a preference have the same number in their row, the chosen one stands first; -1:
   /// a document of its own.
   int32_t pair = -1;
+  Passages passages = {};  ///< counted from its first token
 };
 
 struct PackedRow {

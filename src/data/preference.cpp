@@ -10,6 +10,7 @@ Example part(const Example& example, int64_t begin, int64_t count) {
   Example side;
   side.ids.assign(example.ids.begin() + begin, example.ids.begin() + begin + count);
   side.line = example.line;
+  side.passages = passages_within(example.passages, begin, count);
   return side;
 }
 
@@ -28,6 +29,7 @@ Example join_sides(const Example& chosen, const Example& rejected) {
   both.line = chosen.line;
   both.rejected_at = chosen.length();
   for (const Example* side : {&chosen, &rejected}) {
+    append_passages(both.passages, side->passages, both.length());
     both.ids.insert(both.ids.end(), side->ids.begin(), side->ids.end());
     both.labels.resize(both.ids.size(), kIgnoreLabel);
     both.labels.back() = both.ids.back();

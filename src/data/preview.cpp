@@ -1,5 +1,6 @@
 #include "data/preview.h"
 
+#include <algorithm>
 #include <cstdio>
 
 #include "base/error.h"
@@ -28,12 +29,27 @@ std::string shown(std::string_view bytes) {
   return out;
 }
 
-/// One past the last token whose label is there, or is not, as it is at `begin`.
+/// One past the last token whose label is there, or is not, as it is at `begin`, and whose passage
+/// is the same.
 size_t run_end(const Example& example, size_t begin) {
   const auto supervised = [&](size_t i) { return example.labels[i] != kIgnoreLabel; };
   size_t end = begin;
   while (end < example.ids.size() && supervised(end) == supervised(begin)) ++end;
+  for (const Passage& passage : example.passages)
+    for (const auto border : {static_cast<size_t>(passage.begin), static_cast<size_t>(passage.end)})
+      if (border > begin) end = std::min(end, border);
   return end;
+}
+
+/// What stands between two tokens because of passages that end or begin there.
+std::string passage_marks(const Example& example, size_t token, const PreviewMarks& marks) {
+  std::string text;
+  for (const Passage& passage : example.passages) {
+    if (static_cast<size_t>(passage.end) == token) text += marks.passage_close;
+    if (static_cast<size_t>(passage.begin) == token)
+      text += concat(marks.passage_open, passage.number, ": ");
+  }
+  return text;
 }
 
 }  // namespace
@@ -46,6 +62,7 @@ std::string preview(const Example& example,
     const size_t end = run_end(example, begin);
     const bool supervised = example.labels[begin] != kIgnoreLabel;
     std::string bytes;
+    text += passage_marks(example, begin, marks);
     if (supervised) {
       text += marks.open;
       ids += concat(" ", marks.open);
@@ -67,7 +84,7 @@ std::string preview(const Example& example,
     }
     begin = end;
   }
-  return text + "\n" + ids;
+  return text + passage_marks(example, example.ids.size(), marks) + "\n" + ids;
 }
 
 }  // namespace lmoe::data

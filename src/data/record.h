@@ -20,6 +20,12 @@ namespace lmoe::data {
 /// choice to evaluate.
 enum class Purpose { kTraining, kEvaluation };
 
+/// A part of a raw prompt; passage 0: of none.
+struct PromptPart {
+  std::string text;
+  int64_t passage = 0;
+};
+
 struct Record {
   int64_t line = 0;  ///< 1-based line of the file; of a JSON list the 1-based item
   /// prompt_completion, choice and preference. `response` of a choice is its right choice, of a
@@ -33,6 +39,10 @@ struct Record {
   /// preference what both answers follow.
   Json messages;
   Json tools;  ///< null when there are none
+  /// Where the record keeps passages apart (base/passage.h), else empty: the passage of each
+  /// message, 0 for one of none, or the parts that `prompt` was put together from.
+  std::vector<int64_t> message_passages;
+  std::vector<PromptPart> prompt_parts;
 
   bool is_chat() const { return !messages.is_null(); }
   bool is_preference() const { return !rejected.empty(); }

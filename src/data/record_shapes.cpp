@@ -1,13 +1,14 @@
 #include "data/record_shapes.h"
 
 #include "data/chat_records.h"
+#include "data/passage_fields.h"
 #include "data/record_fields.h"
 
 namespace lmoe::data {
 namespace {
 
 void read_pair(const RecordFields& fields, Record& record) {
-  record.prompt = fields.text("prompt");
+  read_prompt(fields, record);
   const bool completion = fields.has("completion"), response = fields.has("response");
   if (!completion && !response)
     fields.refuse("the field \"completion\" (or \"response\") is missing or null, expected text");
@@ -17,7 +18,7 @@ void read_pair(const RecordFields& fields, Record& record) {
 }
 
 void read_choice(const RecordFields& fields, Record& record) {
-  record.prompt = fields.text("prompt");
+  read_prompt(fields, record);
   for (const Json& choice : fields.list("choices")) {
     if (!choice.is_string() || choice.empty() || choice.get_ref<const std::string&>().empty())
       fields.refuse("\"choices\": expected texts that are not empty");
@@ -35,7 +36,7 @@ void read_choice(const RecordFields& fields, Record& record) {
 /// What both answers follow is a prompt, or a conversation that is not answered yet.
 void read_question(const RecordFields& fields, Record& record) {
   if (!fields.has("messages")) {
-    record.prompt = fields.text("prompt");
+    read_prompt(fields, record);
     return;
   }
   if (fields.has("prompt")) fields.refuse("\"prompt\" and \"messages\" are both there");

@@ -10,16 +10,22 @@ namespace {
 
 bool is_space(char c) { return c == ' ' || c == '\t' || c == '\n' || c == '\r'; }
 
-void append(Example& example, const std::vector<TokenId>& ids, bool labelled) {
-  example.ids.insert(example.ids.end(), ids.begin(), ids.end());
-  if (labelled) {
-    example.labels.insert(example.labels.end(), ids.begin(), ids.end());
-  } else {
-    example.labels.resize(example.ids.size(), kIgnoreLabel);
-  }
-}
-
 }  // namespace
+
+void Example::append(const std::vector<TokenId>& more, bool is_labelled, int64_t passage) {
+  const int64_t first = length();
+  ids.insert(ids.end(), more.begin(), more.end());
+  if (is_labelled) {
+    labels.insert(labels.end(), more.begin(), more.end());
+  } else {
+    labels.resize(ids.size(), kIgnoreLabel);
+  }
+  if (passage == 0 || more.empty()) return;
+  if (!passages.empty() && passages.back().number == passage)
+    passages.back().end = length();
+  else
+    passages.push_back({first, length(), passage});
+}
 
 int64_t Example::labelled() const {
   return std::count_if(labels.begin(), labels.end(),
@@ -121,13 +127,35 @@ std::vector<TokenId> Renderer::prompt(std::string_view text) const {
   return ids;
 }
 
-std::vector<TokenId> Renderer::prompt(const Record& record) const {
-  if (!record.is_chat()) return prompt(std::string_view(record.prompt));
-  require_chat("");
-  Json messages = record.messages;
-  while (messages.size() > 1 && messages.back()["role"] == "assistant")
-    messages.erase(messages.size() - 1);
-  return chat_->encode(messages, record.tools, /*add_generation_prompt=*/true);
+Example Renderer::unanswered(const Record& record) const {
+  Example example;
+  if (record.is_chat()) {
+    require_chat("");
+    example = render_unanswered(record);
+  } else if (record.prompt_parts.empty()) {
+    example.append(prompt(std::string_view(record.prompt)), options_.train_on_inputs);
+  } else {
+    for (const PromptPart& part : record.prompt_parts)
+      example.append(example.ids.empty() ? prompt(std::string_view(part.text))
+                                         : encode_continuation(*tokenizer_, part.text),
+                     options_.train_on_inputs, part.passage);
+  }
+  leave_out_bos(example);
+  return example;
+}
+
+Prompt Renderer::prompt(const Record& record) const {
+  Example example = unanswered(record);
+  return {std::move(example.ids), std::move(example.passages)};
+}
+
+/// Every passage is to see it.
+void Renderer::leave_out_bos(Example& example) const {
+  const auto bos = tokenizer_->special_tokens().bos;
+  Passages& passages = example.passages;
+  if (passages.empty() || passages[0].begin > 0 || !bos || example.ids[0] != *bos) return;
+  passages[0].begin = 1;
+  if (passages[0].end == 1) passages.erase(passages.begin());
 }
 
 std::vector<TokenId> Renderer::answer(const Record& record, std::string_view answer) const {
@@ -139,82 +167,17 @@ std::vector<TokenId> Renderer::answer(const Record& record, std::string_view ans
 }
 
 Example Renderer::render_pair(const Record& record) const {
-  Example example;
-  append(example, prompt(record), options_.train_on_inputs);
-  append(example, answer(record, record.response), true);
-  if (const auto eos = tokenizer_->special_tokens().eos) append(example, {*eos}, true);
+  Example example = unanswered(record);
+  example.append(answer(record, record.response), true);
+  if (const auto eos = tokenizer_->special_tokens().eos) example.append({*eos}, true);
   return example;
 }
 
 Example Renderer::render_text(const Record& record) const {
   Example example;
-  append(example, prompt(std::string_view(record.text)), true);
-  if (const auto eos = tokenizer_->special_tokens().eos) append(example, {*eos}, true);
+  example.append(prompt(std::string_view(record.text)), true);
+  if (const auto eos = tokenizer_->special_tokens().eos) example.append({*eos}, true);
   return example;
-}
-
-bool Renderer::is_trained(const Json& message) const {
-  const auto& roles = options_.roles_to_train;
-  return std::find(roles.begin(), roles.end(), message["role"].get_ref<const std::string&>()) !=
-         roles.end();
-}
-
-void Renderer::require_chat(const std::string& where) const {
-  LMOE_CHECK_ARG(chat_ != nullptr, "[data] ", where,
-                 "records with turns need a chat template, and the base model has none; hint: set "
-                 "chat_template, or use prompt and completion");
-}
-
-Example Renderer::render_chat(const Record& record, const std::string& file) const {
-  const std::string where = concat(file, ":", record.line, ": ");
-  require_chat(where);
-  try {
-    return render_turns(record);
-  } catch (const Error& error) {
-    fail(error.code(), "[data] ", where, "chat template: ", without_operation(error.what()));
-  }
-}
-
-Example Renderer::render_turns(const Record& record) const {
-  const std::string whole = chat_->render_marked(record.messages, record.tools, false);
-  Example example;
-  if (options_.train_on_inputs) {
-    append(example, chat_->encode_marked(whole, /*at_start=*/true), true);
-    return example;
-  }
-  const auto prefix = [&](size_t turns, bool prompt) -> size_t {
-    if (turns == 0) return 0;
-    if (turns == record.messages.size() && !prompt) return whole.size();
-    const Json some(record.messages.begin(),
-                    record.messages.begin() + static_cast<ptrdiff_t>(turns));
-    const std::string text = chat_->render_marked(some, record.tools, prompt);
-    LMOE_CHECK_ARG(whole.starts_with(text), "the first ", turns,
-                   " turns alone do not give the beginning of the whole conversation, so its turns "
-                   "cannot be masked; hint: one answer per record, or another chat_template");
-    return text.size();
-  };
-  size_t done = 0;
-  for (size_t i = 0; i < record.messages.size(); ++i) {
-    if (!is_trained(record.messages[i])) continue;
-    const size_t begin = std::max(done, prefix(i, record.messages[i]["role"] == "assistant"));
-    const size_t end = std::max(begin, prefix(i + 1, false));
-    append(example, chat_->encode_marked(whole.substr(done, begin - done), done == 0), false);
-    append_turn(example, whole.substr(begin, end - begin), begin == 0);
-    done = end;
-  }
-  append(example, chat_->encode_marked(whole.substr(done), done == 0), false);
-  return example;
-}
-
-void Renderer::append_turn(Example& example, const std::string& marked, bool at_start) const {
-  const size_t begin = example.ids.size();
-  append(example, chat_->encode_marked(marked, at_start), true);
-  // What a template writes behind the end of the turn is not the model's to say.
-  const auto ids = std::span(example.ids).subspan(begin);
-  const auto last =
-      std::find_first_of(ids.rbegin(), ids.rend(), end_tokens_.begin(), end_tokens_.end());
-  if (last == ids.rend()) return;
-  std::fill(example.labels.end() - (last - ids.rbegin()), example.labels.end(), kIgnoreLabel);
 }
 
 }  // namespace lmoe::data

@@ -12,6 +12,7 @@
 #include <string_view>
 #include <vector>
 
+#include "base/passage.h"
 #include "data/chat_encoder.h"
 #include "data/record.h"
 #include "text/tokenizer.h"
@@ -32,11 +33,20 @@ struct Example {
   /// Of a preference, whose ids are both sides one after the other: where the rejected one begins.
   /// Only the last token of each side carries loss. 0: one document.
   int64_t rejected_at = 0;
+  Passages passages;  ///< kept apart by attention, counted from the first id; mostly none
 
+  /// `passage` 0: of none.
+  void append(const std::vector<TokenId>& more, bool is_labelled, int64_t passage = 0);
   int64_t length() const { return static_cast<int64_t>(ids.size()); }
   int64_t labelled() const;
   /// Tokens before the first one that is learned; all of them where none is.
   int64_t prompt_length() const;
+};
+
+/// What generation starts from.
+struct Prompt {
+  std::vector<TokenId> ids;
+  Passages passages;
 };
 
 class Renderer {
@@ -54,7 +64,7 @@ class Renderer {
   Example render(const Record& record, const std::string& file) const;
 
   /// What generation starts from: everything before the (last) answer. For text: BOS or nothing.
-  std::vector<TokenId> prompt(const Record& record) const;
+  Prompt prompt(const Record& record) const;
   /// Ids of a raw prompt: BOS where the tokenizer adds one.
   std::vector<TokenId> prompt(std::string_view text) const;
   /// Ids of an answer that follows the record's prompt, separator included, no EOS.
@@ -69,6 +79,11 @@ class Renderer {
 
  private:
   enum class Content { kNothing, kSpace, kText };
+  /// Of a rendered conversation, from byte `at` on, until the next.
+  struct PassageStart {
+    size_t at = 0;
+    int64_t passage = 0;
+  };
   static Content text_content(std::string_view text);
   static Content turn_content(const Json& message);
   Content learned(const Record& record) const;
@@ -78,7 +93,30 @@ class Renderer {
   Example render_text(const Record& record) const;
   Example render_chat(const Record& record, const std::string& file) const;
   Example render_turns(const Record& record) const;
-  void append_turn(Example& example, const std::string& marked, bool at_start) const;
+  /// Bytes of `whole` that the first `turns` of the record make.
+  size_t prefix(const Record& record, size_t turns, bool prompt, const std::string& whole) const;
+  /// Where passages begin and end in `whole`, whose first `turns` they are in.
+  std::vector<PassageStart> passage_starts(const Record& record,
+                                           size_t turns,
+                                           const std::string& whole) const;
+  /// Bytes [begin, end) of `whole`, encoded from one start to the next.
+  void append_text(Example& example,
+                   const std::string& whole,
+                   size_t begin,
+                   size_t end,
+                   const std::vector<PassageStart>& starts,
+                   bool labelled) const;
+  /// One that is learned.
+  void append_turn(Example& example,
+                   const std::string& whole,
+                   size_t first_byte,
+                   size_t end_byte,
+                   const std::vector<PassageStart>& starts) const;
+  /// Everything before the (last) answer.
+  Example unanswered(const Record& record) const;
+  Example render_unanswered(const Record& record) const;
+  /// A beginning-of-sequence token belongs to no passage.
+  void leave_out_bos(Example& example) const;
   bool is_trained(const Json& message) const;
   void require_chat(const std::string& where) const;
 

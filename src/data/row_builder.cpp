@@ -18,6 +18,7 @@ void add_segments(const Example& example, const ExampleRef& ref, int32_t task, P
   const auto prompt = static_cast<int32_t>(example.prompt_length());
   if (example.rejected_at == 0) {
     row.segments.push_back({start, length, ref.dataset, example.line, task, prompt});
+    row.segments.back().passages = example.passages;
     return;
   }
   constexpr int32_t kUnknownPrompt = -1;  // only each side's end is marked
@@ -26,6 +27,8 @@ void add_segments(const Example& example, const ExampleRef& ref, int32_t task, P
   row.segments.push_back({start, chosen, ref.dataset, example.line, task, kUnknownPrompt, pair});
   row.segments.push_back(
       {start + chosen, length - chosen, ref.dataset, example.line, task, kUnknownPrompt, pair});
+  row.segments.end()[-2].passages = passages_within(example.passages, 0, chosen);
+  row.segments.back().passages = passages_within(example.passages, chosen, length - chosen);
 }
 
 }  // namespace

@@ -24,6 +24,8 @@ std::string fingerprint_of(std::span<const EncodedDataset> datasets) {
       ((bytes += concat(example.length(), ";")) += bytes_of(example.ids)) +=
           bytes_of(example.labels);
       if (example.rejected_at > 0) bytes += concat(example.rejected_at, ";");
+      for (const Passage& passage : example.passages)
+        bytes += concat("passage ", passage.begin, " ", passage.end, " ", passage.number, ";");
     }
     summary += concat(std::hexfloat, set.weight, " ", sha256_hex(bytes), "\n");
   }

@@ -47,7 +47,7 @@ class RowStream {
   /// Throws kInvalidArgument naming what differs when the data, the options or the seed are not
   /// those of the state, kCorruptData for a state that is none.
   void restore(const Json& state);
-  /// SHA-256 over all ids, labels and weights.
+  /// SHA-256 over all ids, labels, passages and weights.
   const std::string& fingerprint() const { return fingerprint_; }
 
  private:

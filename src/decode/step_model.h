@@ -8,11 +8,14 @@
 #include <string>
 #include <vector>
 
+#include "base/passage.h"
+
 namespace lmoe::decode {
 
 using SequenceId = int64_t;
 
-/// Routing weights of one fed token: `weights[site * num_experts + expert]`, summing to 1 per site.
+/// Routing weights of one fed token: `weights[site * num_experts + expert]`, summing to 1 per site,
+/// or to 0 where no expert takes part.
 struct TokenRouting {
   std::vector<float> weights;
 };
@@ -24,6 +27,9 @@ struct StepInput {
   /// How many of the sequence's first ids come before its first answer, for models to which that
   /// makes a difference; -1: what it was fed first.
   int64_t prompt = -1;
+  /// Of the sequence, counted from its first id, also those that were fed before; empty: as it was
+  /// fed before, the new ids belonging to none.
+  std::span<const Passage> passages = {};
 };
 
 struct StepOutput {
@@ -50,10 +56,17 @@ struct RouterInfo {
   std::vector<int> site_layers;
 };
 
+/// What is known of sequences that are scored, each empty or one for every sequence.
+struct ScoredParts {
+  std::span<const int64_t> prompts = {};  ///< ids before the first answer; without: the first one
+  std::span<const Passages> passages = {};
+};
+
 /// A whole answer that a reward model is to judge.
 struct RewardRequest {
   std::vector<int32_t> ids;
   int64_t task = -1;  ///< which of the run's tasks it belongs to, -1 where nobody knows
+  Passages passages = {};
 };
 
 class StepModel {
@@ -72,11 +85,11 @@ class StepModel {
   virtual StepOutput step(std::span<const StepInput> inputs, bool want_routing = false) = 0;
 
   /// Scores whole sequences without keeping logits of all positions; opens and closes what it
-  /// needs. `prompts`: how many ids of each come before its first answer; empty: the first one.
+  /// needs.
   virtual std::vector<ScoredSequence> score(std::span<const std::vector<int32_t>> sequences,
-                                            std::span<const int64_t> prompts) = 0;
+                                            const ScoredParts& parts) = 0;
   std::vector<ScoredSequence> score(std::span<const std::vector<int32_t>> sequences) {
-    return score(sequences, {});
+    return score(sequences, ScoredParts{});
   }
 
   /// True when every token depends on the whole prompt: then a prompt is fed in one step, and none

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "base/error.h"
+
 namespace lmoe::eval {
 namespace {
 
@@ -30,11 +32,15 @@ int64_t prompt_room(const EvalContext& context, const EvalItem& item) {
 AnswerRequests answer_requests(const EvalContext& context, const EvalTask& task) {
   AnswerRequests result;
   for (const EvalItem& item : task.items) {
-    generate::GenerateRequest request{.prompt = item.prompt};
+    generate::GenerateRequest request{.prompt = item.prompt, .passages = item.prompt_passages};
     request.options.max_new_tokens = answer_limit(context, item);
     request.options.eos_token_id = task.end_tokens;
     if (task.stops_at_line_break) request.options.stop = {"\n"};
     const bool is_cut = fit_prompt(request.prompt, prompt_room(context, item));
+    LMOE_CHECK_ARG(!is_cut || request.passages.empty(), "[eval] task ", task.name, ", record ",
+                   item.line, ": a prompt with passages cannot be cut: given ", item.prompt.size(),
+                   " tokens, expected at most ", request.prompt.size(),
+                   "; hint: max_new_tokens, for which room is left");
     result.truncated += is_cut ? 1 : 0;
     result.requests.push_back(std::move(request));
   }

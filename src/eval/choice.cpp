@@ -20,6 +20,10 @@ std::vector<text::TokenId> join(const EvalTask& task,
                  " is too long: given ", continuation.size(), " tokens, expected fewer than ",
                  max_positions, " (the model's positions)");
   const int64_t kept = std::min<int64_t>(room, std::ssize(item.prompt));
+  LMOE_CHECK_ARG(kept == std::ssize(item.prompt) || item.prompt_passages.empty(), "[eval] task ",
+                 task.name, ", record ", item.line,
+                 ": a prompt with passages cannot be cut: given ", item.prompt.size(),
+                 " tokens, expected at most ", room, " beside choice ", choice);
   truncated = truncated || kept < std::ssize(item.prompt);
   std::vector<text::TokenId> ids(item.prompt.end() - kept, item.prompt.end());
   ids.insert(ids.end(), continuation.begin(), continuation.end());
@@ -54,15 +58,18 @@ TaskScore measure_choice(const EvalContext& context,
     const size_t end = std::min(task.items.size(), begin + kRecordsPerCall);
     std::vector<std::vector<text::TokenId>> sequences;
     std::vector<int64_t> prompts;
+    std::vector<Passages> passages;
     for (size_t i = begin; i < end; ++i) {
       bool is_cut = false;
       for (size_t c = 0; c < task.items[i].choices.size(); ++c) {
         sequences.push_back(join(task, task.items[i], c, context.model.max_positions(), is_cut));
         prompts.push_back(std::ssize(sequences.back()) - std::ssize(task.items[i].choices[c]));
+        passages.push_back(task.items[i].prompt_passages);
       }
       truncated += is_cut ? 1 : 0;
     }
-    const auto scored = score_windowed(context.model, sequences, {.prompts = prompts});
+    const auto scored = score_windowed(context.model, sequences,
+                                       {.parts = {.prompts = prompts, .passages = passages}});
     auto next = scored.begin();
     for (size_t i = begin; i < end; ++i) {
       const EvalItem& item = task.items[i];

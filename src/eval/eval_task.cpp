@@ -56,6 +56,9 @@ EvalItem make_pair(const data::Dataset& dataset,
   const data::Example both = renderer.render(record, dataset.file);
   item.ids.assign(both.ids.begin(), both.ids.begin() + both.rejected_at);
   item.rejected.assign(both.ids.begin() + both.rejected_at, both.ids.end());
+  item.passages = passages_within(both.passages, 0, both.rejected_at);
+  item.rejected_passages =
+      passages_within(both.passages, both.rejected_at, both.length() - both.rejected_at);
   return item;
 }
 
@@ -69,12 +72,15 @@ EvalItem make_item(const data::Dataset& dataset,
   data::Example example = renderer.render(record, dataset.file);
   item.ids = std::move(example.ids);
   item.labels = std::move(example.labels);
+  item.passages = std::move(example.passages);
   if (dataset.type == data::RecordType::kText) {
     drop_end(item, renderer.tokenizer());
     return item;
   }
 
-  item.prompt = renderer.prompt(record);
+  data::Prompt prompt = renderer.prompt(record);
+  item.prompt = std::move(prompt.ids);
+  item.prompt_passages = std::move(prompt.passages);
   LMOE_CHECK_ARG(!item.prompt.empty() || metric == Metric::kPerplexity, "[eval] ", dataset.file,
                  ":", record.line,
                  ": the prompt has no tokens: given an empty prompt, expected text before the "

@@ -20,10 +20,12 @@ struct EvalItem {
   std::string expected;               ///< the right answer
   /// Prompt and right answer (or the plain text) with the scored tokens marked as in data::Example.
   std::vector<text::TokenId> ids, labels;
+  Passages prompt_passages, passages;               ///< of `prompt` and of `ids`
   std::vector<std::vector<text::TokenId>> choices;  ///< continuations of the prompt
   std::vector<int64_t> choice_bytes;                ///< UTF-8 bytes of each choice's text
   int64_t label = -1;
   std::vector<text::TokenId> rejected;  ///< of a preference, whose chosen side is `ids`
+  Passages rejected_passages;
 
   /// Of `ids`, how many come before the first that is scored.
   int64_t prompt_length() const {

@@ -19,8 +19,9 @@ TaskScore measure_pair_accuracy(const EvalContext& context,
     const size_t end = std::min(task.items.size(), begin + kPairsPerCall);
     std::vector<decode::RewardRequest> documents;
     for (size_t i = begin; i < end; ++i) {
-      documents.push_back({task.items[i].ids, task.task});
-      documents.push_back({task.items[i].rejected, task.task});
+      const EvalItem& item = task.items[i];
+      documents.push_back({item.ids, task.task, item.passages});
+      documents.push_back({item.rejected, task.task, item.rejected_passages});
     }
     const auto rewards = context.model.rewards(documents);
     LMOE_CHECK_ARG(rewards.has_value(), "[eval] task ", task.name,

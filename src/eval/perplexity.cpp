@@ -22,15 +22,18 @@ TaskScore measure_perplexity(const EvalContext& context,
   Progress progress(context.hooks, task.name, phase, std::ssize(task.items));
   std::vector<std::vector<text::TokenId>> sequences;
   std::vector<int64_t> prompts;
+  std::vector<Passages> passages;
   for (const EvalItem& item : task.items) {
     sequences.push_back(item.ids);
     prompts.push_back(item.prompt_length());
+    passages.push_back(item.passages);
   }
   const auto scored =
-      score_windowed(context.model, sequences, {.prompts = prompts}, [&](int64_t completed) {
-        progress.add(completed);
-        progress.check_cancelled();
-      });
+      score_windowed(context.model, sequences,
+                     {.parts = {.prompts = prompts, .passages = passages}}, [&](int64_t completed) {
+                       progress.add(completed);
+                       progress.check_cancelled();
+                     });
 
   TaskScore score;
   int64_t bytes = 0;

@@ -30,6 +30,8 @@ PromptUsage measure_prompt_usage(const EvalContext& context, const EvalTask& tas
   PromptUsage usage = {0, std::vector<double>(entries), std::vector<double>(entries)};
   for (const EvalItem& item : part.items) {
     progress.check_cancelled();
+    LMOE_CHECK_ARG(item.passages.empty(), "[eval] task ", task.name, ", record ", item.line,
+                   ": a bank of prompts cannot keep passages apart");
     generate::SequenceCache sequence(context.model);
     const std::span<const text::TokenId> prompt = prompt_of(context, item);
     const decode::StepInput input{sequence.id(), prompt, std::ssize(prompt)};

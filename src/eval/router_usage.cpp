@@ -50,8 +50,8 @@ void RouterUsage::add(const decode::TokenRouting& routing) {
   for (size_t site = 0; site < entropy.size(); ++site) {
     const auto row = std::span(routing.weights).subspan(site * experts, experts);
     for (size_t e = 0; e < experts; ++e) weight[site * experts + e] += row[e];
-    load[site * experts +
-         static_cast<size_t>(std::max_element(row.begin(), row.end()) - row.begin())] += 1.0;
+    const auto best = std::max_element(row.begin(), row.end());
+    if (*best > 0) load[site * experts + static_cast<size_t>(best - row.begin())] += 1.0;
     entropy[site] += entropy_of(row);
   }
   ++tokens;
@@ -79,7 +79,7 @@ RouterUsage measure_router_usage(const EvalContext& context, const EvalTask& tas
       progress.check_cancelled();
       const decode::StepInput input{sequence.id(),
                                     ids.subspan(begin, std::min(step, ids.size() - begin)),
-                                    std::min(item.prompt_length(), std::ssize(ids))};
+                                    std::min(item.prompt_length(), std::ssize(ids)), item.passages};
       const auto output = context.model.step(std::span(&input, 1), /*want_routing=*/true);
       LMOE_ASSERT(output.routing.size() == 1 && output.routing[0].size() == input.ids.size());
       for (const decode::TokenRouting& token : output.routing[0]) usage.add(token);

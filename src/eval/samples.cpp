@@ -34,7 +34,7 @@ std::vector<SampleToken> answer_tokens(const text::Tokenizer& tokenizer,
     if (router != nullptr && i < answer.routing.size()) {
       token.weights = mean_over_sites(answer.routing[i], router->expert_names.size());
       const auto best = std::max_element(token.weights.begin(), token.weights.end());
-      token.expert = static_cast<int>(best - token.weights.begin());
+      if (*best > 0) token.expert = static_cast<int>(best - token.weights.begin());
     }
     tokens.push_back(std::move(token));
   }

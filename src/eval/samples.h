@@ -11,8 +11,9 @@
 namespace lmoe::eval {
 
 struct SampleToken {
-  std::string text;            ///< what this token added; empty while a character is incomplete
-  int expert = -1;             ///< largest mean weight over all sites; -1 without a router
+  std::string text;  ///< what this token added; empty while a character is incomplete
+  int expert = -1;   ///< largest mean weight over all sites; -1 without a router or where no expert
+                     ///< takes part
   std::vector<float> weights;  ///< [experts] mean over all sites
 };
 

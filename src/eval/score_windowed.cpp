@@ -69,6 +69,12 @@ std::vector<decode::ScoredSequence> score_windowed(decode::StepModel& model,
                  "[score] stride is out of range: given ", options.stride, ", expected 1 to ",
                  max_positions - 1, " (the model's positions, less one), or 0");
   for (const auto& ids : sequences) check_ids(ids, model.vocab_size());
+  for (size_t s = 0; s < options.parts.passages.size(); ++s)
+    LMOE_CHECK_ARG(
+        options.parts.passages[s].empty() || std::ssize(sequences[s]) <= max_positions,
+        "[score] a sequence with passages cannot be read in windows, which would part them: given ",
+        sequences[s].size(), " tokens, expected at most ", max_positions,
+        " (the model's positions)");
 
   std::vector<decode::ScoredSequence> results(sequences.size());
   const auto windows =
@@ -76,6 +82,7 @@ std::vector<decode::ScoredSequence> score_windowed(decode::StepModel& model,
   for (size_t next = 0; next < windows.size();) {
     std::vector<std::vector<int32_t>> batch;
     std::vector<int64_t> batch_prompts;
+    std::vector<Passages> batch_passages;
     const size_t first = next;
     int64_t tokens = 0;
     for (; next < windows.size(); ++next) {
@@ -84,11 +91,13 @@ std::vector<decode::ScoredSequence> score_windowed(decode::StepModel& model,
       if (!batch.empty() && tokens > options.max_tokens_per_call) break;
       const auto begin = sequences[window.sequence].begin() + static_cast<ptrdiff_t>(window.begin);
       batch.emplace_back(begin, begin + static_cast<ptrdiff_t>(window.length));
-      if (options.prompts.empty()) continue;
-      batch_prompts.push_back(std::max<int64_t>(
-          0, options.prompts[window.sequence] - static_cast<int64_t>(window.begin)));
+      if (!options.parts.passages.empty())
+        batch_passages.push_back(options.parts.passages[window.sequence]);
+      if (!options.parts.prompts.empty())
+        batch_prompts.push_back(std::max<int64_t>(
+            0, options.parts.prompts[window.sequence] - static_cast<int64_t>(window.begin)));
     }
-    const auto scored = model.score(batch, batch_prompts);
+    const auto scored = model.score(batch, {.prompts = batch_prompts, .passages = batch_passages});
     LMOE_ASSERT(scored.size() == batch.size());
     int64_t completed = 0;
     for (size_t i = 0; i < scored.size(); ++i) {

@@ -19,14 +19,15 @@ struct WindowOptions {
   int64_t stride = 0;  ///< 0: half of the model's positions
   int64_t max_tokens_per_call =
       2048;  ///< given to StepModel::score at once; a longer window goes alone
-  /// As in StepModel::score; a window that begins after the prompt has none.
-  std::span<const int64_t> prompts = {};
+  /// As in StepModel::score; a window that begins after the prompt has none. Sequences with
+  /// passages must fit one window.
+  decode::ScoredParts parts = {};
 };
 
 /// One result per sequence, in order; every sequence has at least one id. `on_scored` is called
 /// after each model call with how many sequences became complete. Throws kInvalidArgument for a
-/// stride out of range, ids outside the vocabulary or an empty sequence, kDiverged for NaN.
-/// Impossible tokens have -9999, because JSON has no infinity.
+/// stride out of range, ids outside the vocabulary, an empty sequence or one with passages that is
+/// too long, kDiverged for NaN. Impossible tokens have -9999, because JSON has no infinity.
 std::vector<decode::ScoredSequence> score_windowed(
     decode::StepModel& model,
     std::span<const std::vector<int32_t>> sequences,

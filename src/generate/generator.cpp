@@ -16,7 +16,8 @@ struct StepPlan {
   bool want_routing = false;
 
   void add(Slot& slot, size_t count) {
-    inputs.push_back({slot.sequence(), slot.pending().first(count), slot.prompt()});
+    inputs.push_back(
+        {slot.sequence(), slot.pending().first(count), slot.prompt(), slot.passages()});
     slots.push_back(&slot);
     want_routing = want_routing || slot.wants_routing();
   }
@@ -112,6 +113,10 @@ void Generator::check(std::span<const GenerateRequest> requests) const {
     LMOE_CHECK_ARG(length <= model_.max_positions(), "[generate] the prompt of request ", i,
                    " is too long: given ", length, " tokens, expected at most ",
                    model_.max_positions(), " (the model's positions)");
+    check_passages(request.passages, concat("[generate] request ", i, ":"));
+    LMOE_CHECK_ARG(request.passages.empty() || request.passages.back().end <= length,
+                   "[generate] a passage of request ", i, " ends behind its prompt: given token ",
+                   request.passages.back().end, " of ", length);
     for (const text::TokenId id : request.prompt)
       LMOE_CHECK_ARG(id >= 0 && id < model_.vocab_size(), "[generate] the prompt of request ", i,
                      " has an id outside the vocabulary: given ", id, ", expected 0 to ",

@@ -29,6 +29,7 @@ struct GenerateRequest {
   /// A chat's sequence, reused and left open. Null: one of its own. No two requests of a batch may
   /// share one.
   SequenceCache* cache = nullptr;
+  Passages passages = {};  ///< of the prompt; the answer sees them all
 };
 
 struct GenerateHooks {

@@ -25,8 +25,9 @@ class SequenceCache {
 
   /// Keeps the longest beginning shared with `prompt`, but always less than all of it, because the
   /// last id must be fed to get logits; of another prompt nothing where the model decides by whole
-  /// prompts. Returns how many ids were kept.
-  int64_t begin(std::span<const text::TokenId> prompt);
+  /// prompts. A beginning is shared when its ids and its passages are. Returns how many ids were
+  /// kept.
+  int64_t begin(std::span<const text::TokenId> prompt, const Passages& passages = {});
   /// Notes that `ids` were fed.
   void fed(std::span<const text::TokenId> ids);
 
@@ -34,6 +35,7 @@ class SequenceCache {
   decode::StepModel& model_;
   decode::SequenceId id_;
   std::vector<text::TokenId> ids_;
+  Passages passages_;
   int64_t prompt_ = 0;
 };
 

@@ -36,7 +36,7 @@ Slot::Slot(size_t index,
       detokenizer_(tokenizer),
       stop_(request.options.stop),
       started_(Clock::now()) {
-  const int64_t reused = cache_->begin(request.prompt);
+  const int64_t reused = cache_->begin(request.prompt, request.passages);
   pending_ = std::span(request.prompt).subspan(static_cast<size_t>(reused));
   result_.stats.prompt_tokens = static_cast<int64_t>(request.prompt.size());
   result_.stats.reused_tokens = reused;

@@ -25,6 +25,7 @@ class Slot {
   bool wants_routing() const { return request_.want_routing; }
   decode::SequenceId sequence() const { return cache_->id(); }
   int64_t prompt() const { return cache_->prompt(); }
+  const Passages& passages() const { return request_.passages; }
   /// Ids to feed next: the rest of the prompt, then the newest token. Never empty before the end.
   std::span<const text::TokenId> pending() const { return pending_; }
 

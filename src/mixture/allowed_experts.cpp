@@ -22,6 +22,16 @@ std::vector<TokenGroup> token_groups(const std::vector<nn::Segment>& segments,
       add(kAnswerGroup, segment.start + asked, segment.length - asked);
       continue;
     }
+    if (select.private_by == spec::PrivateBy::kPassage) {
+      for (const Passage& passage :
+           passages_within(segment.passages, segment.past, segment.length)) {
+        LMOE_CHECK_ARG(passage.number <= select.private_groups(), "[route] passage ",
+                       passage.number, " reached a gate that has experts for ",
+                       select.private_groups(), " passages");
+        add(passage.number - 1, segment.start + passage.begin, passage.end - passage.begin);
+      }
+      continue;
+    }
     if (segment.task < 0) continue;
     LMOE_CHECK_ARG(segment.task < select.private_groups(), "[route] a document of task ",
                    segment.task, " reached a gate that has experts for ", select.private_groups(),

@@ -20,12 +20,12 @@ struct TokenGroup {
 inline constexpr int64_t kPromptGroup = 0, kAnswerGroup = 1;
 
 /// By `private_by`, in the order of the tokens; those of which nobody knows the group are left out.
-/// Throws kInvalidArgument for a task that has no experts of its own.
+/// Throws kInvalidArgument for a task or a passage that has no experts of its own.
 std::vector<TokenGroup> token_groups(const std::vector<nn::Segment>& segments,
                                      const spec::SelectSpec& select);
 
 /// bool [tokens, experts]: private experts of other groups than the token's; undefined when all are
-/// everybody's. Throws kInvalidArgument for a task that has no experts of its own.
+/// everybody's. Throws as `token_groups`.
 at::Tensor forbidden_experts(const nn::ForwardContext& context,
                              int64_t tokens,
                              int64_t experts,

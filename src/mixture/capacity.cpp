@@ -2,6 +2,7 @@
 
 #include <ATen/ATen.h>
 
+#include "base/error.h"
 #include "nn/kv_cache.h"
 
 namespace lmoe::mixture {
@@ -14,6 +15,9 @@ at::Tensor over_capacity(const at::Tensor& selected,
   if (documents.empty()) documents.push_back({.start = 0, .length = selected.size(0)});
   at::Tensor over = at::zeros_like(selected);
   for (const nn::Segment& document : documents) {
+    LMOE_CHECK_ARG(document.passages.empty(),
+                   "[route] select.capacity would let one passage push out another's tokens: given "
+                   "a document with passages");
     const at::Tensor chosen = selected.narrow(/*dim=*/0, document.start, document.length);
     at::Tensor counts = chosen.cumsum(/*dim=*/0);
     if (context.kv_cache != nullptr) {

@@ -168,8 +168,10 @@ Routing Gate::route_logits(at::Tensor logits, nn::ForwardContext& context) const
     logits = logits.masked_fill(forbidden.unsqueeze(/*dim=*/1),
                                 -std::numeric_limits<double>::infinity());
   const bool leaves_out = forbidden.defined() || references() != nullptr;
-  at::Tensor nobody;  // tokens whose only expert is disabled
-  if (disables && leaves_out) {
+  const bool shares_none =
+      forbidden.defined() && select_.private_experts * select_.private_groups() == experts_;
+  at::Tensor nobody;  // tokens that have no expert, or whose only one is disabled
+  if (shares_none || (disables && leaves_out)) {
     nobody = at::isneginf(logits).all(/*dim=*/-1, /*keepdim=*/true);
     logits = logits.masked_fill(nobody, 0.0);
   }
@@ -195,6 +197,7 @@ Routing Gate::route_logits(at::Tensor logits, nn::ForwardContext& context) const
   if (nobody.defined()) {
     routing.weights = routing.weights.masked_fill(nobody, 0.0);
     scores.probabilities = scores.probabilities.masked_fill(nobody, 0.0);
+    if (shares_none && selected.defined()) selected = selected.logical_and(nobody.logical_not());
   }
   if (disables && experts_ == 1)  // nobody is left: the base alone
     scores.probabilities = routing.weights = at::zeros_like(routing.weights);

@@ -16,6 +16,9 @@ void check_prompt(const nn::Segment& document, bool has_cache) {
   LMOE_CHECK_ARG(!has_cache || document.prompt <= document.length,
                  "[route] gate.pool prompt averages over the whole prompt: given ", document.length,
                  " of its ", document.prompt, " tokens; hint: feed it in one piece");
+  LMOE_CHECK_ARG(document.passages.empty(),
+                 "[route] gate.pool prompt would let one passage decide for another: given a "
+                 "document with passages");
 }
 
 }  // namespace

@@ -23,6 +23,10 @@ void check_begins_whole(const nn::Segment& document, bool has_cache) {
                  "[prompts] what a document finds depends on its whole prompt: given ",
                  document.length, " of its ", document.prompt,
                  " tokens; hint: feed it in one piece");
+  LMOE_CHECK_ARG(
+      document.passages.empty(),
+      "[prompts] what a document finds depends on all its passages, which are to be kept "
+      "apart: given a document with passages");
 }
 
 void check_has_prompts(const nn::RouterLog& log) {

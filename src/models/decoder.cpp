@@ -89,6 +89,11 @@ void check_segments(const nn::ForwardContext& context, const at::Tensor& ids, in
                        : segment.past == context.kv_cache->length(segment.slot),
                    "[forward] a segment's past of ", segment.past,
                    " is not the number of its tokens in the KV cache");
+    check_passages(segment.passages, "[forward]");
+    LMOE_CHECK_ARG(context.kv_cache != nullptr || segment.passages.empty() ||
+                       segment.passages.back().end <= segment.length,
+                   "[forward] a passage ends behind its document: given token ",
+                   segment.passages.back().end, " of ", segment.length);
     next += segment.length;
   }
   LMOE_CHECK_ARG(next == ids.size(0), "[forward] segments hold ", next, " tokens: given ",

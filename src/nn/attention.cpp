@@ -62,6 +62,35 @@ at::Tensor empty_log_sum_exp(const at::Tensor& q, const AttentionShape& shape) {
                    q.options().dtype(accumulate_dtype(q.scalar_type())));
 }
 
+using SavedData = decltype(torch::autograd::AutogradContext::saved_data);
+
+/// Lengths of documents, and of each passage its document, begin, end and number.
+void save_segments(const std::vector<Segment>& segments, SavedData& saved) {
+  std::vector<int64_t> lengths, passages;
+  for (const Segment& segment : segments) {
+    for (const Passage& passage : segment.passages)
+      passages.insert(passages.end(),
+                      {std::ssize(lengths), passage.begin, passage.end, passage.number});
+    lengths.push_back(segment.length);
+  }
+  saved["lengths"] = lengths;
+  saved["passages"] = passages;
+}
+
+std::vector<Segment> saved_segments(SavedData& saved) {
+  std::vector<Segment> segments;
+  int64_t start = 0;
+  for (int64_t length : saved["lengths"].toIntVector()) {
+    segments.push_back({start, length});
+    start += length;
+  }
+  const std::vector<int64_t> passages = saved["passages"].toIntVector();
+  for (size_t i = 0; i < passages.size(); i += 4)
+    segments[static_cast<size_t>(passages[i])].passages.push_back(
+        {passages[i + 1], passages[i + 2], passages[i + 3]});
+  return segments;
+}
+
 class AttentionFunction : public torch::autograd::Function<AttentionFunction> {
  public:
   static at::Tensor forward(torch::autograd::AutogradContext* context,
@@ -79,9 +108,7 @@ class AttentionFunction : public torch::autograd::Function<AttentionFunction> {
                                           shape.sliding_window};
     saved["scale"] = shape.scale;
     saved["softcap"] = shape.softcap;
-    std::vector<int64_t> lengths;
-    for (const Segment& segment : segments) lengths.push_back(segment.length);
-    saved["lengths"] = lengths;
+    save_segments(segments, saved);
     return out;
   }
 
@@ -94,12 +121,7 @@ class AttentionFunction : public torch::autograd::Function<AttentionFunction> {
     const AttentionShape shape{sizes[0], sizes[1],
                                sizes[2], context->saved_data["scale"].toDouble(),
                                sizes[3], context->saved_data["softcap"].toDouble()};
-    std::vector<Segment> segments;
-    int64_t start = 0;
-    for (int64_t length : context->saved_data["lengths"].toIntVector()) {
-      segments.push_back({start, length});
-      start += length;
-    }
+    const std::vector<Segment> segments = saved_segments(context->saved_data);
     const at::Tensor dout = grads[0].contiguous();
     at::Tensor dq = at::empty_like(q);
     const auto wide = q.options().dtype(accumulate_dtype(q.scalar_type()));

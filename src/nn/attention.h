@@ -1,5 +1,5 @@
-// Causal attention of packed documents, each within itself: grouped-query, sliding window,
-// soft-capping, with or without a KV cache.
+// Causal attention of packed documents, each within itself and with its passages kept apart
+// (base/passage.h): grouped-query, sliding window, soft-capping, with or without a KV cache.
 //
 // Nothing is computed between documents and no score matrix outlives its block of queries: a
 // document of L tokens costs L^2 / 2 scores per head, however many documents share a forward.

@@ -31,7 +31,7 @@ void backward_block(const AttentionBackward<T>& work,
   const AttentionShape& shape = work.shape;
   const int64_t dim = shape.head_dim, width = shape.num_heads * dim;
   const int64_t last = std::min(segment.length, first + kQueryBlock), rows = last - first;
-  const int64_t begin = first_visible(shape, first), count = last - begin;
+  const int64_t begin = first_visible(shape, segment, first, last - 1), count = last - begin;
   const int64_t at_queries = (segment.start + first) * width + item.head * dim;
   const int64_t at_keys = (segment.start + begin) * width + item.head * dim;
   const int64_t kv_head = item.head / (shape.num_heads / shape.num_kv_heads);
@@ -53,8 +53,9 @@ void backward_block(const AttentionBackward<T>& work,
     // The slope of soft-capping needs the capped scores, which the softmax overwrites.
     if (softcap > 0) scratch.capped.assign(row_p, row_p + steps);
     const int64_t position = first + row;
+    hide_keys(segment, position, begin, row_p);
     kernels::softmax_row_again(
-        row_p, first_visible(shape, position) - begin, position + 1 - begin, steps,
+        row_p, first_visible(shape, segment, position) - begin, position + 1 - begin, steps,
         work.log_sum_exp[(segment.start + position) * shape.num_heads + item.head]);
     const A dot = kernels::dot_row(dout.data + row * dout.stride, out.data + row * out.stride, dim);
     kernels::softmax_backward_row(row_p, row_ds, steps, dot);

@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <atomic>
+#include <limits>
 #include <vector>
 
 #include "kernels/narrow_products.h"
@@ -23,9 +24,50 @@ inline constexpr int64_t kKeyStep = 16;
 
 inline int64_t whole_steps(int64_t count) { return (count + kKeyStep - 1) / kKeyStep * kKeyStep; }
 
-/// Keys that the query at position `position` sees, as absolute positions [begin, position].
-inline int64_t first_visible(const AttentionShape& shape, int64_t position) {
-  return shape.sliding_window > 0 ? std::max<int64_t>(0, position - shape.sliding_window + 1) : 0;
+/// Keys [begin, end) that a query does not see because of passages (base/passage.h).
+struct HiddenKeys {
+  int64_t begin = 0, end = 0;
+};
+
+/// Of a passage's queries, those between the document's beginning and the passage.
+inline HiddenKeys hidden_keys(const Segment& segment, int64_t position) {
+  for (const Passage& passage : segment.passages)
+    if (position >= passage.begin && position < passage.end)
+      return {segment.passages.front().begin, passage.begin};
+  return {};
+}
+
+/// The first key that the query at `position` sees, as an absolute position; it sees all from there
+/// to itself but for `hidden_keys`.
+inline int64_t first_visible(const AttentionShape& shape,
+                             const Segment& segment,
+                             int64_t position) {
+  const int64_t first =
+      shape.sliding_window > 0 ? std::max<int64_t>(0, position - shape.sliding_window + 1) : 0;
+  const HiddenKeys hidden = hidden_keys(segment, position);
+  return first >= hidden.begin ? std::max(first, hidden.end) : first;
+}
+
+/// The first key that any of the queries at [position, last] sees.
+inline int64_t first_visible(const AttentionShape& shape,
+                             const Segment& segment,
+                             int64_t position,
+                             int64_t last) {
+  int64_t lowest = first_visible(shape, segment, position);
+  // Without passages the others see no earlier one.
+  for (; !segment.passages.empty() && position < last; ++position)
+    lowest = std::min(lowest, first_visible(shape, segment, position + 1));
+  return lowest;
+}
+
+/// Scores of keys from `first_key` on: those that the query at `position` does not see become -inf.
+template <class A>
+void hide_keys(const Segment& segment, int64_t position, int64_t first_key, A* scores) {
+  const HiddenKeys hidden = hidden_keys(segment, position);
+  const int64_t begin = std::max(hidden.begin, first_key);
+  if (begin < hidden.end)
+    std::fill(scores + (begin - first_key), scores + (hidden.end - first_key),
+              -std::numeric_limits<A>::infinity());
 }
 
 /// Threads take items one by one, so unequal documents do not leave a thread idle. Each item writes

@@ -39,6 +39,7 @@ struct Keys {
 
 template <class T>
 void attend(const AttentionShape& shape,
+            const Segment& segment,
             const QueryBlock<T>& block,
             const Keys<accumulate_t<T>>& keys,
             Scratch<accumulate_t<T>>& scratch) {
@@ -57,8 +58,10 @@ void attend(const AttentionShape& shape,
     kernels::softcap_row(scores.data, block.rows * width, static_cast<A>(shape.softcap));
   for (int64_t row = 0; row < block.rows; ++row) {
     const int64_t position = block.position + row * block.position_step;
+    A* const row_scores = scores.data + row * width;
+    hide_keys(segment, position, keys.begin, row_scores);
     block.log_sum_exp[row * block.log_stride] =
-        kernels::softmax_row(scores.data + row * width, first_visible(shape, position) - keys.begin,
+        kernels::softmax_row(row_scores, first_visible(shape, segment, position) - keys.begin,
                              position + 1 - keys.begin, width);
   }
   const auto mix = [&](Rows<A> out) {
@@ -113,8 +116,8 @@ void attention_forward(const AttentionForward<T>& work) {
   const auto body = [&](const Item& item, Scratch<A>& scratch) {
     const Segment& segment = (*work.segments)[item.segment];
     const int64_t position = segment.past + item.first;
-    const int64_t begin = first_visible(shape, position);
-    const int64_t count = segment.past + item.last - begin;
+    const int64_t end = segment.past + item.last;
+    const int64_t begin = first_visible(shape, segment, position, end - 1), count = end - begin;
     const int64_t offset = begin * kv_width + item.kv_head * dim;
     Keys<A> keys;
     keys.begin = begin;
@@ -134,13 +137,13 @@ void attention_forward(const AttentionForward<T>& work) {
                         1,
                         position,
                         0};
-    if (item.last - item.first == 1) return attend(shape, block, keys, scratch);
+    if (item.last - item.first == 1) return attend(shape, segment, block, keys, scratch);
     block.rows = item.last - item.first;
     block.stride = width;
     block.log_stride = shape.num_heads;
     block.position_step = 1;
     for (int64_t head = 0; head < group; ++head) {
-      attend(shape, block, keys, scratch);
+      attend(shape, segment, block, keys, scratch);
       block.q += dim;
       block.out += dim;
       block.log_sum_exp += 1;

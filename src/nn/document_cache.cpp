@@ -5,6 +5,7 @@
 
 #include <utility>
 
+#include "base/error.h"
 #include "base/log.h"
 
 namespace lmoe::nn {
@@ -16,13 +17,15 @@ constexpr int64_t kFewRowsPerThread = 16;
 
 }  // namespace
 
-at::Tensor DocumentCache::find(const at::Tensor& ids) const {
-  const auto found = documents_.find(key(ids));
+at::Tensor DocumentCache::find(const at::Tensor& ids, const Passages& passages) const {
+  const auto found = documents_.find(key(ids, passages));
   return found == documents_.end() ? at::Tensor() : found->second;
 }
 
-void DocumentCache::keep(const at::Tensor& ids, const at::Tensor& hidden) {
-  std::string document = key(ids);
+void DocumentCache::keep(const at::Tensor& ids,
+                         const at::Tensor& hidden,
+                         const Passages& passages) {
+  std::string document = key(ids, passages);
   if (documents_.count(document) > 0) return;
   const auto own = static_cast<int64_t>(ids.nbytes());
   const auto size = static_cast<int64_t>(hidden.nbytes()) + own;
@@ -57,9 +60,12 @@ void DocumentCache::forget_pages() const {
   if (file_ != nullptr) file_->forget_pages();
 }
 
-std::string DocumentCache::key(const at::Tensor& ids) {
+std::string DocumentCache::key(const at::Tensor& ids, const Passages& passages) {
   const at::Tensor whole = ids.contiguous();
-  return std::string(static_cast<const char*>(whole.const_data_ptr()), whole.nbytes());
+  std::string key(static_cast<const char*>(whole.const_data_ptr()), whole.nbytes());
+  for (const Passage& passage : passages)
+    key += concat("|", passage.begin, ",", passage.end, ",", passage.number);
+  return key;
 }
 
 at::Tensor hidden_of_documents(
@@ -73,7 +79,7 @@ at::Tensor hidden_of_documents(
   std::vector<at::Tensor> all;
   int64_t missing = 0;
   for (const Segment& segment : segments) {
-    all.push_back(cache.find(ids_of(segment)));
+    all.push_back(cache.find(ids_of(segment), segment.passages));
     if (!all.back().defined()) missing += segment.length;
   }
   const auto joined = [&] {
@@ -91,7 +97,8 @@ at::Tensor hidden_of_documents(
   for (size_t i = 0; i < segments.size(); ++i) {
     if (all[i].defined()) continue;
     missing_ids.push_back(ids_of(segments[i]));
-    context.segments.push_back({.start = next, .length = segments[i].length});
+    context.segments.push_back(
+        {.start = next, .length = segments[i].length, .passages = segments[i].passages});
     next += segments[i].length;
   }
   context.positions = make_positions(context.segments);
@@ -101,7 +108,7 @@ at::Tensor hidden_of_documents(
     if (hidden.defined()) continue;
     const Segment& segment = context.segments[document];
     hidden = computed.narrow(/*dim=*/0, segment.start, segment.length);
-    if (next >= few) cache.keep(missing_ids[document], hidden);
+    if (next >= few) cache.keep(missing_ids[document], hidden, segment.passages);
     ++document;
   }
   if (document == all.size()) {

@@ -17,8 +17,9 @@
 
 namespace lmoe::nn {
 
-/// Hidden states of documents seen before, by their tokens, up to a limit of memory; what does not
-/// fit goes to a file where there is one, and is computed each time where that is full.
+/// Hidden states of documents seen before, by their tokens and passages, up to a limit of memory;
+/// what does not fit goes to a file where there is one, and is computed each time where that is
+/// full.
 class DocumentCache {
  public:
   /// `file` may be null, or shared with others; its documents' tokens are in memory all the same,
@@ -27,9 +28,9 @@ class DocumentCache {
       : left_(limit_bytes), file_(file) {}
 
   /// ids [L] -> [L, H], or undefined. Valid until the file is closed.
-  at::Tensor find(const at::Tensor& ids) const;
+  at::Tensor find(const at::Tensor& ids, const Passages& passages = {}) const;
   /// Nothing happens when they are kept already.
-  void keep(const at::Tensor& ids, const at::Tensor& hidden);
+  void keep(const at::Tensor& ids, const at::Tensor& hidden, const Passages& passages = {});
 
   int64_t documents() const { return static_cast<int64_t>(documents_.size()); }
   int64_t bytes() const { return bytes_; }            ///< of memory
@@ -39,7 +40,7 @@ class DocumentCache {
   void forget_pages() const;
 
  private:
-  static std::string key(const at::Tensor& ids);
+  static std::string key(const at::Tensor& ids, const Passages& passages);
   /// A copy in the file, or undefined.
   at::Tensor to_file(const at::Tensor& hidden);
 

@@ -24,6 +24,7 @@ LongerDocuments put_in_front(const at::Tensor& prompts,
   std::vector<at::Tensor> parts, rows;
   int64_t begun = 0, start = 0;
   for (const Segment& segment : segments) {
+    LMOE_ASSERT(segment.passages.empty());  // which the rows in front would move
     Segment own = segment;
     own.start = start;
     if (segment.past == 0) {

@@ -12,6 +12,7 @@
 #include <string>
 #include <vector>
 
+#include "base/passage.h"
 #include "base/rng.h"
 
 namespace lmoe::nn {
@@ -29,6 +30,8 @@ struct Segment {
   /// How many of its first tokens, counted from the beginning of the document, come before its
   /// first answer; -1 where nobody knows.
   int64_t prompt = -1;
+  /// Of the whole document, also of what is in the cache already; attention keeps them apart.
+  Passages passages = {};
 };
 
 /// What one gate decided in this forward; tensors keep their autograd history.

@@ -33,7 +33,8 @@ at::Tensor hidden_of(const models::Decoder& decoder, const Document& document, i
   const int64_t length = std::min(std::ssize(document.ids), positions);
   context.segments = {{.start = 0,
                        .length = length,
-                       .prompt = std::min(first_label - document.labels.begin(), length)}};
+                       .prompt = std::min(first_label - document.labels.begin(), length),
+                       .passages = passages_within(document.passages, 0, length)}};
   const at::Tensor ids = at::tensor(document.ids, at::kInt).to(at::kLong);
   const at::Tensor hidden = decoder.forward(ids.narrow(/*dim=*/0, 0, length), context);
   return hidden.to(nn::accumulate_dtype(hidden.scalar_type()));

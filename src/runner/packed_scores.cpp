@@ -36,9 +36,14 @@ void score_chunk(const at::Tensor& logits, int64_t first, Targets& targets) {
   });
 }
 
+decode::ScoredParts parts_of(const decode::ScoredParts& parts, size_t first, size_t count) {
+  const auto cut = [&](auto all) { return all.empty() ? all : all.subspan(first, count); };
+  return {cut(parts.prompts), cut(parts.passages)};
+}
+
 Targets score_pack(const models::Decoder& decoder,
                    std::span<const std::vector<int32_t>> sequences,
-                   std::span<const int64_t> prompts,
+                   const decode::ScoredParts& parts,
                    int disabled_expert,
                    const OutputReferences* references) {
   nn::ForwardContext context;
@@ -52,7 +57,8 @@ Targets score_pack(const models::Decoder& decoder,
     ids.insert(ids.end(), sequence.begin(), sequence.end());
     context.segments.push_back({.start = start,
                                 .length = static_cast<int64_t>(sequence.size()),
-                                .prompt = prompts.empty() ? 1 : prompts[i]});
+                                .prompt = parts.prompts.empty() ? 1 : parts.prompts[i]});
+    if (!parts.passages.empty()) context.segments.back().passages = parts.passages[i];
     for (size_t t = 1; t < sequence.size(); ++t) {
       targets.rows.push_back(start + static_cast<int64_t>(t) - 1);
       targets.labels.push_back(sequence[t]);
@@ -75,14 +81,14 @@ Targets score_pack(const models::Decoder& decoder,
 
 std::vector<decode::ScoredSequence> score_sequences(const models::Decoder& decoder,
                                                     std::span<const std::vector<int32_t>> sequences,
-                                                    std::span<const int64_t> prompts,
+                                                    const decode::ScoredParts& parts,
                                                     int disabled_expert,
                                                     const OutputReferences* references) {
   std::vector<decode::ScoredSequence> results(sequences.size());
   for (const Pack& pack : make_packs(sequences, decoder.prompt_positions())) {
     const auto part = sequences.subspan(pack.first, pack.last - pack.first);
-    const auto of_part = prompts.empty() ? prompts : prompts.subspan(pack.first, part.size());
-    const Targets targets = score_pack(decoder, part, of_part, disabled_expert, references);
+    const Targets targets = score_pack(decoder, part, parts_of(parts, pack.first, part.size()),
+                                       disabled_expert, references);
     size_t next = 0;
     for (size_t i = pack.first; i < pack.last; ++i) {
       for (size_t t = 1; t < sequences[i].size(); ++t, ++next) {

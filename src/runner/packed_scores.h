@@ -13,11 +13,11 @@
 
 namespace lmoe::runner {
 
-/// One result per sequence, in order. `prompts` as in StepModel::score, `disabled_expert` as in
+/// One result per sequence, in order. `parts` as in StepModel::score, `disabled_expert` as in
 /// ForwardContext, `references` as in next_token_logits.
 std::vector<decode::ScoredSequence> score_sequences(const models::Decoder& decoder,
                                                     std::span<const std::vector<int32_t>> sequences,
-                                                    std::span<const int64_t> prompts,
+                                                    const decode::ScoredParts& parts,
                                                     int disabled_expert,
                                                     const OutputReferences* references = nullptr);
 

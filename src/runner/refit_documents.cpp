@@ -35,7 +35,9 @@ nn::RouterLog read_document(const models::Decoder& decoder, const Document& docu
   log.keeps_inputs = true;
   nn::ForwardContext context;
   context.router_log = &log;
-  context.segments = {{0, static_cast<int64_t>(document.ids.size())}};
+  context.segments = {{.start = 0,
+                       .length = static_cast<int64_t>(document.ids.size()),
+                       .passages = document.passages}};
   decoder.forward(at::tensor(document.ids, at::kInt).to(at::kLong), context);
   return log;
 }
@@ -43,7 +45,8 @@ nn::RouterLog read_document(const models::Decoder& decoder, const Document& docu
 /// Mean of -log p over the labels.
 double mean_loss(const models::Decoder& decoder, const Document& document) {
   const auto scored =
-      score_sequences(decoder, {&document.ids, 1}, /*prompts=*/{}, /*disabled_expert=*/-1);
+      score_sequences(decoder, {&document.ids, 1}, {.passages = {&document.passages, 1}},
+                      /*disabled_expert=*/-1);
   double sum = 0.0;
   int64_t count = 0;
   for (size_t t = 1; t < document.labels.size(); ++t) {

@@ -59,6 +59,7 @@ struct TorchStepModel::State {
   int64_t default_task = 0;  ///< of documents without one
   int64_t prompt_entries = 0;
   std::map<SequenceId, int64_t> slots, prompts;
+  std::map<SequenceId, Passages> passages;
   SequenceId next_sequence = 1;
   int disabled_expert = -1;
   std::shared_ptr<const OutputReferences> references;
@@ -70,6 +71,8 @@ struct TorchStepModel::State {
   }
 
   void check(std::span<const StepInput> inputs) const;
+  /// What a sequence's first input says of it, or a later one says anew.
+  void note_parts(const StepInput& input);
   /// Of a whole sequence.
   void check(const std::vector<int32_t>& ids, const char* operation) const;
   void forward(std::span<const StepInput> inputs,
@@ -93,7 +96,26 @@ void TorchStepModel::State::check(std::span<const StepInput> inputs) const {
     for (const int32_t id : input.ids)
       LMOE_CHECK_ARG(id >= 0 && id < config.vocab_size, "[step] token id ", id,
                      " is outside the vocabulary of ", config.vocab_size);
+    check_passages(input.passages, "[step]");
+    LMOE_CHECK_ARG(input.passages.empty() || length == 0 ||
+                       passages_within(input.passages, 0, length) ==
+                           passages_within(passages.at(input.sequence), 0, length),
+                   "[step] sequence ", input.sequence, ": the passages of its first ", length,
+                   " tokens cannot change once these are fed; hint: cut the sequence before them");
   }
+}
+
+void TorchStepModel::State::note_parts(const StepInput& input) {
+  const int64_t past = cache.length(slot_of(input.sequence));
+  if (input.prompt >= 0)
+    prompts[input.sequence] = input.prompt;
+  else if (past == 0)
+    prompts[input.sequence] = std::ssize(input.ids);
+  Passages& known = passages[input.sequence];
+  if (!input.passages.empty())
+    known.assign(input.passages.begin(), input.passages.end());
+  else if (past == 0)
+    known.clear();
 }
 
 void TorchStepModel::State::forward(std::span<const StepInput> inputs,
@@ -114,7 +136,8 @@ void TorchStepModel::State::forward(std::span<const StepInput> inputs,
                                 .length = static_cast<int64_t>(piece.count),
                                 .past = cache.length(slot),
                                 .slot = slot,
-                                .prompt = prompts.at(input.sequence)});
+                                .prompt = prompts.at(input.sequence),
+                                .passages = passages.at(input.sequence)});
     const auto part = input.ids.subspan(piece.first, piece.count);
     ids.insert(ids.end(), part.begin(), part.end());
     if (!piece.is_last) continue;
@@ -169,10 +192,13 @@ void TorchStepModel::close_sequence(SequenceId sequence) {
   state_->cache.close_slot(state_->slot_of(sequence));
   state_->slots.erase(sequence);
   state_->prompts.erase(sequence);
+  state_->passages.erase(sequence);
 }
 
 void TorchStepModel::truncate_sequence(SequenceId sequence, int64_t length) {
   state_->cache.truncate(state_->slot_of(sequence), length);
+  Passages& passages = state_->passages[sequence];
+  passages = passages_within(passages, 0, length);
 }
 
 StepOutput TorchStepModel::step(std::span<const StepInput> inputs, bool want_routing) {
@@ -183,12 +209,7 @@ StepOutput TorchStepModel::step(std::span<const StepInput> inputs, bool want_rou
   const bool has_log = want_routing && (state_->router || state_->prompt_entries > 0);
   if (want_routing && state_->router) output.routing.resize(inputs.size());
   if (want_routing && state_->prompt_entries > 0) output.prompts.resize(inputs.size());
-  for (const StepInput& input : inputs) {
-    if (input.prompt >= 0)
-      state_->prompts[input.sequence] = input.prompt;
-    else if (state_->cache.length(state_->slot_of(input.sequence)) == 0)
-      state_->prompts[input.sequence] = std::ssize(input.ids);
-  }
+  for (const StepInput& input : inputs) state_->note_parts(input);
   for (const std::vector<Piece>& pieces :
        plan_forwards(inputs, state_->needs_whole_prompts, state_->decoder.prompt_positions()))
     state_->forward(inputs, pieces, has_log, output);
@@ -196,12 +217,13 @@ StepOutput TorchStepModel::step(std::span<const StepInput> inputs, bool want_rou
 }
 
 std::vector<decode::ScoredSequence> TorchStepModel::score(
-    std::span<const std::vector<int32_t>> sequences, std::span<const int64_t> prompts) {
+    std::span<const std::vector<int32_t>> sequences, const decode::ScoredParts& parts) {
   const c10::NoGradGuard no_grad;
-  LMOE_CHECK_ARG(prompts.empty() || prompts.size() == sequences.size(), "[score] given ",
-                 prompts.size(), " lengths of prompts, expected ", sequences.size(), " or none");
+  for (const size_t given : {parts.prompts.size(), parts.passages.size()})
+    LMOE_CHECK_ARG(given == 0 || given == sequences.size(), "[score] given the parts of ", given,
+                   " sequences, expected ", sequences.size(), " or none");
   for (const std::vector<int32_t>& sequence : sequences) state_->check(sequence, "[score]");
-  return score_sequences(state_->decoder, sequences, prompts, state_->disabled_expert,
+  return score_sequences(state_->decoder, sequences, parts, state_->disabled_expert,
                          state_->references.get());
 }
 
@@ -224,7 +246,8 @@ std::optional<std::vector<double>> TorchStepModel::rewards(
       const auto length = static_cast<int64_t>(document.ids.size());
       const auto start = static_cast<int64_t>(ids.size());
       if (start > 0 && start + length > kTokensPerForward) break;
-      context.segments.push_back({.start = start, .length = length, .task = document.task});
+      context.segments.push_back(
+          {.start = start, .length = length, .task = document.task, .passages = document.passages});
       ids.insert(ids.end(), document.ids.begin(), document.ids.end());
     }
     const at::Tensor values =

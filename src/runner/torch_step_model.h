@@ -30,7 +30,7 @@ class TorchStepModel : public decode::StepModel {
                           bool want_routing = false) override;
   using decode::StepModel::score;
   std::vector<decode::ScoredSequence> score(std::span<const std::vector<int32_t>> sequences,
-                                            std::span<const int64_t> prompts) override;
+                                            const decode::ScoredParts& parts) override;
   bool decides_by_prompt() const override;
   std::optional<std::vector<double>> rewards(
       std::span<const decode::RewardRequest> documents) override;

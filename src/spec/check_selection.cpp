@@ -80,6 +80,18 @@ void check_sampling(const MixtureSpec& spec, const std::string& where) {
                  ": mixture.bias cannot act with select.kind sample");
 }
 
+const char* groups_name(PrivateBy by) {
+  switch (by) {
+    case PrivateBy::kTask:
+      return " tasks";
+    case PrivateBy::kRole:
+      return " roles";
+    case PrivateBy::kPassage:
+      return " passages";
+  }
+  return "";
+}
+
 /// With so many groups as are known by now.
 void check_private(const MixtureSpec& spec, const std::string& where) {
   const SelectSpec& select = spec.select;
@@ -87,19 +99,36 @@ void check_private(const MixtureSpec& spec, const std::string& where) {
                  ": mixture.select.groups cannot act: given private_experts 0");
   LMOE_CHECK_ARG(select.private_experts > 0 || select.private_by == PrivateBy::kTask, where,
                  ": mixture.select.private_by cannot act: given private_experts 0");
-  LMOE_CHECK_ARG(select.private_by == PrivateBy::kTask || !select.groups, where,
+  LMOE_CHECK_ARG(select.private_by != PrivateBy::kRole || !select.groups, where,
                  ": mixture.select.groups cannot act: given private_by role, whose groups are two, "
                  "prompts and answers");
   if (select.private_experts == 0) return;
   LMOE_CHECK_ARG(
       spec.has_gate() && spec.experts.count_by_layer.empty(), where,
       ": mixture.select.private_experts needs a gate and the same experts in all layers");
+  LMOE_CHECK_ARG(select.private_by != PrivateBy::kPassage || select.groups, where,
+                 ": mixture.select.groups is missing: private_by passage needs to know how many "
+                 "passages have experts of their own");
   const int64_t shared = spec.experts.count - spec.private_total();
+  if (shared == 0 && select.private_by == PrivateBy::kPassage) {
+    LMOE_CHECK_ARG(spec.attach == Attach::kProjection, where,
+                   ": mixture.select.private_by passage leaves tokens of no passage without "
+                   "experts: given attach ",
+                   enum_name(spec.attach), ", expected projection, or more experts");
+    LMOE_CHECK_ARG(select.k.value_or(1) <= select.private_experts, where,
+                   ": mixture.select.k: given ", select.k.value_or(1), ", expected at most ",
+                   select.private_experts, ", the private_experts of a passage");
+    for (const LossSpec& loss : spec.losses)
+      LMOE_CHECK_ARG(loss.per_group, where, ": mixture.losses, ", enum_name(loss.kind),
+                     ": would count tokens of no passage, which have no expert: expected "
+                     "per_group: true; hint: losses: []");
+    return;
+  }
   LMOE_CHECK_ARG(shared >= select.k.value_or(1), where, ": mixture.select.private_experts: given ",
                  select.private_experts, " for each of ", select.private_groups(),
-                 select.private_by == PrivateBy::kRole ? " roles" : " tasks", ", which leaves ",
-                 shared, " of ", spec.experts.count, " experts for all: expected at least ",
-                 select.k.value_or(1), "; hint: experts.count");
+                 groups_name(select.private_by), ", which leaves ", shared, " of ",
+                 spec.experts.count, " experts for all: expected at least ", select.k.value_or(1),
+                 "; hint: experts.count");
 }
 
 }  // namespace

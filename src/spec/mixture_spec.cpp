@@ -85,8 +85,8 @@ std::span<const EnumName<GatePool>> enum_names(GatePool) {
 }
 
 std::span<const EnumName<PrivateBy>> enum_names(PrivateBy) {
-  static constexpr EnumName<PrivateBy> kNames[] = {{"task", PrivateBy::kTask},
-                                                   {"role", PrivateBy::kRole}};
+  static constexpr EnumName<PrivateBy> kNames[] = {
+      {"task", PrivateBy::kTask}, {"role", PrivateBy::kRole}, {"passage", PrivateBy::kPassage}};
   return kNames;
 }
 

@@ -57,7 +57,7 @@ enum class ExpertActivation { kIdentity, kTanh, kRelu };
 enum class ScaleBy { kRank, kCount, kActive, kActiveRank, kNone };
 /// Whose own `private_experts` are: of tasks of the data, or of the two kinds of tokens, first
 /// those of prompts, then those of answers.
-enum class PrivateBy { kTask, kRole };
+enum class PrivateBy { kTask, kRole, kPassage };
 /// kTopP: the likeliest until their probabilities reach top_p. kThreshold: those whose score
 /// reaches a value. kEntropySwitch: all where the gate is undecided, else top_p (dynmole.md).
 /// kSample: k drawn without replacement from the softmax while training, top-k otherwise; the gate
@@ -176,10 +176,12 @@ struct SelectSpec {
   int64_t rollouts = 2;  ///< forwards of a micro-batch with `sample`; remix.md: 2 to 32
   /// The first experts belong to groups of tokens, by `private_by`, so many to each, in order; a
   /// token is routed among those of its group and the rest, one without a group among the rest
-  /// (moiie.md).
+  /// (moiie.md). With `private_by: passage` there may be no rest: tokens of no passage are then
+  /// left as they are (omni-effects.md).
   int64_t private_experts = 0;
   PrivateBy private_by = PrivateBy::kTask;
-  std::optional<int64_t> groups;  ///< how many tasks have experts of their own; unset: the data's
+  /// How many tasks or passages have experts of their own; unset: as many tasks as the data have.
+  std::optional<int64_t> groups;
   /// Tokens of a sequence that one expert takes, with ffn_block; later ones pass through: their
   /// input stands in for its output. Default: no limit. mixlora.md has 32 for mixlora-switch.
   std::optional<int64_t> capacity;
@@ -208,9 +210,10 @@ struct SelectSpec {
     visit(field("rollouts", rollouts, "forwards of each micro-batch, with sample").range(2, 1024));
     visit(field("private_experts", private_experts, "experts of its own that each group has")
               .range(0, 4096));
-    visit(
-        field("private_by", private_by, "which tokens are a group: by task, or prompt and answer"));
-    visit(field("groups", groups, "tasks that have experts of their own; default: the data's")
+    visit(field("private_by", private_by,
+                "which tokens are a group: by task, prompt and answer, or by passage"));
+    visit(field("groups", groups,
+                "tasks or passages that have experts of their own; default: the data's tasks")
               .range(1, 4096));
     visit(field("capacity", capacity, "tokens of a sequence that one expert of ffn_block takes")
               .range(1, int64_t{1} << 30));
@@ -319,6 +322,11 @@ void check_mixture(const MixtureSpec& spec, const std::string& where);
 /// kInvalidArgument when the mixture needs to know the task of each record and the data have only
 /// one task, more than there are experts, or a number that does not divide the experts.
 MixtureSpec with_tasks(MixtureSpec spec, int64_t tasks);
+
+/// Refuses data whose largest number of a passage is `passages` (base/passage.h; 0: none), where
+/// the mixture would carry something from one passage to another, or wants other passages. Throws
+/// kInvalidArgument.
+void check_passages(const MixtureSpec& spec, int64_t passages);
 
 /// Whether it decides by where the prompt of a document ends.
 bool knows_prompts(const MixtureSpec& spec);

@@ -37,6 +37,7 @@ MicroBatch make_micro_batch(std::span<const data::PackedRow> rows) {
       packed.length = segment.length;
       packed.task = segment.task;
       packed.prompt = segment.prompt;
+      packed.passages = segment.passages;
       batch.segments.push_back(packed);
     }
   }

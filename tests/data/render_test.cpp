@@ -69,7 +69,7 @@ TEST(Render, TrainingSeesTheIdsThatGenerationStartsFrom) {
     const Renderer r = renderer({}, tokenizer);
     for (const Record& record : {pair("in:", "out"), pair("in:\n", "out"), pair("a b ", "c")}) {
       const Example example = r.render(record, "f");
-      auto ids = r.prompt(record);
+      auto ids = r.prompt(record).ids;
       EXPECT_EQ(ids[0], ByteTokenizer::kBos);
       EXPECT_NE(ids.back(), ByteTokenizer::kEos);
       const auto answer = r.answer(record, record.response);
@@ -92,7 +92,7 @@ TEST(Render, PlainText) {
   const auto with_bos = renderer({}, std::make_shared<ByteTokenizer>(true)).render(record, "f");
   EXPECT_EQ(with_bos.ids, ids_of("<s>abc</s>"));
   EXPECT_EQ(learned(with_bos), "_abc</s>");
-  EXPECT_TRUE(renderer().prompt(record).empty());
+  EXPECT_TRUE(renderer().prompt(record).ids.empty());
 }
 
 TEST(Render, OnlyAnswersOfAConversationAreLearned) {
@@ -108,7 +108,7 @@ TEST(Render, OnlyAnswersOfAConversationAreLearned) {
                 blanks(ids_of("\n<|start|>user\nmore</s>\n<|start|>assistant\n").size()) +
                 "two</s>_");
   // What generation starts from is what stands before the last answer.
-  const auto prompt = renderer().prompt(record);
+  const auto prompt = renderer().prompt(record).ids;
   EXPECT_TRUE(std::equal(prompt.begin(), prompt.end(), example.ids.begin()));
   EXPECT_EQ(prompt.size() + ids_of("two</s>\n").size(), example.ids.size());
 }

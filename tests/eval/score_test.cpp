@@ -76,7 +76,7 @@ TEST(ScoreWindowed, WindowsKnowWhatIsLeftOfThePrompt) {
   FakeStepModel model(5, bigram(), 8);
   const std::vector<std::vector<int32_t>> sequences = {std::vector<int32_t>(16, 1), {1, 2}};
   const std::vector<int64_t> prompts = {6, 1};
-  score_windowed(model, sequences, {.stride = 4, .prompts = prompts});
+  score_windowed(model, sequences, {.stride = 4, .parts = {.prompts = prompts}});
   EXPECT_EQ(model.scored_prompts, (std::vector<int64_t>{6, 2, 0, 1}));
   model.scored_prompts.clear();
   score_windowed(model, sequences);

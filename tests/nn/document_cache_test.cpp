@@ -27,6 +27,18 @@ TEST(DocumentCache, KeepsWhatFitsAndNoMore) {
   EXPECT_EQ(cache.bytes(), 4 * 8 + 4 * 3 * 4);
 }
 
+TEST(DocumentCache, TheSameTokensWithOtherPassagesAreAnotherDocument) {
+  const at::Tensor ids = ids_of(4, 1);
+  const Passages passages = {{1, 3, 1}}, others = {{1, 3, 2}};
+  DocumentCache cache(1 << 20);
+  cache.keep(ids, at::ones({4, 3}), passages);
+  EXPECT_FALSE(cache.find(ids).defined());
+  EXPECT_FALSE(cache.find(ids, others).defined());
+  cache.keep(ids, at::zeros({4, 3}));
+  EXPECT_TRUE(at::equal(cache.find(ids, passages), at::ones({4, 3})));
+  EXPECT_TRUE(at::equal(cache.find(ids), at::zeros({4, 3})));
+}
+
 TEST(DocumentCache, KeepsInAFileWhatDoesNotFitInMemory) {
   const test::TempFolder folder;
   ScratchFile file(folder.path(), 1 << 16);

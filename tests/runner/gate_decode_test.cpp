@@ -89,7 +89,7 @@ TEST_P(GateDecode, StepsEqualOneForward) {
 TEST_P(GateDecode, ScoresEqualOneForward) {
   const std::vector<Ids> sequences = {random_ids(kLength, 1), random_ids(kLength, 2)};
   const std::vector<int64_t> prompts = {kPrompt, 3};
-  const auto scores = steps_.score(sequences, prompts);
+  const auto scores = steps_.score(sequences, {.prompts = prompts});
   const auto of_text = steps_.score(sequences);
   for (size_t i = 0; i < sequences.size(); ++i) {
     for (const bool is_text : {false, true}) {

@@ -50,6 +50,7 @@ class FakeStepModel : public decode::StepModel {
       fed += std::ssize(input.ids);
       if (input.ids.empty()) throw std::logic_error("input without ids");
       fed_prompts.push_back(input.prompt);
+      fed_passages.emplace_back(input.passages.begin(), input.passages.end());
       std::vector<decode::TokenRouting> routing;
       for (const int32_t id : input.ids) {
         ids.push_back(id);
@@ -66,8 +67,9 @@ class FakeStepModel : public decode::StepModel {
 
   using decode::StepModel::score;
   std::vector<decode::ScoredSequence> score(std::span<const std::vector<int32_t>> sequences,
-                                            std::span<const int64_t> prompts) override {
-    scored_prompts.insert(scored_prompts.end(), prompts.begin(), prompts.end());
+                                            const decode::ScoredParts& parts) override {
+    scored_prompts.insert(scored_prompts.end(), parts.prompts.begin(), parts.prompts.end());
+    scored_passages.insert(scored_passages.end(), parts.passages.begin(), parts.passages.end());
     std::vector<decode::ScoredSequence> scored;
     for (const auto& ids : sequences) {
       if (ids.empty() || std::ssize(ids) > max_positions_)
@@ -103,6 +105,7 @@ class FakeStepModel : public decode::StepModel {
   bool is_pooled = false;            ///< what decides_by_prompt answers
   std::vector<int64_t> fed_prompts;  ///< of each input of each step
   std::vector<int64_t> scored_prompts;
+  std::vector<Passages> fed_passages, scored_passages;  ///< the same
   int64_t scored_tokens = 0;
   std::function<decode::TokenRouting(History)> routing_of;
   decode::RouterInfo router_info;

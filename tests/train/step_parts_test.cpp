@@ -31,10 +31,12 @@ TEST(MicroBatch, PositionsPredictTheNextTokenOfTheirRow) {
   std::vector<data::PackedRow> rows = {row({5, 6, 7}, {-100, 6, 7}, 1), row({8, 9}, {-100, 9}, 4)};
   rows[1].segments[0].task = 3;
   rows[1].segments[0].prompt = 1;
+  rows[1].segments[0].passages = {{0, 1, 2}};
   const MicroBatch batch = make_micro_batch(rows);
   EXPECT_EQ(batch.segments[0].task, 0);
   EXPECT_EQ(batch.segments[1].task, 3);
   EXPECT_EQ(batch.segments[1].prompt, 1);
+  EXPECT_THAT(batch.segments[1].passages, ElementsAre(Passage{0, 1, 2}));
   EXPECT_TRUE(at::equal(batch.ids, at::tensor({5, 6, 7, 8, 9}, at::kLong)));
   EXPECT_TRUE(at::equal(batch.labels, at::tensor({6, 7, -100, 9, -100}, at::kLong)));
   EXPECT_EQ(batch.tokens, 5);

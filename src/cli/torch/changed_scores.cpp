@@ -34,7 +34,13 @@ std::vector<eval::EvalItem> sample_items(const std::vector<std::string>& files,
   if (files.empty()) return items;
   for (const data::Dataset& dataset : eval_datasets(files, {}, model.recipe)) {
     const eval::EvalTask task = eval::make_task(dataset, *model.renderer, eval::Metric::kAuto);
-    for (const eval::EvalItem& item : eval::first_items(task, most).items) items.push_back(item);
+    for (const eval::EvalItem& item : eval::first_items(task, most).items) {
+      LMOE_CHECK_ARG(item.passages.empty() && item.prompt_passages.empty(), "[samples] ",
+                     dataset.file, ":", item.line,
+                     ": samples with passages cannot be read here: given passages, expected plain "
+                     "records");
+      items.push_back(item);
+    }
   }
   return items;
 }

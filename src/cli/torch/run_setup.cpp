@@ -209,6 +209,7 @@ ModelSetup prepare_model(const recipe::Recipe& recipe, const DataSetup& data) {
   // With several passes each task has so many experts.
   const spec::MixtureSpec spec =
       spec::with_tasks(recipe.mixture, data.training.task_count() * recipe.objective.reward_passes);
+  spec::check_passages(spec, data.training.passage_count());
   ModelSetup setup;
   Progress progress("reading " + base.name, Progress::Unit::kBytes);
   setup.decoder = models::Decoder::load(

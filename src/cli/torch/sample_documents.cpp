@@ -13,7 +13,7 @@ SampleDocuments read_documents(const std::vector<std::string>& files,
   for (const data::Dataset& dataset : eval_datasets(files, {}, model.recipe, {}, split)) {
     const eval::EvalTask task = eval::make_task(dataset, *model.renderer, eval::Metric::kAuto);
     for (const eval::EvalItem& item : eval::first_items(task, most).items) {
-      samples.documents.push_back({item.ids, item.labels});
+      samples.documents.push_back({item.ids, item.labels, item.passages});
       samples.origins.push_back(task.name);
     }
   }

@@ -52,8 +52,13 @@ std::vector<std::vector<int32_t>> token_ids(const std::vector<data::Dataset>& se
                                             const data::Renderer& renderer) {
   std::vector<std::vector<int32_t>> documents;
   for (const data::Dataset& set : sets)
-    for (const data::Record& record : set.records)
-      documents.push_back(renderer.render(record, set.file).ids);
+    for (const data::Record& record : set.records) {
+      data::Example example = renderer.render(record, set.file);
+      LMOE_CHECK_ARG(example.passages.empty(), "[select] ", set.file, ":", record.line,
+                     ": records with passages cannot be embedded: given passages, expected plain "
+                     "records");
+      documents.push_back(std::move(example.ids));
+    }
   return documents;
 }
 
