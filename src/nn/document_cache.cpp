@@ -5,6 +5,7 @@
 
 #include <utility>
 
+#include "base/error.h"
 #include "base/log.h"
 
 namespace lmoe::nn {
@@ -22,6 +23,9 @@ at::Tensor DocumentCache::find(const at::Tensor& ids) const {
 }
 
 void DocumentCache::keep(const at::Tensor& ids, const at::Tensor& hidden) {
+  if (!hidden.device().is_cpu())
+    fail(ErrorCode::kUnsupported, "[document_cache] documents are kept in CPU memory alone: given ",
+         hidden.device(), "; hint: forward without the cache");
   std::string document = key(ids);
   if (documents_.count(document) > 0) return;
   const auto own = static_cast<int64_t>(ids.nbytes());
@@ -58,7 +62,7 @@ void DocumentCache::forget_pages() const {
 }
 
 std::string DocumentCache::key(const at::Tensor& ids) {
-  const at::Tensor whole = ids.contiguous();
+  const at::Tensor whole = ids.to(at::kCPU).contiguous();
   return std::string(static_cast<const char*>(whole.const_data_ptr()), whole.nbytes());
 }
 

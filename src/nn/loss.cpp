@@ -8,6 +8,7 @@
 #include "nn/panel_product.h"
 #include "nn/part_times.h"
 #include "nn/stored_types.h"
+#include "nn/with_aten.h"
 
 namespace lmoe::nn {
 
@@ -100,6 +101,9 @@ at::Tensor labelled_cross_entropy_sum(const at::Tensor& hidden,
                                       std::optional<double> softcap,
                                       int64_t chunk_rows) {
   check_shapes(hidden, labels, lm_head, chunk_rows);
+  if (!hidden.device().is_cpu())
+    return with_aten::labelled_cross_entropy_sum(hidden, labels, lm_head, softcap.value_or(0.0),
+                                                 chunk_rows);
   const bool want_gradient = c10::GradMode::is_enabled() && hidden.requires_grad();
   return CrossEntropyFunction::apply(hidden, labels.contiguous(), lm_head, softcap.value_or(0.0),
                                      chunk_rows, want_gradient);

@@ -6,6 +6,7 @@
 #include "kernels/rms_norm.h"
 #include "nn/dispatch.h"
 #include "nn/stored_types.h"
+#include "nn/with_aten.h"
 
 namespace lmoe::nn {
 
@@ -64,6 +65,7 @@ class RmsNormFunction : public torch::autograd::Function<RmsNormFunction> {
 }  // namespace
 
 at::Tensor rms_norm(const at::Tensor& x, const at::Tensor& weight, double eps) {
+  if (!x.device().is_cpu()) return with_aten::rms_norm(x, weight, eps);
   return RmsNormFunction::apply(x.contiguous(), weight, eps);
 }
 
