@@ -8,6 +8,7 @@
 #include "kernels/narrow_products.h"
 #include "kernels/rows.h"
 #include "mixture/expert_chunks.h"
+#include "mixture/with_aten.h"
 #include "nn/dispatch.h"
 #include "nn/part_times.h"
 
@@ -223,6 +224,7 @@ std::vector<at::Tensor> mix_selected(const at::Tensor& x,
                                      const std::vector<at::Tensor>& ups,
                                      const std::vector<at::Tensor>& outputs,
                                      double scaling) {
+  if (!x.device().is_cpu()) return with_aten::mix_selected(x, weights, a, ups, outputs, scaling);
   const at::ScalarType wide = nn::accumulate_dtype(x.scalar_type());
   const auto typed = [&](const at::Tensor& tensor) { return tensor.to(wide).contiguous(); };
   const at::Tensor w = typed(weights);
