@@ -52,14 +52,14 @@ class Builder {
   Builder(const spec::MixtureSpec& spec,
           const std::vector<nn::ProjectionGroup*>& groups,
           uint64_t seed,
-          at::ScalarType dtype,
+          const at::TensorOptions& options,
           uint64_t first_stream)
-      : spec_(spec), groups_(groups), seed_(seed), dtype_(dtype), first_stream_(first_stream) {
+      : spec_(spec), groups_(groups), seed_(seed), options_(options), first_stream_(first_stream) {
     for (const nn::ProjectionGroup* group : groups) layers_ = std::max(layers_, group->layer() + 1);
     check_layers(spec, layers_);
     if (spec.gate.net != spec::GateNet::kRecurrent) return;
     Rng rng(seed, first_stream + 4 * groups.size());  // after those of the plain LoRAs
-    cell_ = std::make_shared<RecurrentCell>(spec.gate.hidden_size, dtype, rng);
+    cell_ = std::make_shared<RecurrentCell>(spec.gate.hidden_size, options, rng);
   }
 
   std::vector<std::shared_ptr<SiteBank>> build(SiteRole role) {
@@ -98,7 +98,7 @@ class Builder {
     if (targets.empty()) return nullptr;
     const int64_t in = groups_[g]->linears()[targets.front().linear].weight.columns();
     Rng rng(seed_, first_stream_ + 2 * g);
-    const BankShape shape = {in, spec_.experts.count_at(groups_[g]->layer(), layers_), dtype_};
+    const BankShape shape = {in, spec_.experts.count_at(groups_[g]->layer(), layers_), options_};
     return make_expert_bank(spec_, std::move(targets), shape, rng);
   }
 
@@ -152,7 +152,7 @@ class Builder {
   std::shared_ptr<Gate> make_gate(size_t g, std::vector<SiteInfo> sites, int64_t width) const {
     Rng rng(seed_, first_stream_ + 2 * g + 1);
     const int64_t experts = spec_.experts.count_at(groups_[g]->layer(), layers_);
-    return std::make_shared<Gate>(spec_, std::move(sites), experts, width, dtype_, rng, cell_);
+    return std::make_shared<Gate>(spec_, std::move(sites), experts, width, options_, rng, cell_);
   }
 
   /// Of what a gate of its own reads.
@@ -188,7 +188,7 @@ class Builder {
   const spec::MixtureSpec& spec_;
   const std::vector<nn::ProjectionGroup*>& groups_;
   uint64_t seed_;
-  at::ScalarType dtype_;
+  at::TensorOptions options_;
   uint64_t first_stream_;
   int layers_ = 0;
   std::shared_ptr<const RecurrentCell> cell_;  ///< of all gates; null but for recurrent ones
@@ -200,28 +200,29 @@ class Builder {
 std::vector<std::shared_ptr<SiteBank>> build_banks(const spec::MixtureSpec& spec,
                                                    const std::vector<nn::ProjectionGroup*>& groups,
                                                    uint64_t seed,
-                                                   at::ScalarType dtype) {
-  return Builder(spec, groups, seed, dtype, /*first_stream=*/0).build(SiteRole::kExperts);
+                                                   const at::TensorOptions& options) {
+  return Builder(spec, groups, seed, options, /*first_stream=*/0).build(SiteRole::kExperts);
 }
 
 std::vector<std::shared_ptr<FfnExperts>> build_ffn_experts(const spec::MixtureSpec& spec,
                                                            const nn::Sockets& sockets,
                                                            uint64_t seed,
-                                                           at::ScalarType dtype) {
+                                                           const at::TensorOptions& options) {
   LMOE_CHECK_ARG(!sockets.mlps.empty(),
                  "[attach] mixture.attach ffn_block: this model has no FFN that can be replaced");
   std::vector<nn::ProjectionGroup*> groups;
   for (nn::GatedMlp* mlp : sockets.mlps)
     for (nn::ProjectionGroup* group : mlp->projection_groups()) groups.push_back(group);
   check_all_hit(spec, groups);
-  return Builder(spec, sockets.groups, seed, dtype, /*first_stream=*/0).build_blocks(sockets.mlps);
+  return Builder(spec, sockets.groups, seed, options, /*first_stream=*/0)
+      .build_blocks(sockets.mlps);
 }
 
 std::vector<std::shared_ptr<SiteBank>> build_plain_banks(
     const spec::MixtureSpec& spec,
     const std::vector<nn::ProjectionGroup*>& groups,
     uint64_t seed,
-    at::ScalarType dtype) {
+    const at::TensorOptions& options) {
   if (!spec.has_plain()) return {};
   for (const nn::ProjectionGroup* group : groups) {
     for (const nn::FrozenLinear& linear : group->linears()) {
@@ -231,7 +232,7 @@ std::vector<std::shared_ptr<SiteBank>> build_plain_banks(
           " is named by mixture.target_modules and by mixture.plain.target_modules");
     }
   }
-  return Builder(spec.plain_part(), groups, seed, dtype, /*first_stream=*/2 * groups.size())
+  return Builder(spec.plain_part(), groups, seed, options, /*first_stream=*/2 * groups.size())
       .build(SiteRole::kPlain);
 }
 

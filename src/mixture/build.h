@@ -14,14 +14,14 @@ namespace lmoe::mixture {
 std::vector<std::shared_ptr<SiteBank>> build_banks(const spec::MixtureSpec& spec,
                                                    const std::vector<nn::ProjectionGroup*>& groups,
                                                    uint64_t seed,
-                                                   at::ScalarType dtype);
+                                                   const at::TensorOptions& options);
 
 /// For attach ffn_block: the experts of each FFN. Throws kInvalidArgument naming targets that match
 /// none of its projections, or when nothing may replace the FFNs of this model.
 std::vector<std::shared_ptr<FfnExperts>> build_ffn_experts(const spec::MixtureSpec& spec,
                                                            const nn::Sockets& sockets,
                                                            uint64_t seed,
-                                                           at::ScalarType dtype);
+                                                           const at::TensorOptions& options);
 
 /// The same as build_banks for spec.plain, whose draws are independent of the experts'; empty
 /// without it. Throws kInvalidArgument too for a projection that has experts.
@@ -29,6 +29,6 @@ std::vector<std::shared_ptr<SiteBank>> build_plain_banks(
     const spec::MixtureSpec& spec,
     const std::vector<nn::ProjectionGroup*>& groups,
     uint64_t seed,
-    at::ScalarType dtype);
+    const at::TensorOptions& options);
 
 }  // namespace lmoe::mixture

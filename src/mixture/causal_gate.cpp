@@ -22,8 +22,8 @@ at::Tensor rms_norm(const at::Tensor& x, const at::Tensor& weight) {
   return x * (x.square().mean(/*dim=*/-1, /*keepdim=*/true) + kEpsilon).rsqrt() * weight;
 }
 
-at::Tensor ones_parameter(int64_t width, at::ScalarType dtype) {
-  return at::ones({width}, at::TensorOptions().dtype(dtype)).requires_grad_(true);
+at::Tensor ones_parameter(int64_t width, const at::TensorOptions& options) {
+  return at::ones({width}, options).requires_grad_(true);
 }
 
 /// What travels with one forward of the net.
@@ -35,15 +35,15 @@ struct Documents {
 
 class Block {
  public:
-  Block(const spec::GateSpec& spec, at::ScalarType dtype, Rng& rng)
+  Block(const spec::GateSpec& spec, const at::TensorOptions& options, Rng& rng)
       : width_(spec.hidden_size), heads_(spec.heads) {
     const auto matrix = [&](int64_t rows) {
-      return gate_parameter(rows, width_, spec, dtype, rng);
+      return gate_parameter(rows, width_, spec, options, rng);
     };
-    attention_norm_ = ones_parameter(width_, dtype);
+    attention_norm_ = ones_parameter(width_, options);
     qkv_ = matrix(3 * width_);
     attention_output_ = matrix(width_);
-    mlp_norm_ = ones_parameter(width_, dtype);
+    mlp_norm_ = ones_parameter(width_, options);
     gate_up_ = matrix(2 * width_);
     mlp_output_ = matrix(width_);
   }
@@ -101,11 +101,12 @@ class CausalGate : public GateNet {
   CausalGate(const spec::GateSpec& spec, const GateShape& shape, Rng& rng)
       : shape_(shape),
         head_dim_(spec.hidden_size / spec.heads),
-        down_(gate_parameter(spec.hidden_size, shape.input_width, spec, shape.dtype, rng)) {
+        down_(gate_parameter(spec.hidden_size, shape.input_width, spec, shape.options, rng)) {
     for (int64_t i = 0; i < spec.depth; ++i)
-      blocks_.push_back(std::make_unique<Block>(spec, shape.dtype, rng));
-    norm_ = ones_parameter(spec.hidden_size, shape.dtype);
-    output_ = gate_parameter(shape.gates * shape.experts, spec.hidden_size, spec, shape.dtype, rng);
+      blocks_.push_back(std::make_unique<Block>(spec, shape.options, rng));
+    norm_ = ones_parameter(spec.hidden_size, shape.options);
+    output_ =
+        gate_parameter(shape.gates * shape.experts, spec.hidden_size, spec, shape.options, rng);
   }
 
   at::Tensor logits(const at::Tensor& input, nn::ForwardContext& context) const override {
@@ -135,7 +136,7 @@ class CausalGate : public GateNet {
         at::exp(half * (-2 * std::log(kRopeBase) / static_cast<double>(head_dim_)));
     const at::Tensor angles =
         at::outer(nn::make_positions(documents.segments).to(at::kDouble), frequencies);
-    documents.rope = {at::cos(angles).to(shape_.dtype), at::sin(angles).to(shape_.dtype)};
+    documents.rope = {at::cos(angles).to(shape_.options), at::sin(angles).to(shape_.options)};
     return documents;
   }
 

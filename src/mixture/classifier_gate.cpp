@@ -18,8 +18,8 @@ class ClassifierGate : public GateNet {
     for (int64_t depth = 0; depth < spec.depth; ++depth) {
       const bool is_last = depth + 1 == spec.depth;
       const int64_t rows = is_last ? shape.gates * shape.experts : spec.hidden_size;
-      Layer layer = {gate_parameter(rows, width, spec, shape.dtype, rng),
-                     zero_parameter({rows}, shape.dtype)};
+      Layer layer = {gate_parameter(rows, width, spec, shape.options, rng),
+                     zero_parameter({rows}, shape.options)};
       // PyTorch's default for a linear layer's bias.
       if (spec.init == spec::GateInit::kKaimingUniform)
         fill_uniform(layer.bias.detach(), 1.0 / std::sqrt(static_cast<double>(width)), rng);

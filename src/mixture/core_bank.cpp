@@ -18,7 +18,7 @@ class CoreBank : public ExpertBank {
            Rng& rng)
       : ExpertBank(spec, std::move(targets), shape, spec.experts.rank, spec.experts.rank, rng),
         rank_(spec.experts.rank),
-        cores_(zero_parameter({projections() * experts(), rank_, rank_}, shape.dtype)) {
+        cores_(zero_parameter({projections() * experts(), rank_, rank_}, shape.options)) {
     fill_uniform(cores_.detach(), 1.0 / std::sqrt(static_cast<double>(rank_)), rng);
   }
 

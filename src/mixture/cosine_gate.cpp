@@ -12,7 +12,7 @@ class CosineGate : public GateNet {
   CosineGate(const spec::GateSpec& spec, const GateShape& shape, Rng& rng)
       : shape_(shape),
         keys_(gate_parameter(
-            shape.gates * shape.experts, shape.input_width, spec, shape.dtype, rng)) {}
+            shape.gates * shape.experts, shape.input_width, spec, shape.options, rng)) {}
 
   at::Tensor logits(const at::Tensor& input, nn::ForwardContext&) const override {
     const at::Tensor direction = unit(input), keys = unit(keys_);

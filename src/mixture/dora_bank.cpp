@@ -31,7 +31,7 @@ class DoraBank : public ExpertBank {
         rank_(spec.experts.rank) {
     const c10::NoGradGuard no_grad;
     for (size_t p = 0; p < targets.size(); ++p) {
-      squared_rows_.push_back(targets[p].weight.borrow().to(shape.dtype).square().sum(/*dim=*/1));
+      squared_rows_.push_back(targets[p].weight.borrow().to(shape.options).square().sum(/*dim=*/1));
       magnitudes_.push_back(norms(p).requires_grad_(true));
     }
   }

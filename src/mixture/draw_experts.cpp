@@ -12,7 +12,7 @@ Draw draw_experts(const at::Tensor& logits, int64_t k, Rng& rng) {
   double* out = noise.data_ptr<double>();
   for (int64_t i = 0; i < noise.numel(); ++i)
     out[i] = -std::log(-std::log(rng.uniform(std::numeric_limits<double>::min(), 1.0)));
-  const at::Tensor keys = logits.to(at::kDouble) + noise;
+  const at::Tensor keys = logits.to(at::kDouble) + noise.to(logits.device());
   Draw draw;
   draw.order = std::get<1>(at::topk(keys, k, /*dim=*/-1, /*largest=*/true, /*sorted=*/true));
   draw.selected = at::zeros(logits.sizes(), logits.options().dtype(at::kBool))

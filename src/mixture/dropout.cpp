@@ -4,12 +4,14 @@
 #include <torch/csrc/autograd/custom_function.h>
 
 #include "base/error.h"
+#include "mixture/with_aten.h"
 #include "nn/dispatch.h"
 
 namespace lmoe::mixture {
 namespace {
 
 at::Tensor drop(const at::Tensor& x, const DropoutMask& mask) {
+  if (!x.device().is_cpu()) return with_aten::drop(x, mask);
   const at::Tensor from = x.contiguous();
   at::Tensor y = at::empty_like(from);
   const int64_t width = from.size(-1);

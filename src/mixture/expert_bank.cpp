@@ -17,7 +17,7 @@ ExpertBank::ExpertBank(const spec::MixtureSpec& spec,
                        int64_t columns,
                        Rng& rng)
     : ExpertBank(spec, std::move(targets), shape) {
-  a_ = zero_parameter({projections() * rows, shape.in}, shape.dtype);
+  a_ = zero_parameter({projections() * rows, shape.in}, shape.options);
   if (spec.experts.a_density)
     fill_sparse(a_.detach(), *spec.experts.a_density, 1.0 / static_cast<double>(shape.experts),
                 rng);
@@ -25,7 +25,7 @@ ExpertBank::ExpertBank(const spec::MixtureSpec& spec,
     fill_uniform(a_.detach(), 1.0 / std::sqrt(static_cast<double>(shape.in)), rng);
   a_.requires_grad_(train_a_);
   for (const BankTarget& target : targets_)
-    b_.push_back(zero_parameter({columns, target.out}, shape.dtype));
+    b_.push_back(zero_parameter({columns, target.out}, shape.options));
 }
 
 ExpertBank::ExpertBank(const spec::MixtureSpec& spec,

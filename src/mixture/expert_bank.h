@@ -44,7 +44,7 @@ struct BankInput {
 
 struct BankShape {
   int64_t in = 0, experts = 1;
-  at::ScalarType dtype = at::kFloat;
+  at::TensorOptions options = at::kFloat;  ///< type and device of what is trained
 };
 
 class ExpertBank {

@@ -25,7 +25,7 @@ FfnExperts::FfnExperts(const spec::MixtureSpec& spec,
 }
 
 Routing FfnExperts::route(const at::Tensor& x, nn::ForwardContext& context) const {
-  if (!gate_) return {at::ones({x.size(0), 1}, x.scalar_type()), {}};
+  if (!gate_) return {at::ones({x.size(0), 1}, x.options()), {}};
   at::Tensor* shared = is_shared_ ? &context.shared_gates[gate_.get()] : nullptr;
   if (shared != nullptr && shared->defined()) return {shared->select(/*dim=*/1, choice_), {}};
   const at::Tensor& read = source_ == spec::GateSource::kEmbedding ? embedded(context) : x;

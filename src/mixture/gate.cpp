@@ -35,9 +35,11 @@ std::vector<SiteInfo> owners_of(const spec::GateSpec& spec, std::vector<SiteInfo
   return sites;
 }
 
-at::Tensor first_offset(const spec::GateSpec& spec, int64_t count, at::ScalarType dtype) {
+at::Tensor first_offset(const spec::GateSpec& spec,
+                        int64_t count,
+                        const at::TensorOptions& options) {
   if (!spec.init_bias) return {};
-  return at::full({count}, *spec.init_bias, dtype).requires_grad_(true);
+  return at::full({count}, *spec.init_bias, options).requires_grad_(true);
 }
 
 std::vector<SiteInfo> sites_of(const std::vector<SiteInfo>& owners, const GateNet& net) {
@@ -89,32 +91,32 @@ Gate::Gate(const spec::MixtureSpec& spec,
            std::vector<SiteInfo> sites,
            int64_t experts,
            int64_t input_width,
-           at::ScalarType dtype,
+           const at::TensorOptions& options,
            Rng& rng,
            std::shared_ptr<const RecurrentCell> cell)
     : owners_(owners_of(spec.gate, sites)),
       net_(make_gate_net(spec.gate,
                          {static_cast<int64_t>(sites.size()), experts, spec.experts.levels,
-                          input_width, dtype, std::move(cell)},
+                          input_width, options, std::move(cell)},
                          rng)),
       sites_(spec.gate.share == spec::GateShare::kModel ? std::move(sites)
                                                         : sites_of(owners_, *net_)),
       experts_(experts),
       input_width_(input_width),
-      dtype_(dtype),
+      options_(options),
       temperature_(net_->references() == nullptr ? spec.gate.temperature : 1.0),
       jitter_(spec.gate.jitter),
       noise_(spec.gate.noise),
       input_dropout_(spec.gate.input_dropout),
       passes_(spec.gate.uncertainty_passes),
       pool_(spec.gate.pool),
-      offset_(first_offset(spec.gate, static_cast<int64_t>(sites_.size()) * experts, dtype)),
+      offset_(first_offset(spec.gate, static_cast<int64_t>(sites_.size()) * experts, options)),
       select_(spec.select),
       normalize_(spec.normalize),
       bias_use_(spec.bias.use),
       bias_(bias_use_ == spec::BiasUse::kNone
                 ? at::Tensor()
-                : at::zeros({static_cast<int64_t>(sites_.size()), experts}, dtype)),
+                : at::zeros({static_cast<int64_t>(sites_.size()), experts}, options)),
       active_experts_(spec.schedule.staged ? at::full({1}, static_cast<double>(experts), at::kFloat)
                                            : at::Tensor()) {}
 
@@ -124,7 +126,7 @@ at::Tensor Gate::weights(const at::Tensor& input, nn::ForwardContext& context) c
 
 Routing Gate::route(const at::Tensor& input, nn::ForwardContext& context) const {
   // How likely a draw was is to change by the gate, not by the layers below that feed it.
-  at::Tensor read = (samples() ? input.detach() : input).to(dtype_);
+  at::Tensor read = (samples() ? input.detach() : input).to(options_);
   if (jitter_ > 0.0 && context.is_training) read = jitter(read, jitter_, generator(context));
   if (bias_use_ == spec::BiasUse::kActivation) read = read + bias_;
   return route_logits(net_logits(read, context), context);
@@ -158,15 +160,18 @@ Routing Gate::route_logits(at::Tensor logits, nn::ForwardContext& context) const
   // Sites may have fewer experts than the mixture.
   const bool disables = context.disabled_expert >= 0 && context.disabled_expert < experts_;
   if (disables) {
-    logits = logits.index_fill(/*dim=*/-1, at::full({1}, context.disabled_expert, at::kLong),
-                               -std::numeric_limits<double>::infinity());
+    logits = logits.index_fill(
+        /*dim=*/-1, at::full({1}, context.disabled_expert, logits.options().dtype(at::kLong)),
+        -std::numeric_limits<double>::infinity());
   }
   at::Tensor forbidden = forbidden_experts(context, logits.size(0), experts_, select_);
   if (const at::Tensor later = later_experts(); later.defined())
     forbidden = forbidden.defined() ? forbidden.logical_or(later) : later;
-  if (forbidden.defined())
+  if (forbidden.defined()) {
+    forbidden = forbidden.to(logits.device());
     logits = logits.masked_fill(forbidden.unsqueeze(/*dim=*/1),
                                 -std::numeric_limits<double>::infinity());
+  }
   const bool leaves_out = forbidden.defined() || references() != nullptr;
   const bool shares_none =
       forbidden.defined() && select_.private_experts * select_.private_groups() == experts_;
@@ -225,7 +230,7 @@ void Gate::limit(Routing& routing, const at::Tensor& selected, nn::ForwardContex
 }
 
 at::Tensor Gate::weights_by_task(int64_t tokens, nn::ForwardContext& context) const {
-  at::Tensor weights = task_one_hot(context, tokens, experts_, kNoTask, dtype_)
+  at::Tensor weights = task_one_hot(context, tokens, experts_, kNoTask, options_)
                            .unsqueeze(/*dim=*/1)
                            .expand({-1, static_cast<int64_t>(sites_.size()), -1});
   if (context.router_log != nullptr) {
@@ -238,7 +243,7 @@ at::Tensor Gate::weights_by_task(int64_t tokens, nn::ForwardContext& context) co
 
 void Gate::log_uniform(nn::RouterLog& log, int64_t tokens, int64_t experts) const {
   const auto gates = static_cast<int64_t>(sites_.size());
-  const at::Tensor logits = at::zeros({tokens, gates, experts}, dtype_);
+  const at::Tensor logits = at::zeros({tokens, gates, experts}, options_);
   const Scores scores = make_scores(logits, {}, spec::BiasUse::kNone, normalize_);
   at::Tensor selected = select_experts(scores, select_);
   if (selected.defined()) {

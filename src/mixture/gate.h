@@ -32,7 +32,7 @@ class Gate {
        std::vector<SiteInfo> sites,
        int64_t experts,
        int64_t input_width,
-       at::ScalarType dtype,
+       const at::TensorOptions& options,
        Rng& rng,
        std::shared_ptr<const RecurrentCell> cell = nullptr);
 
@@ -103,7 +103,7 @@ class Gate {
   std::unique_ptr<GateNet> net_;
   std::vector<SiteInfo> sites_;
   int64_t experts_, input_width_;
-  at::ScalarType dtype_;
+  at::TensorOptions options_;
   double temperature_, jitter_, noise_, input_dropout_;
   int64_t passes_;
   spec::GatePool pool_;

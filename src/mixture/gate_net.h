@@ -41,7 +41,7 @@ class GateNet {
 
 struct GateShape {
   int64_t gates = 1, experts = 1, levels = 1, input_width = 0;
-  at::ScalarType dtype = at::kFloat;
+  at::TensorOptions options = at::kFloat;               ///< type and device of what is trained
   std::shared_ptr<const RecurrentCell> cell = nullptr;  ///< of the whole mixture, for `recurrent`
 };
 

@@ -10,7 +10,7 @@ at::Tensor drawn_like(const at::Tensor& x, Draw&& draw) {
   at::Tensor values = at::empty(x.sizes(), at::TensorOptions().dtype(at::kFloat));
   float* out = values.data_ptr<float>();
   for (int64_t i = 0; i < values.numel(); ++i) out[i] = static_cast<float>(draw());
-  return values.to(x.scalar_type());
+  return values.to(x.device(), x.scalar_type());
 }
 
 }  // namespace

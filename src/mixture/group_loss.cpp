@@ -28,9 +28,11 @@ nn::GateRecord part_of(const nn::GateRecord& record,
                        const at::Tensor& tokens,
                        const spec::SelectSpec& select,
                        int64_t index) {
-  const at::Tensor experts = experts_of(select, index, record.probabilities.size(1));
+  const at::Device device = record.probabilities.device();
+  const at::Tensor rows = tokens.to(device);
+  const at::Tensor experts = experts_of(select, index, record.probabilities.size(1)).to(device);
   const auto cut = [&](const at::Tensor& table) {
-    return table.defined() ? table.index_select(0, tokens).index_select(1, experts) : table;
+    return table.defined() ? table.index_select(0, rows).index_select(1, experts) : table;
   };
   nn::GateRecord part = record;
   part.probabilities = cut(record.probabilities);

@@ -12,11 +12,17 @@ namespace lmoe::mixture {
 namespace {
 
 template <class Draw>
-void fill(const at::Tensor& tensor, Draw&& draw) {
+void fill(const at::Tensor& tensor, const Draw& draw) {
   LMOE_CHECK_ARG(tensor.scalar_type() == at::kFloat || tensor.scalar_type() == at::kDouble,
                  "[mixture] parameters are float32 or float64: given ",
                  c10::toString(tensor.scalar_type()));
   LMOE_ASSERT(tensor.is_contiguous());
+  if (!tensor.device().is_cpu()) {
+    const at::Tensor drawn = at::empty(tensor.sizes(), tensor.options().device(at::kCPU));
+    fill(drawn, draw);
+    tensor.copy_(drawn);
+    return;
+  }
   const int64_t count = tensor.numel();
   if (tensor.scalar_type() == at::kFloat) {
     float* out = tensor.data_ptr<float>();
@@ -29,9 +35,12 @@ void fill(const at::Tensor& tensor, Draw&& draw) {
 
 }  // namespace
 
-at::Tensor gate_parameter(
-    int64_t rows, int64_t width, const spec::GateSpec& spec, at::ScalarType dtype, Rng& rng) {
-  at::Tensor tensor = at::empty({rows, width}, at::TensorOptions().dtype(dtype));
+at::Tensor gate_parameter(int64_t rows,
+                          int64_t width,
+                          const spec::GateSpec& spec,
+                          const at::TensorOptions& options,
+                          Rng& rng) {
+  at::Tensor tensor = at::empty({rows, width}, options);
   if (spec.init == spec::GateInit::kKaimingUniform)
     fill_uniform(tensor, 1.0 / std::sqrt(static_cast<double>(width)), rng);
   else
@@ -39,8 +48,8 @@ at::Tensor gate_parameter(
   return tensor.requires_grad_(true);
 }
 
-at::Tensor zero_parameter(const std::vector<int64_t>& shape, at::ScalarType dtype) {
-  return at::zeros(shape, at::TensorOptions().dtype(dtype)).requires_grad_(true);
+at::Tensor zero_parameter(const std::vector<int64_t>& shape, const at::TensorOptions& options) {
+  return at::zeros(shape, options).requires_grad_(true);
 }
 
 void fill_uniform(const at::Tensor& tensor, double bound, Rng& rng) {

@@ -35,9 +35,9 @@ class KroneckerBank : public ExpertBank {
     }
     for (const BankTarget& target : targets()) {
       const int64_t width = ceil_divide(in(), least);
-      Meta meta = {zero_parameter({rank, width}, shape.dtype),
-                   zero_parameter({ceil_divide(target.out, least), rank}, shape.dtype),
-                   zero_parameter({numbers}, shape.dtype)};
+      Meta meta = {zero_parameter({rank, width}, shape.options),
+                   zero_parameter({ceil_divide(target.out, least), rank}, shape.options),
+                   zero_parameter({numbers}, shape.options)};
       fill_normal(meta.a.detach(), 1.0 / std::sqrt(static_cast<double>(width)), rng);
       fill_normal(meta.b.detach(), 1.0 / std::sqrt(static_cast<double>(rank)), rng);
       metas_.push_back(std::move(meta));
@@ -110,8 +110,8 @@ class KroneckerBank : public ExpertBank {
     const at::Tensor all = at::cat(kernels).to(dtype);  // [E * s, s]
     const auto count = static_cast<int64_t>(experts.size());
     const at::Tensor each = at::matmul(all, middle).view({tokens, count, size, rank});
-    const at::Tensor chosen =
-        weights.index_select(/*dim=*/1, at::tensor(experts, at::kLong)) * scaling();
+    const at::Tensor own = at::tensor(experts, at::kLong).to(weights.device());
+    const at::Tensor chosen = weights.index_select(/*dim=*/1, own) * scaling();
     const at::Tensor mixed =
         (each * chosen.to(dtype).view({tokens, count, 1, 1})).sum(/*dim=*/1);  // [N, s, R]
     return at::linear(mixed, b).transpose(1, 2).reshape({tokens, -1}).narrow(/*dim=*/1, 0, out);

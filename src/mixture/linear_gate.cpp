@@ -12,7 +12,7 @@ class LinearGate : public GateNet {
   LinearGate(const spec::GateSpec& spec, const GateShape& shape, Rng& rng)
       : shape_(shape),
         weight_(gate_parameter(
-            shape.gates * shape.experts, shape.input_width, spec, shape.dtype, rng)) {}
+            shape.gates * shape.experts, shape.input_width, spec, shape.options, rng)) {}
 
   at::Tensor logits(const at::Tensor& input, nn::ForwardContext&) const override {
     return stacked_linear(input, weight_, shape_.gates);

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <vector>
 
+#include "mixture/with_aten.h"
 #include "nn/dispatch.h"
 #include "nn/stored_types.h"
 
@@ -92,6 +93,7 @@ at::Tensor middle_stage(const at::Tensor& down,
                         const at::Tensor& weights,
                         int64_t projections,
                         spec::Apply apply) {
+  if (!down.device().is_cpu()) return with_aten::middle_stage(down, weights, projections, apply);
   const Sizes s = sizes_of(down, weights, projections);
   at::Tensor v = at::empty({down.size(0), s.width()}, down.options());
   nn::dispatch_dtype(down, [&](auto tag) {
@@ -117,6 +119,8 @@ MiddleGradients middle_stage_backward(const at::Tensor& down,
                                       const at::Tensor& dv,
                                       int64_t projections,
                                       spec::Apply apply) {
+  if (!down.device().is_cpu())
+    return with_aten::middle_stage_backward(down, weights, dv, projections, apply);
   const Sizes s = sizes_of(down, weights, projections);
   MiddleGradients gradients{at::empty(dv.sizes(), dv.options()), at::zeros_like(weights)};
   nn::dispatch_dtype(down, [&](auto tag) {

@@ -6,6 +6,7 @@
 #include <memory>
 
 #include "mixture/ffn_kernel.h"
+#include "mixture/with_aten.h"
 #include "nn/dispatch.h"
 #include "nn/part_times.h"
 
@@ -171,6 +172,8 @@ MixedFfn mix_ffn(const at::Tensor& x,
                  const FfnFactors& factors,
                  nn::GatedActivation activation,
                  const DropoutMask& dropout) {
+  if (!x.device().is_cpu())
+    return with_aten::mix_ffn(x, gate, up, weights, factors, activation, dropout);
   const at::ScalarType wide = nn::accumulate_dtype(x.scalar_type());
   const auto typed = [&](const at::Tensor& tensor) { return tensor.to(wide).contiguous(); };
   std::vector<at::Tensor> inputs = {x.contiguous(), gate.contiguous(), up.contiguous(),

@@ -6,6 +6,7 @@
 #include <memory>
 
 #include "mixture/selected_kernel.h"
+#include "mixture/with_aten.h"
 #include "nn/dispatch.h"
 #include "nn/part_times.h"
 
@@ -132,6 +133,7 @@ std::vector<at::Tensor> mix_selected(const at::Tensor& x,
                                      const std::vector<at::Tensor>& ups,
                                      const std::vector<at::Tensor>& outputs,
                                      double scaling) {
+  if (!x.device().is_cpu()) return with_aten::mix_selected(x, weights, a, ups, outputs, scaling);
   const at::ScalarType wide = nn::accumulate_dtype(x.scalar_type());
   const at::Tensor w = weights.to(wide).contiguous();
   std::vector<at::Tensor> typed_ups;

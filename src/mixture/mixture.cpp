@@ -19,11 +19,18 @@ namespace {
 std::shared_ptr<PromptBank> build_prompt_bank(const spec::PromptsSpec& spec,
                                               const nn::Sockets& sockets,
                                               uint64_t seed,
-                                              at::ScalarType dtype) {
+                                              const at::TensorOptions& options) {
   if (spec.count == 0) return nullptr;
   LMOE_CHECK_ARG(sockets.prompts != nullptr,
                  "[mixture] mixture.prompts: nothing can stand in front of this model's documents");
-  return std::make_shared<PromptBank>(spec, sockets.prompts->hidden_size(), seed, dtype);
+  return std::make_shared<PromptBank>(spec, sockets.prompts->hidden_size(), seed, options);
+}
+
+/// On the device of the model's weights.
+at::TensorOptions options_of(const nn::Sockets& sockets, at::ScalarType dtype) {
+  const at::TensorOptions options(dtype);
+  if (sockets.groups.empty()) return options;
+  return options.device(sockets.groups.front()->linears().front().weight.device());
 }
 
 }  // namespace
@@ -34,12 +41,13 @@ Mixture::Mixture(spec::MixtureSpec spec,
                  at::ScalarType dtype)
     : spec_(std::move(spec)) {
   spec::check_mixture(spec_, "attach");
+  const at::TensorOptions options = options_of(sockets, dtype);
   if (spec_.attach == spec::Attach::kFfnBlock)
-    ffn_experts_ = build_ffn_experts(spec_, sockets, seed, dtype);
+    ffn_experts_ = build_ffn_experts(spec_, sockets, seed, options);
   else
-    banks_ = build_banks(spec_, sockets.groups, seed, dtype);
-  plain_banks_ = build_plain_banks(spec_, sockets.groups, seed, dtype);
-  prompt_bank_ = build_prompt_bank(spec_.prompts, sockets, seed, dtype);
+    banks_ = build_banks(spec_, sockets.groups, seed, options);
+  plain_banks_ = build_plain_banks(spec_, sockets.groups, seed, options);
+  prompt_bank_ = build_prompt_bank(spec_.prompts, sockets, seed, options);
 }
 
 Mixture::~Mixture() = default;

@@ -42,9 +42,9 @@ class SiteBank;
 
 class Mixture {
  public:
-  /// Fresh experts and gates: A uniform in ±1/sqrt(in) (PEFT's default), B zero, independent draws
-  /// per expert, all from `seed`. Targets that match no projection are an error naming them
-  /// (kInvalidArgument).
+  /// Fresh experts and gates on the device of the model's weights: A uniform in ±1/sqrt(in) (PEFT's
+  /// default), B zero, independent draws per expert, all from `seed`. Targets that match no
+  /// projection are an error naming them (kInvalidArgument).
   Mixture(spec::MixtureSpec spec,
           const nn::Sockets& sockets,
           uint64_t seed,

@@ -12,8 +12,8 @@ class MlpGate : public GateNet {
   MlpGate(const spec::GateSpec& spec, const GateShape& shape, Rng& rng)
       : shape_(shape),
         width_(spec.hidden_size),
-        hidden_(gate_parameter(shape.gates * width_, shape.input_width, spec, shape.dtype, rng)),
-        output_(gate_parameter(shape.gates * shape.experts, width_, spec, shape.dtype, rng)) {}
+        hidden_(gate_parameter(shape.gates * width_, shape.input_width, spec, shape.options, rng)),
+        output_(gate_parameter(shape.gates * shape.experts, width_, spec, shape.options, rng)) {}
 
   at::Tensor logits(const at::Tensor& input, nn::ForwardContext&) const override {
     const at::Tensor hidden = at::silu(stacked_linear(input, hidden_, shape_.gates));

@@ -21,8 +21,8 @@ class NearestGate : public GateNet {
   NearestGate(const spec::GateSpec& spec, const GateShape& shape)
       : shape_(shape),
         retrieval_{spec.neighbours, spec.temperature, spec.heads},
-        references_{at::zeros({spec.references, shape.input_width}, shape.dtype),
-                    at::full({spec.references}, -1.0, at::kFloat)} {
+        references_{at::zeros({spec.references, shape.input_width}, shape.options),
+                    at::full({spec.references}, -1.0, shape.options.dtype(at::kFloat))} {
     LMOE_CHECK_ARG(shape.input_width % spec.heads == 0, "[attach] mixture.gate.heads: given ",
                    spec.heads, ", expected a divisor of the width that a gate reads, ",
                    shape.input_width);

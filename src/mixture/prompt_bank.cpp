@@ -40,10 +40,10 @@ void check_has_prompts(const nn::RouterLog& log) {
 PromptBank::PromptBank(const spec::PromptsSpec& spec,
                        int64_t hidden_size,
                        uint64_t seed,
-                       at::ScalarType dtype)
+                       const at::TensorOptions& options)
     : spec_(spec),
-      keys_(at::empty({spec.count, hidden_size}, dtype)),
-      embeddings_(at::empty({spec.count, spec.length, hidden_size}, dtype)) {
+      keys_(at::empty({spec.count, hidden_size}, options)),
+      embeddings_(at::empty({spec.count, spec.length, hidden_size}, options)) {
   LMOE_CHECK_ARG(spec.select <= spec.count, "[prompts] given ", spec.select,
                  " prompts for each document, expected at most ", spec.count);
   Rng rng(seed, kPromptStream);

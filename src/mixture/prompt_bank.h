@@ -20,7 +20,7 @@ class PromptBank : public nn::DocumentPrompts {
   PromptBank(const spec::PromptsSpec& spec,
              int64_t hidden_size,
              uint64_t seed,
-             at::ScalarType dtype);
+             const at::TensorOptions& options);
 
   int64_t positions() const override { return spec_.positions(); }
   /// A document's feature is the mean of `embedded` over its prompt (over its first token where the

@@ -8,10 +8,10 @@
 
 namespace lmoe::mixture {
 
-RecurrentCell::RecurrentCell(int64_t width, at::ScalarType dtype, Rng& rng) {
+RecurrentCell::RecurrentCell(int64_t width, const at::TensorOptions& options, Rng& rng) {
   const double bound = 1.0 / std::sqrt(static_cast<double>(width));
   const auto drawn = [&](std::vector<int64_t> shape) {
-    at::Tensor tensor = zero_parameter(std::move(shape), dtype);
+    at::Tensor tensor = zero_parameter(std::move(shape), options);
     fill_uniform(tensor.detach(), bound, rng);
     return tensor;
   };

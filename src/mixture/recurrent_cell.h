@@ -18,7 +18,7 @@ namespace lmoe::mixture {
 class RecurrentCell {
  public:
   /// Weights and biases uniform in ±1/sqrt(width), the default of a GRU in PyTorch.
-  RecurrentCell(int64_t width, at::ScalarType dtype, Rng& rng);
+  RecurrentCell(int64_t width, const at::TensorOptions& options, Rng& rng);
 
   /// input [N, M], state [N, M], or undefined before the first gate, which is 0 -> state [N, M]
   at::Tensor step(const at::Tensor& input, const at::Tensor& state) const;

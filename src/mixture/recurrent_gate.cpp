@@ -12,8 +12,8 @@ class RecurrentGate : public GateNet {
   RecurrentGate(const spec::GateSpec& spec, const GateShape& shape, Rng& rng)
       : shape_(shape),
         width_(spec.hidden_size),
-        down_(gate_parameter(shape.gates * width_, shape.input_width, spec, shape.dtype, rng)),
-        output_(gate_parameter(shape.gates * shape.experts, width_, spec, shape.dtype, rng)) {}
+        down_(gate_parameter(shape.gates * width_, shape.input_width, spec, shape.options, rng)),
+        output_(gate_parameter(shape.gates * shape.experts, width_, spec, shape.options, rng)) {}
 
   at::Tensor logits(const at::Tensor& input, nn::ForwardContext& context) const override {
     const at::Tensor down = stacked_linear(input, down_, shape_.gates);  // [N, G, M]

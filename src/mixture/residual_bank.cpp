@@ -29,11 +29,11 @@ class ResidualBank : public ExpertBank {
     const int64_t step = experts() * rank_;
     for (int64_t l = 0; l < spec.experts.levels; ++l) {
       at::Tensor lift =
-          zero_parameter({projections() * experts(), (l + 1) * step, rank_}, shape.dtype);
+          zero_parameter({projections() * experts(), (l + 1) * step, rank_}, shape.options);
       fill_uniform(lift.detach(), 1.0 / std::sqrt(static_cast<double>(rank_)), rng);
       lifts_.push_back(std::move(lift));
       if (l == 0) continue;
-      at::Tensor carry = zero_parameter({projections(), (l + 1) * step, l * step}, shape.dtype);
+      at::Tensor carry = zero_parameter({projections(), (l + 1) * step, l * step}, shape.options);
       fill_uniform(carry.detach(), 1.0 / std::sqrt(static_cast<double>(l * step)), rng);
       carries_.push_back(std::move(carry));
     }

@@ -10,7 +10,8 @@ class ScalarGate : public GateNet {
  public:
   ScalarGate(const spec::GateSpec& spec, const GateShape& shape, Rng& rng)
       : shape_(shape),
-        weight_(gate_parameter(shape.gates * shape.experts, /*width=*/1, spec, shape.dtype, rng)) {}
+        weight_(
+            gate_parameter(shape.gates * shape.experts, /*width=*/1, spec, shape.options, rng)) {}
 
   at::Tensor logits(const at::Tensor& input, nn::ForwardContext&) const override {
     return weight_.view({1, shape_.gates, shape_.experts}).expand({input.size(0), -1, -1});

@@ -34,6 +34,9 @@ void select_best(const W* ranking, int64_t experts, int64_t k, bool* selected) {
 
 /// Looks for a few best ones in each row, where sorting all costs as much as a layer's norms.
 at::Tensor top_k(const at::Tensor& ranking, int64_t k) {
+  if (!ranking.device().is_cpu())
+    return at::zeros(ranking.sizes(), ranking.options().dtype(at::kBool))
+        .scatter_(/*dim=*/-1, best_first(ranking).narrow(/*dim=*/-1, 0, k), /*value=*/true);
   const at::Tensor rows = ranking.contiguous();
   const int64_t experts = rows.size(-1), count = rows.numel() / experts;
   LMOE_ASSERT(k <= experts);

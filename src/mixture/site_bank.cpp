@@ -163,8 +163,7 @@ at::Tensor SiteBank::gate_input(const nn::SocketInput& input,
   if (source_ == spec::GateSource::kEmbedding) return embedded(context);
   const auto projections = static_cast<int64_t>(bank_->targets().size());
   if (source_ == spec::GateSource::kTaskId) {
-    return task_one_hot(context, down.size(0), gate_->input_width(), default_task_,
-                        down.scalar_type())
+    return task_one_hot(context, down.size(0), gate_->input_width(), default_task_, down.options())
         .unsqueeze(/*dim=*/1)
         .expand({-1, projections, -1});
   }

@@ -61,7 +61,8 @@ at::Tensor task_loss(const spec::LossSpec& loss,
                      const std::vector<nn::Segment>& segments) {
   if (loss.kind == spec::BalanceLoss::kTaskCrossEntropy) {
     check_segments(loss, gate, segments, gate.logits.size(1));
-    return at::cross_entropy_loss(gate.logits, task_of_tokens(segments, gate.logits.size(0)));
+    const at::Tensor tasks = task_of_tokens(segments, gate.logits.size(0));
+    return at::cross_entropy_loss(gate.logits, tasks.to(gate.logits.device()));
   }
   LMOE_CHECK_ARG(loss.tasks, "[auxiliary_loss] ", enum_name(loss.kind),
                  " does not know the number of tasks; hint: mixture.losses.0.tasks");

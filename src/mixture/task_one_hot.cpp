@@ -10,7 +10,7 @@ at::Tensor task_one_hot(const nn::ForwardContext& context,
                         int64_t tokens,
                         int64_t tasks,
                         int64_t default_task,
-                        at::ScalarType dtype) {
+                        const at::TensorOptions& options) {
   at::Tensor task = at::full({tokens}, default_task, at::TensorOptions().dtype(at::kLong));
   for (const nn::Segment& segment : context.segments) {
     if (segment.task < 0) continue;
@@ -21,7 +21,7 @@ at::Tensor task_one_hot(const nn::ForwardContext& context,
   LMOE_CHECK_ARG(default_task != kNoTask || task.ge(0).all().item<bool>(),
                  "[route] documents without a task cannot be routed by task; hint: one entry of "
                  "`datasets` per task");
-  return at::one_hot(task, tasks).to(dtype);
+  return at::one_hot(task, tasks).to(options);
 }
 
 }  // namespace lmoe::mixture

@@ -16,6 +16,6 @@ at::Tensor task_one_hot(const nn::ForwardContext& context,
                         int64_t tokens,
                         int64_t tasks,
                         int64_t default_task,
-                        at::ScalarType dtype);
+                        const at::TensorOptions& options);
 
 }  // namespace lmoe::mixture

@@ -15,14 +15,14 @@ class TreeGate : public GateNet {
   TreeGate(const spec::GateSpec& spec, const GateShape& shape, Rng& rng)
       : shape_(shape), width_(spec.hidden_size) {
     const auto matrix = [&](int64_t columns) {
-      return gate_parameter(shape.gates * width_, columns, spec, shape.dtype, rng);
+      return gate_parameter(shape.gates * width_, columns, spec, shape.options, rng);
     };
-    const auto bias = [&] { return zero_parameter({shape.gates * width_}, shape.dtype); };
+    const auto bias = [&] { return zero_parameter({shape.gates * width_}, shape.options); };
     down_ = matrix(shape.input_width);
     down_bias_ = bias();
     for (int64_t depth = 0; depth < shape.levels; ++depth) {
       Level level = {matrix((depth + 1) * width_), bias(), matrix(width_), bias(),
-                     zero_parameter({shape.gates * shape.experts, width_}, shape.dtype)};
+                     zero_parameter({shape.gates * shape.experts, width_}, shape.options)};
       fill_uniform(level.keys.detach(), 0.5, rng);
       level.keys.detach().add_(0.5);  // uniform in [0, 1], as the authors' code
       levels_.push_back(std::move(level));

@@ -104,6 +104,21 @@ void check_segments(const nn::ForwardContext& context, const at::Tensor& ids, in
                  smallest.item<int64_t>(), " to ", largest.item<int64_t>());
 }
 
+void check_devices(const DecoderWeights& weights) {
+  const at::Device device = weights.final_norm.device();
+  const auto check = [&](const nn::FrozenMatrix& matrix, const std::string& name) {
+    if (device.is_cpu() || matrix.is_dense()) return;
+    fail(ErrorCode::kUnsupported, "[load_base] ", name,
+         " is kept in a smaller type, which is expanded on the CPU alone: given a model on ",
+         device, "; hint: frozen_weights=dense");
+  };
+  check(weights.embedding, "the embedding");
+  check(weights.lm_head, "the head");
+  for (const LayerWeights& layer : weights.layers)
+    for (const auto* linears : {&layer.qkv, &layer.o, &layer.gate_up, &layer.down})
+      for (const nn::FrozenLinear& linear : *linears) check(linear.weight, linear.module_path);
+}
+
 }  // namespace
 
 Decoder::Decoder(std::unique_ptr<Parts> parts) : parts_(std::move(parts)) {}
@@ -114,6 +129,7 @@ std::unique_ptr<Decoder> Decoder::load(arch::BaseModel& base, const DecoderOptio
 }
 
 std::unique_ptr<Decoder> Decoder::build(arch::ModelConfig config, DecoderWeights weights) {
+  check_devices(weights);
   auto parts = std::make_unique<Parts>();
   parts->config = std::move(config);
   parts->size = size_of(weights);
@@ -141,6 +157,7 @@ std::unique_ptr<Decoder> Decoder::build(arch::ModelConfig config, DecoderWeights
 
 const arch::ModelConfig& Decoder::config() const { return parts_->config; }
 at::ScalarType Decoder::dtype() const { return parts_->embedding.dtype(); }
+at::Device Decoder::device() const { return parts_->embedding.device(); }
 const nn::FrozenMatrix& Decoder::lm_head() const { return parts_->lm_head; }
 int64_t Decoder::parameter_count() const { return parts_->size.elements; }
 int64_t Decoder::weight_bytes() const { return parts_->size.bytes; }
@@ -154,6 +171,9 @@ int64_t Decoder::prompt_positions() const {
 at::Tensor Decoder::forward(const at::Tensor& ids, nn::ForwardContext& context) const {
   const Parts& p = *parts_;
   check_segments(context, ids, p.config.vocab_size);
+  if (context.kv_cache != nullptr && !device().is_cpu())
+    fail(ErrorCode::kUnsupported, "[forward] a KV cache lies in CPU memory: given a model on ",
+         device(), "; hint: forward whole documents, without one");
   if (!context.positions.defined()) context.positions = nn::make_positions(context.segments);
   if (context.kv_cache != nullptr)
     for (const nn::Segment& segment : context.segments)
@@ -210,7 +230,8 @@ at::Tensor Decoder::Parts::run_last(at::Tensor hidden,
                                     nn::ForwardContext& context,
                                     size_t first) const {
   nn::RopeTable rope;
-  if (first < layers.size()) rope = make_rope_table(config, context, embedding.dtype());
+  if (first < layers.size())
+    rope = make_rope_table(config, context, embedding.dtype(), embedding.device());
   for (size_t i = first; i < layers.size(); ++i)
     hidden = context.recompute_for != nullptr
                  ? nn::forward_recomputed(*layers[i], hidden, rope, context)
@@ -227,7 +248,8 @@ at::Tensor Decoder::Parts::run_first(at::Tensor hidden,
                                      nn::ForwardContext& context,
                                      size_t count) const {
   if (count == 0) return hidden;
-  const nn::RopeTable rope = make_rope_table(config, context, embedding.dtype());
+  const nn::RopeTable rope =
+      make_rope_table(config, context, embedding.dtype(), embedding.device());
   for (size_t i = 0; i < count; ++i) hidden = layers[i]->forward(hidden, rope, context);
   return hidden;
 }

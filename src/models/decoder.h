@@ -26,6 +26,9 @@ struct DecoderOptions {
   std::function<void(int64_t done, int64_t total)> on_read = {};
   /// How matrices are kept; those that would not be smaller than in `dtype` are dense.
   arch::FrozenWeights frozen_weights = arch::FrozenWeights::kDense;
+  /// Where all weights are and everything is computed. Anywhere but on the CPU matrices must be
+  /// dense and forwards have no KV cache (kUnsupported).
+  at::Device device = at::kCPU;
 };
 
 struct DecoderWeights;
@@ -35,19 +38,20 @@ class Decoder {
   /// Reads every tensor of `base`. Throws kCorruptData naming tensors that are missing, misshapen
   /// or left over.
   static std::unique_ptr<Decoder> load(arch::BaseModel& base, const DecoderOptions& options);
-  /// From tensors already in memory, all of one type (models/decoder_weights.h).
+  /// From tensors already in memory, all of one type and on one device (models/decoder_weights.h).
   static std::unique_ptr<Decoder> build(arch::ModelConfig config, DecoderWeights weights);
   ~Decoder();
 
   const arch::ModelConfig& config() const;
   at::ScalarType dtype() const;
+  at::Device device() const;
 
-  /// ids [N] int64 packed as `context.segments` says -> hidden states after the final norm [N, H].
-  /// Fills `context.positions` when undefined. With a KV cache, makes room in it, and afterwards
-  /// the tokens belong to their slots. Runs twice while a mixture holds the socket of the first
-  /// pass, and fills `context.last_hidden`; fills `context.embedded`. Throws kInvalidArgument for
-  /// ids outside the vocabulary, segments that do not cover the ids in order, or a past that is not
-  /// the slot's length.
+  /// ids [N] int64, on any device, packed as `context.segments` says -> hidden states after the
+  /// final norm [N, H]. Fills `context.positions` when undefined. With a KV cache, makes room in
+  /// it, and afterwards the tokens belong to their slots. Runs twice while a mixture holds the
+  /// socket of the first pass, and fills `context.last_hidden`; fills `context.embedded`. Throws
+  /// kInvalidArgument for ids outside the vocabulary, segments that do not cover the ids in order,
+  /// or a past that is not the slot's length.
   at::Tensor forward(const at::Tensor& ids, nn::ForwardContext& context) const;
   /// How many a mixture puts in front of each document that begins in a forward.
   int64_t prompt_positions() const;

@@ -23,12 +23,13 @@ class Reader {
   Reader(arch::BaseModel& base, const DecoderOptions& options)
       : base_(base),
         dtype_(options.dtype),
+        device_(options.device),
         frozen_(options.frozen_weights),
         on_read_(options.on_read),
         total_(base.parameter_count() * element_bytes()) {}
 
   at::Tensor read(TensorRole role, int layer, const std::vector<int64_t>& shape) {
-    return read_floats(role, layer, shape).to(dtype_);
+    return read_floats(role, layer, shape).to(device_, dtype_);
   }
 
   /// Kept as the options say.
@@ -45,7 +46,7 @@ class Reader {
   at::Tensor read_norm(TensorRole role, int layer, int64_t width) {
     at::Tensor values = read_floats(role, layer, {width});
     if (base_.config.norm_plus_one) values += 1;
-    return values.to(nn::accumulate_dtype(dtype_));
+    return values.to(device_, nn::accumulate_dtype(dtype_));
   }
 
   nn::FrozenLinear read_linear(const ProjectionRoles& roles, int layer) {
@@ -75,6 +76,7 @@ class Reader {
 
   arch::BaseModel& base_;
   at::ScalarType dtype_;
+  at::Device device_;
   arch::FrozenWeights frozen_;
   const std::function<void(int64_t, int64_t)>& on_read_;
   int64_t done_ = 0, total_;

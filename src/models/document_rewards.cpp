@@ -22,7 +22,8 @@ void take_whole_as_prompt(nn::ForwardContext& context) {
 
 /// [D, H] of one forward.
 at::Tensor last_states(const Decoder& decoder, const at::Tensor& ids, nn::ForwardContext& context) {
-  return decoder.forward(ids, context).index_select(0, nn::last_rows(context.segments));
+  const at::Tensor hidden = decoder.forward(ids, context);
+  return hidden.index_select(0, nn::last_rows(context.segments).to(hidden.device()));
 }
 
 }  // namespace

@@ -101,12 +101,14 @@ RopeFrequencies rope_frequencies(const ModelConfig& config, int64_t sequence_len
 
 nn::RopeTable make_rope_table(const ModelConfig& config,
                               const nn::ForwardContext& context,
-                              at::ScalarType dtype) {
+                              at::ScalarType dtype,
+                              at::Device device) {
   const int64_t half = config.head_dim / 2;
   const auto options = at::TensorOptions().dtype(nn::accumulate_dtype(dtype));
   nn::RopeTable table{at::empty({context.positions.size(0), half}, options),
                       at::empty({context.positions.size(0), half}, options)};
-  const int64_t* positions = context.positions.const_data_ptr<int64_t>();
+  const at::Tensor all = context.positions.to(at::kCPU).contiguous();
+  const int64_t* positions = all.const_data_ptr<int64_t>();
   nn::dispatch_dtype(table.cos, [&](auto tag) {
     using T = typename decltype(tag)::type;
     T *cos = table.cos.data_ptr<T>(), *sin = table.sin.data_ptr<T>();
@@ -122,7 +124,7 @@ nn::RopeTable make_rope_table(const ModelConfig& config,
       }
     }
   });
-  return table;
+  return {table.cos.to(device), table.sin.to(device)};
 }
 
 }  // namespace lmoe::models

@@ -19,11 +19,12 @@ struct RopeFrequencies {
 /// `max_position_embeddings`. Formulas of transformers' modeling_rope_utils.
 RopeFrequencies rope_frequencies(const arch::ModelConfig& config, int64_t sequence_length);
 
-/// Angles of all tokens of a forward, in the type `dtype` computes in. With dynamic NTK each
-/// segment is stretched by its own length, past included; keys already in a cache keep their
+/// Angles of all tokens of a forward on `device`, in the type `dtype` computes in. With dynamic NTK
+/// each segment is stretched by its own length, past included; keys already in a cache keep their
 /// angles.
 nn::RopeTable make_rope_table(const arch::ModelConfig& config,
                               const nn::ForwardContext& context,
-                              at::ScalarType dtype);
+                              at::ScalarType dtype,
+                              at::Device device);
 
 }  // namespace lmoe::models

@@ -7,6 +7,7 @@
 #include "nn/dispatch.h"
 #include "nn/kv_cache.h"
 #include "nn/part_times.h"
+#include "nn/with_aten.h"
 
 namespace lmoe::nn {
 
@@ -159,6 +160,8 @@ at::Tensor attention(const at::Tensor& q,
                      const AttentionShape& shape,
                      int64_t layer,
                      ForwardContext& context) {
+  if (context.kv_cache == nullptr && !q.device().is_cpu())
+    return with_aten::attention(q, k, v, shape, context.segments);
   if (context.kv_cache == nullptr)
     return AttentionFunction::apply(q.contiguous(), k.contiguous(), v.contiguous(), shape,
                                     context.segments);
@@ -177,6 +180,10 @@ at::Tensor attention_with_past(const at::Tensor& q,
   LMOE_CHECK_ARG(!c10::GradMode::is_enabled() || !(q.requires_grad() || k.requires_grad()),
                  "[attention] a forward with a KV cache has no gradient; disable gradients or use "
                  "no cache");
+  if (!q.device().is_cpu())
+    fail(ErrorCode::kUnsupported,
+         "[attention] keys and values are kept in CPU memory alone: given ", q.device(),
+         "; hint: forward whole documents, without a KV cache");
   append(k.contiguous(), v.contiguous(), past, segments);
   return run_forward(q.contiguous(), past.keys, past.values, shape, segments,
                      empty_log_sum_exp(q, shape));

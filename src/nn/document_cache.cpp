@@ -25,6 +25,9 @@ at::Tensor DocumentCache::find(const at::Tensor& ids, const Passages& passages) 
 void DocumentCache::keep(const at::Tensor& ids,
                          const at::Tensor& hidden,
                          const Passages& passages) {
+  if (!hidden.device().is_cpu())
+    fail(ErrorCode::kUnsupported, "[document_cache] documents are kept in CPU memory alone: given ",
+         hidden.device(), "; hint: forward without the cache");
   std::string document = key(ids, passages);
   if (documents_.count(document) > 0) return;
   const auto own = static_cast<int64_t>(ids.nbytes());
@@ -61,7 +64,7 @@ void DocumentCache::forget_pages() const {
 }
 
 std::string DocumentCache::key(const at::Tensor& ids, const Passages& passages) {
-  const at::Tensor whole = ids.contiguous();
+  const at::Tensor whole = ids.to(at::kCPU).contiguous();
   std::string key(static_cast<const char*>(whole.const_data_ptr()), whole.nbytes());
   for (const Passage& passage : passages)
     key += concat("|", passage.begin, ",", passage.end, ",", passage.number);

@@ -41,7 +41,7 @@ LongerDocuments put_in_front(const at::Tensor& prompts,
   }
   LMOE_ASSERT(begun == prompts.size(0));
   longer.hidden = at::cat(parts);
-  longer.token_rows = at::cat(rows);
+  longer.token_rows = at::cat(rows).to(embedded.device());
   return longer;
 }
 

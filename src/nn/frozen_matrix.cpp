@@ -103,8 +103,8 @@ at::Tensor FrozenMatrix::borrow(int64_t first_row, int64_t rows) const {
 }
 
 at::Tensor FrozenMatrix::gather(const at::Tensor& ids) const {
-  if (is_dense()) return at::embedding(dense_, ids);
-  const at::Tensor rows = ids.contiguous();
+  if (is_dense()) return at::embedding(dense_, ids.to(dense_.device()));
+  const at::Tensor rows = ids.to(at::kCPU).contiguous();
   const int64_t* numbers = rows.const_data_ptr<int64_t>();
   at::Tensor out = at::empty({rows.size(0), columns_}, dtype_);
   dispatch_dtype(out, [&](auto tag) {

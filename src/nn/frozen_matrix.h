@@ -30,6 +30,8 @@ class FrozenMatrix {
   bool is_dense() const { return stored_ == nullptr; }
   bool is_same(const FrozenMatrix& other) const;
   at::ScalarType dtype() const { return dtype_; }
+  /// Of what it is multiplied with; smaller types are expanded on the CPU.
+  at::Device device() const { return is_dense() ? dense_.device() : at::Device(at::kCPU); }
   int64_t rows() const { return rows_; }
   int64_t columns() const { return columns_; }
   std::vector<int64_t> sizes() const { return {rows_, columns_}; }
@@ -41,7 +43,7 @@ class FrozenMatrix {
   /// For now: expanded into a buffer that the next call on this thread, of any matrix, fills anew.
   at::Tensor borrow() const { return borrow(0, rows_); }
   at::Tensor borrow(int64_t first_row, int64_t rows) const;
-  /// ids [N] int64 within `rows()` -> [N, columns].
+  /// ids [N] int64 within `rows()`, on any device -> [N, columns].
   at::Tensor gather(const at::Tensor& ids) const;
 
  private:

@@ -5,6 +5,7 @@
 
 #include "nn/dispatch.h"
 #include "nn/stored_types.h"
+#include "nn/with_aten.h"
 
 namespace lmoe::nn {
 
@@ -53,6 +54,7 @@ class GatedActivationFunction : public torch::autograd::Function<GatedActivation
 }  // namespace
 
 at::Tensor gated_activation(GatedActivation kind, const at::Tensor& gate, const at::Tensor& up) {
+  if (!gate.device().is_cpu()) return with_aten::gated_activation(kind, gate, up);
   return GatedActivationFunction::apply(gate.contiguous(), up.contiguous(),
                                         static_cast<int64_t>(kind));
 }

@@ -8,6 +8,7 @@
 #include "nn/panel_product.h"
 #include "nn/part_times.h"
 #include "nn/stored_types.h"
+#include "nn/with_aten.h"
 
 namespace lmoe::nn {
 
@@ -101,6 +102,9 @@ at::Tensor labelled_cross_entropy_sum(const at::Tensor& hidden,
                                       std::optional<int64_t> chunk_rows) {
   const int64_t rows = chunk_rows.value_or(loss_chunk_rows(hidden.size(0)));
   check_shapes(hidden, labels, lm_head, rows);
+  if (!hidden.device().is_cpu())
+    return with_aten::labelled_cross_entropy_sum(hidden, labels, lm_head, softcap.value_or(0.0),
+                                                 rows);
   const bool want_gradient = c10::GradMode::is_enabled() && hidden.requires_grad();
   return CrossEntropyFunction::apply(hidden, labels.contiguous(), lm_head, softcap.value_or(0.0),
                                      rows, want_gradient);

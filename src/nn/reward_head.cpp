@@ -17,12 +17,15 @@ constexpr double kFirstSlope = 0.25;
 
 /// [G, …] of G times the same draw.
 template <class Draw>
-at::Tensor repeated(int64_t heads, std::vector<int64_t> sizes, at::ScalarType dtype, Draw draw) {
+at::Tensor repeated(int64_t heads,
+                    std::vector<int64_t> sizes,
+                    const at::TensorOptions& options,
+                    Draw draw) {
   at::Tensor one = at::empty(sizes, at::TensorOptions().dtype(at::kDouble));
   double* values = one.mutable_data_ptr<double>();
   for (int64_t i = 0; i < one.numel(); ++i) values[i] = draw();
   sizes.insert(sizes.begin(), heads);
-  return one.to(dtype).unsqueeze(0).expand(sizes).contiguous().set_requires_grad(true);
+  return one.to(options).unsqueeze(0).expand(sizes).contiguous().set_requires_grad(true);
 }
 
 /// Of a tensor in the file: [G, …].
@@ -39,7 +42,9 @@ std::vector<int64_t> sizes_in(const io::SafetensorsFile& file,
 
 }  // namespace
 
-RewardHead::RewardHead(const RewardHeadShape& shape, uint64_t seed, at::ScalarType dtype)
+RewardHead::RewardHead(const RewardHeadShape& shape,
+                       uint64_t seed,
+                       const at::TensorOptions& options)
     : shape_(shape) {
   LMOE_CHECK_ARG(shape.hidden_size > 0 && shape.heads > 0 && shape.passes > 0,
                  "[reward_head] sizes must be positive: given width ", shape.hidden_size, ", ",
@@ -47,13 +52,13 @@ RewardHead::RewardHead(const RewardHeadShape& shape, uint64_t seed, at::ScalarTy
   const int64_t width = shape.hidden_size, joined = shape.passes * width;
   Rng rng(seed, /*stream=*/0x726577);  // "rew"
   const double deviation = 1.0 / std::sqrt(static_cast<double>(width + 1));
-  value_ = repeated(shape.heads, {width}, dtype, [&] { return deviation * rng.normal(); });
+  value_ = repeated(shape.heads, {width}, options, [&] { return deviation * rng.normal(); });
   if (shape.passes == 1) return;
   const double bound = 1.0 / std::sqrt(static_cast<double>(joined));
   const auto uniform = [&] { return bound * (2.0 * rng.uniform() - 1.0); };
-  aggregator_ = repeated(shape.heads, {width, joined}, dtype, uniform);
-  aggregator_bias_ = repeated(shape.heads, {width}, dtype, uniform);
-  slope_ = repeated(shape.heads, {}, dtype, [] { return kFirstSlope; });
+  aggregator_ = repeated(shape.heads, {width, joined}, options, uniform);
+  aggregator_bias_ = repeated(shape.heads, {width}, options, uniform);
+  slope_ = repeated(shape.heads, {}, options, [] { return kFirstSlope; });
 }
 
 at::Tensor RewardHead::rewards(const at::Tensor& states, const at::Tensor& head) const {
@@ -68,7 +73,7 @@ at::Tensor RewardHead::rewards(const at::Tensor& states, const at::Tensor& head)
   if (least == most) return rewards_of_head(wide, least);
   at::Tensor rewards = at::zeros({states.size(0)}, wide.options());
   for (int64_t g = least; g <= most; ++g) {
-    const at::Tensor own = head.eq(g).nonzero().squeeze(1);
+    const at::Tensor own = head.eq(g).nonzero().squeeze(1).to(wide.device());
     if (own.numel() == 0) continue;
     rewards = rewards.index_add(0, own, rewards_of_head(wide.index_select(0, own), g));
   }
@@ -116,7 +121,8 @@ void RewardHead::begin_with(const RewardHead& other, const std::vector<int64_t>&
     LMOE_CHECK_ARG(head >= 0 && head < given.heads, "[reward_head] given head ", head,
                    ", expected one of ", given.heads);
   const c10::NoGradGuard no_grad;
-  value_.copy_(other.value_.index_select(/*dim=*/0, at::tensor(heads, at::kLong)));
+  const at::Tensor chosen = at::tensor(heads, at::kLong).to(other.value_.device());
+  value_.copy_(other.value_.index_select(/*dim=*/0, chosen));
 }
 
 void RewardHead::save(const std::filesystem::path& file) const {

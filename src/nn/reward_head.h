@@ -33,7 +33,9 @@ class RewardHead {
   /// variance 1 / (H + 1) (arXiv 2009.01325); the aggregator has the defaults of PyTorch: uniform
   /// in ±1/sqrt(K H), slope 0.25. The last layer has no bias, which would cancel in every
   /// comparison.
-  RewardHead(const RewardHeadShape& shape, uint64_t seed, at::ScalarType dtype = at::kFloat);
+  RewardHead(const RewardHeadShape& shape,
+             uint64_t seed,
+             const at::TensorOptions& options = at::kFloat);
 
   const RewardHeadShape& shape() const { return shape_; }
   /// states [D, K * H], of any floating type; head [D] int64, which head each document has. Rewards

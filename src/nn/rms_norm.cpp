@@ -7,6 +7,7 @@
 #include "kernels/rms_norm.h"
 #include "nn/dispatch.h"
 #include "nn/stored_types.h"
+#include "nn/with_aten.h"
 
 namespace lmoe::nn {
 
@@ -116,6 +117,7 @@ bool wants_gradient(const at::Tensor& x) {
 }  // namespace
 
 at::Tensor rms_norm(const at::Tensor& x, const at::Tensor& weight, double eps) {
+  if (!x.device().is_cpu()) return with_aten::rms_norm(x, weight, eps);
   if (!wants_gradient(x)) return forward_rows(x.contiguous(), std::nullopt, weight, eps).normed;
   return RmsNormFunction::apply(x.contiguous(), std::optional<at::Tensor>(), weight, eps)[0];
 }
@@ -124,6 +126,10 @@ NormedSum add_and_norm(const at::Tensor& x,
                        const at::Tensor& addend,
                        const at::Tensor& weight,
                        double eps) {
+  if (!x.device().is_cpu()) {
+    const at::Tensor sum = x + addend;
+    return {sum, with_aten::rms_norm(sum, weight, eps)};
+  }
   if (!wants_gradient(x) && !wants_gradient(addend)) {
     const Forward out = forward_rows(x.contiguous(), addend.contiguous(), weight, eps);
     return {out.sum, out.normed};

@@ -6,6 +6,7 @@
 #include "kernels/rope.h"
 #include "nn/dispatch.h"
 #include "nn/stored_types.h"
+#include "nn/with_aten.h"
 
 namespace lmoe::nn {
 
@@ -49,6 +50,7 @@ class RopeFunction : public torch::autograd::Function<RopeFunction> {
 }  // namespace
 
 at::Tensor apply_rope(const at::Tensor& x, const RopeTable& table) {
+  if (!x.device().is_cpu()) return with_aten::apply_rope(x, table);
   return RopeFunction::apply(x.contiguous(), table.cos, table.sin);
 }
 

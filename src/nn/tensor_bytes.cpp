@@ -10,6 +10,9 @@
 namespace lmoe::nn {
 
 io::TensorView view_of(const std::string& name, const at::Tensor& tensor) {
+  if (!tensor.device().is_cpu())
+    fail(ErrorCode::kUnsupported, "[save] ", name, " is written from CPU memory alone: given ",
+         tensor.device());
   const bool fits = tensor.is_contiguous() &&
                     (tensor.scalar_type() == at::kFloat || tensor.scalar_type() == at::kDouble);
   if (!fits)

@@ -4,6 +4,9 @@
 #include <ATen/ATen.h>
 #include <gtest/gtest.h>
 
+#include "mixture/middle_stage.h"
+#include "mixture/with_aten.h"
+#include "support/gradient_check.h"
 #include "tiny_model.h"
 
 namespace lmoe::test {
@@ -19,19 +22,17 @@ struct Case {
   at::ScalarType dtype;
 };
 
-/// The same thing as ATen composes it.
+/// The same thing as ATen composes it and autograd differentiates it.
 std::vector<at::Tensor> plain(const at::Tensor& down,
                               const at::Tensor& weights,
                               const std::vector<at::Tensor>& ups,
                               const std::vector<at::Tensor>& outputs,
                               spec::Apply apply,
                               double scaling) {
-  at::Tensor v = down.reshape({kTokens, kProjections, kExperts, kRank});
-  if (weights.defined()) {
-    const at::Tensor w = weights.unsqueeze(-1);
-    v = apply == spec::Apply::kDeltas ? w * v : w * (w * v).sum(2, /*keepdim=*/true);
-  }
-  v = v.reshape({kTokens, kProjections, kWidth}).to(down.scalar_type());
+  at::Tensor v = weights.defined()
+                     ? mixture::with_aten::middle_stage(down, weights, kProjections, apply)
+                     : down;
+  v = v.reshape({kTokens, kProjections, kWidth});
   std::vector<at::Tensor> adapted;
   for (size_t p = 0; p < ups.size(); ++p)
     adapted.push_back(outputs[p] +
@@ -120,6 +121,43 @@ TEST_P(MixAndProject, FinishedFactorsChangeNoOtherGradient) {
     else
       EXPECT_FALSE(ours[i].grad().defined()) << i;
   }
+}
+
+TEST_P(MixAndProject, AtenGivesTheMiddleStageOfTheKernelAndItsGradients) {
+  const Case& c = GetParam();
+  if (c.gates == 0) GTEST_SKIP() << "without weights there is no middle stage";
+  const double tolerance = c.dtype == at::kDouble ? 1e-13 : c.dtype == at::kFloat ? 1e-5 : 0.02;
+  const Inputs inputs(c);
+  for (const int64_t tokens : {kTokens, int64_t{1}, int64_t{0}}) {
+    const at::Tensor u = inputs.down().detach().narrow(0, 0, tokens);
+    const at::Tensor w = inputs.weights.detach().narrow(0, 0, tokens);
+    const at::Tensor dv = numbers({tokens, kProjections * kWidth}, 20, c.dtype);
+    const auto compare = [&](const at::Tensor& ours, const at::Tensor& theirs) {
+      ASSERT_EQ(ours.sizes(), theirs.sizes());
+      EXPECT_EQ(ours.scalar_type(), theirs.scalar_type());
+      if (tokens > 0) {
+        EXPECT_LT(relative_error(ours, theirs), tolerance);
+      }
+    };
+    compare(mixture::with_aten::middle_stage(u, w, kProjections, c.apply),
+            mixture::middle_stage(u, w, kProjections, c.apply));
+    const auto ours = mixture::with_aten::middle_stage_backward(u, w, dv, kProjections, c.apply);
+    const auto theirs = mixture::middle_stage_backward(u, w, dv, kProjections, c.apply);
+    compare(ours.down, theirs.down);
+    compare(ours.weights, theirs.weights);
+  }
+}
+
+TEST(MiddleStage, GradientsOfItsFormOfAtenEqualCentralDifferences) {
+  for (const auto apply : {spec::Apply::kDeltas, spec::Apply::kFactors})
+    for (const int64_t gates : {1, 2})
+      EXPECT_LT(gradient_error(
+                    [&](const auto& in) {
+                      return mixture::with_aten::middle_stage(in[0], in[1], kProjections, apply);
+                    },
+                    {numbers({3, kProjections * kWidth}, 1, at::kDouble),
+                     numbers({3, gates, kExperts}, 2, at::kDouble)}),
+                1e-8);
 }
 
 std::vector<Case> cases() {

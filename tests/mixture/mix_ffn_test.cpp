@@ -9,6 +9,7 @@
 #include <functional>
 
 #include "mixture/dropout.h"
+#include "mixture/with_aten.h"
 #include "support/gradient_check.h"
 #include "tiny_model.h"
 
@@ -136,14 +137,13 @@ void run_backward(const Case& c, const mixture::MixedFfn& y) {
 
 class MixFfn : public ::testing::TestWithParam<Case> {};
 
-TEST_P(MixFfn, EqualsTheLoop) {
-  const Case& c = GetParam();
+void expect_the_loop(const Case& c, decltype(mixture::mix_ffn)& form) {
   const int threads = at::get_num_threads();
   at::set_num_threads(c.threads);
   const mixture::DropoutMask mask{0x123456789abcdefULL, c.rate};
   const Inputs fast(c), slow(c);
   const mixture::MixedFfn actual =
-      mixture::mix_ffn(fast.x, fast.gate, fast.up, fast.weights, fast.factors, c.activation, mask);
+      form(fast.x, fast.gate, fast.up, fast.weights, fast.factors, c.activation, mask);
   const mixture::MixedFfn expected = loop(c, slow, mask);
   const double tolerance = c.dtype == at::kDouble ? 1e-13 : c.dtype == at::kFloat ? 1e-5 : 0.03;
   const auto compare = [&](const at::Tensor& a, const at::Tensor& b, const std::string& what) {
@@ -167,6 +167,12 @@ TEST_P(MixFfn, EqualsTheLoop) {
   }
   EXPECT_EQ(fast.x.grad().defined(), !c.targets.empty());
   at::set_num_threads(threads);
+}
+
+TEST_P(MixFfn, EqualsTheLoop) { expect_the_loop(GetParam(), mixture::mix_ffn); }
+
+TEST_P(MixFfn, AsAtenComposesItEqualsTheLoop) {
+  expect_the_loop(GetParam(), mixture::with_aten::mix_ffn);
 }
 
 std::vector<Case> cases() {

@@ -7,6 +7,7 @@
 #include <gtest/gtest.h>
 
 #include "mixture/mix_and_project.h"
+#include "mixture/with_aten.h"
 #include "tiny_model.h"
 
 namespace lmoe::test {
@@ -60,15 +61,13 @@ struct Inputs {
 
 class MixSelected : public ::testing::TestWithParam<Case> {};
 
-TEST_P(MixSelected, EqualsTheDenseForm) {
-  const Case& c = GetParam();
+void expect_the_dense_form(const Case& c, decltype(mixture::mix_selected)& form) {
   const int threads = at::get_num_threads();
   at::set_num_threads(c.threads);
   const Inputs few(c), dense(c);
   const at::ScalarType wide = few.weights.scalar_type();
   constexpr double kScaling = 1.5;
-  const auto actual =
-      mixture::mix_selected(few.x, few.weights, few.a, few.ups, few.outputs(c.dtype), kScaling);
+  const auto actual = form(few.x, few.weights, few.a, few.ups, few.outputs(c.dtype), kScaling);
   const auto expected =
       mixture::mix_and_project(at::linear(dense.x.to(wide), dense.a), dense.weights, dense.ups,
                                dense.outputs(wide), spec::Apply::kDeltas, kScaling);
@@ -94,6 +93,14 @@ TEST_P(MixSelected, EqualsTheDenseForm) {
     compare(mine, i == 1 ? theirs[i].grad() * few.weights.detach().ne(0) : theirs[i].grad());
   }
   at::set_num_threads(threads);
+}
+
+TEST_P(MixSelected, EqualsTheDenseForm) {
+  expect_the_dense_form(GetParam(), mixture::mix_selected);
+}
+
+TEST_P(MixSelected, AsAtenComposesItEqualsTheDenseForm) {
+  expect_the_dense_form(GetParam(), mixture::with_aten::mix_selected);
 }
 
 std::string case_name(const ::testing::TestParamInfo<Case>& info) { return info.param.name; }

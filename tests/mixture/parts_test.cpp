@@ -5,6 +5,7 @@
 #include "mixture/dropout.h"
 #include "mixture/normalize.h"
 #include "mixture/select.h"
+#include "mixture/with_aten.h"
 #include "spec/method_info.h"
 #include "tiny_model.h"
 
@@ -52,6 +53,37 @@ TEST(Dropout, KeepsTheMeanAndTheShare) {
   EXPECT_NEAR(y.eq(0).to(at::kDouble).mean().item<double>(), 0.3, 0.006);
   EXPECT_NEAR(y.mean().item<double>(), 1.0, 0.01);
   EXPECT_FLOAT_EQ(y.max().item<float>(), 1.0F / 0.7F);
+}
+
+TEST(Dropout, TheMaskThatAtenComputesIsThatOfTheKernel) {
+  constexpr int64_t kWidth = 37;
+  const at::Tensor rows = at::tensor({0L, 1L, 1000L, (1L << 32) - 1, (1L << 33) + 5}, at::kLong);
+  const auto check = [&](auto one, uint64_t seed, double rate) {
+    const mixture::DropoutMask mask{seed, rate};
+    const at::ScalarType dtype = c10::CppTypeToScalarType<decltype(one)>::value;
+    at::Tensor expected = at::ones({rows.size(0), kWidth}, dtype);
+    for (int64_t i = 0; i < rows.size(0); ++i) {
+      auto* row = expected.data_ptr<decltype(one)>() + i * kWidth;
+      mixture::drop_row(mask, rows[i].item<int64_t>(), row, kWidth, row);
+    }
+    EXPECT_TRUE(at::equal(mixture::with_aten::dropout_factors(mask, rows, kWidth, dtype), expected))
+        << seed << ", " << rate;
+  };
+  for (const uint64_t seed : {uint64_t{0}, uint64_t{0x123456789abcdef0}, ~uint64_t{0}})
+    for (const double rate : {0.05, 0.3, 0.999}) {
+      check(1.0F, seed, rate);
+      check(1.0, seed, rate);
+    }
+}
+
+TEST(Dropout, IsTheSameAsAtenComposesItInEveryType) {
+  for (const at::ScalarType dtype : {at::kFloat, at::kDouble, at::kBFloat16}) {
+    const at::Tensor x = numbers({5, 3, 17}, 1, dtype);
+    Rng rng(7), same(7);
+    EXPECT_TRUE(
+        at::equal(mixture::dropout(x, 0.4, rng), mixture::with_aten::drop(x, {same.next(), 0.4})))
+        << dtype;
+  }
 }
 
 class DropoutInMixture : public ::testing::Test {

@@ -27,7 +27,11 @@ inline at::Tensor numbers(std::vector<int64_t> shape, uint64_t seed, at::ScalarT
 
 class TinyModel {
  public:
-  explicit TinyModel(int layers, at::ScalarType dtype = at::kDouble, int64_t hidden = kHidden) {
+  explicit TinyModel(int layers,
+                     at::ScalarType dtype = at::kDouble,
+                     int64_t hidden = kHidden,
+                     at::Device device = at::kCPU)
+      : device_(device) {
     for (int layer = 0; layer < layers; ++layer) {
       add_attention(layer, {"q_proj", "k_proj", "v_proj"}, {kHeads, kKeys, kHeads}, hidden, dtype);
       add_attention(layer, {"o_proj"}, {hidden}, kHeads, dtype);
@@ -69,8 +73,9 @@ class TinyModel {
       const std::string path =
           "model.layers." + std::to_string(layer) + "." + block + "." + names[i];
       const uint64_t seed = 100 * seed_ + i;
-      const at::Tensor bias = i == 0 ? numbers({outs[i]}, seed + 50, dtype) : at::Tensor();
-      all.push_back({names[i], path, numbers({outs[i], in}, seed, dtype), bias});
+      const at::Tensor bias =
+          i == 0 ? numbers({outs[i]}, seed + 50, dtype).to(device_) : at::Tensor();
+      all.push_back({names[i], path, numbers({outs[i], in}, seed, dtype).to(device_), bias});
     }
     ++seed_;
     return all;
@@ -96,6 +101,7 @@ class TinyModel {
       sockets_.groups.push_back(group);
   }
 
+  at::Device device_;
   uint64_t seed_ = 0;
   std::vector<std::unique_ptr<nn::ProjectionGroup>> attention_;
   std::vector<std::unique_ptr<nn::GatedMlp>> mlps_;

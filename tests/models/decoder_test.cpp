@@ -20,26 +20,12 @@
 namespace lmoe::models {
 namespace {
 
+using test::busy_config;
 using test::Nudge;
 using test::packed_documents;
 using test::relative_error;
 using test::tiny_config;
 using test::tiny_decoder;
-
-/// Everything a family can switch on at once.
-arch::ModelConfig busy_config() {
-  arch::ModelConfig config = tiny_config();
-  config.qkv_bias = config.o_bias = config.mlp_bias = true;
-  config.has_qk_norm = config.has_post_norms = true;
-  config.hidden_act = arch::Activation::kGeluTanh;
-  config.tie_word_embeddings = false;
-  config.sliding_window = {5, 0};
-  config.attn_logit_softcapping = 2.0;
-  config.final_logit_softcapping = 3.0;
-  config.query_pre_attn_scalar = 6.0;
-  config.embedding_multiplier = 4.0;
-  return config;
-}
 
 at::Tensor random_ids(int64_t count) {
   at::manual_seed(3);

@@ -1,4 +1,5 @@
-// Attention against a loop over documents and heads that writes every score down.
+// The kernels of attention against the form that ATen composes, which writes every score down, and
+// both against central differences.
 #include "nn/attention.h"
 
 #include <ATen/ATen.h>
@@ -6,6 +7,7 @@
 
 #include "base/error.h"
 #include "nn/kv_cache.h"
+#include "nn/with_aten.h"
 #include "support/gradient_check.h"
 
 namespace lmoe::nn {
@@ -13,44 +15,6 @@ namespace {
 
 using test::gradient_error;
 using test::relative_error;
-
-/// One document: q [L, heads, D], k and v [M, kv_heads, D]; the queries are the last L of M
-/// positions.
-at::Tensor slow_document(const at::Tensor& q,
-                         const at::Tensor& k,
-                         const at::Tensor& v,
-                         const AttentionShape& shape) {
-  const int64_t length = q.size(0), total = k.size(0), group = shape.num_heads / shape.num_kv_heads;
-  std::vector<at::Tensor> heads;
-  for (int64_t head = 0; head < shape.num_heads; ++head) {
-    at::Tensor scores = at::matmul(q.select(1, head), k.select(1, head / group).t()) * shape.scale;
-    if (shape.softcap > 0) scores = shape.softcap * at::tanh(scores / shape.softcap);
-    const at::Tensor query = at::arange(total - length, total).unsqueeze(1);
-    const at::Tensor key = at::arange(total).unsqueeze(0);
-    at::Tensor hidden = key > query;
-    if (shape.sliding_window > 0) hidden = hidden | (key <= query - shape.sliding_window);
-    scores = scores.masked_fill(hidden, -std::numeric_limits<double>::infinity());
-    heads.push_back(at::matmul(at::softmax(scores, 1), v.select(1, head / group)));
-  }
-  return at::stack(heads, 1);
-}
-
-at::Tensor slow_attention(const at::Tensor& q,
-                          const at::Tensor& k,
-                          const at::Tensor& v,
-                          const AttentionShape& shape,
-                          const std::vector<Segment>& segments) {
-  std::vector<at::Tensor> parts;
-  for (const Segment& s : segments) {
-    const auto cut = [&](const at::Tensor& t, int64_t heads) {
-      return t.narrow(0, s.start, s.length).view({s.length, heads, shape.head_dim});
-    };
-    parts.push_back(slow_document(cut(q, shape.num_heads), cut(k, shape.num_kv_heads),
-                                  cut(v, shape.num_kv_heads), shape)
-                        .reshape({s.length, -1}));
-  }
-  return at::cat(parts, 0);
-}
 
 ForwardContext packed(const std::vector<int64_t>& lengths) {
   ForwardContext context;
@@ -97,20 +61,20 @@ class Attention : public testing::TestWithParam<Case> {
   }
 };
 
-TEST_P(Attention, equals_the_slow_reference_in_every_type) {
+TEST_P(Attention, equals_the_form_of_aten_in_every_type) {
   for (auto [dtype, allowed] : {std::pair{at::kDouble, 1e-12}, std::pair{at::kFloat, 2e-6},
                                 std::pair{at::kBFloat16, 1e-2}}) {
     const Inputs in = random(dtype);
     ForwardContext context = packed(GetParam().lengths);
     const at::Tensor out = attention(in.q, in.k, in.v, GetParam().shape, 0, context);
     const at::Tensor expected =
-        slow_attention(in.q.to(at::kDouble), in.k.to(at::kDouble), in.v.to(at::kDouble),
-                       GetParam().shape, context.segments);
+        with_aten::attention(in.q.to(at::kDouble), in.k.to(at::kDouble), in.v.to(at::kDouble),
+                             GetParam().shape, context.segments);
     EXPECT_LT(relative_error(out, expected), allowed) << dtype;
   }
 }
 
-TEST_P(Attention, gradients_equal_autograd_of_the_slow_reference) {
+TEST_P(Attention, gradients_equal_autograd_of_the_form_of_aten) {
   for (auto [dtype, allowed] : {std::pair{at::kDouble, 1e-11}, std::pair{at::kFloat, 1e-5},
                                 std::pair{at::kBFloat16, 3e-2}}) {
     Inputs in = random(dtype), wide;
@@ -122,7 +86,8 @@ TEST_P(Attention, gradients_equal_autograd_of_the_slow_reference) {
     const at::Tensor out = attention(in.q, in.k, in.v, GetParam().shape, 0, context);
     const at::Tensor weights = at::randn(out.sizes(), at::kDouble);
     out.backward(weights.to(dtype));
-    slow_attention(wide.q, wide.k, wide.v, GetParam().shape, context.segments).backward(weights);
+    with_aten::attention(wide.q, wide.k, wide.v, GetParam().shape, context.segments)
+        .backward(weights);
     EXPECT_LT(relative_error(in.q.grad(), wide.q.grad()), allowed) << dtype;
     EXPECT_LT(relative_error(in.k.grad(), wide.k.grad()), allowed) << dtype;
     EXPECT_LT(relative_error(in.v.grad(), wide.v.grad()), allowed) << dtype;
@@ -170,10 +135,59 @@ TEST(AttentionGradients, equal_central_differences) {
   at::manual_seed(12);
   const AttentionShape shape{4, 2, 6, 0.7, 5, 2.0};
   ForwardContext context = packed({7, 1, 9});
+  const std::vector<at::Tensor> qkv = {at::randn({17, 24}), at::randn({17, 12}),
+                                       at::randn({17, 12})};
   EXPECT_LT(gradient_error(
                 [&](const auto& in) { return attention(in[0], in[1], in[2], shape, 0, context); },
-                {at::randn({17, 24}), at::randn({17, 12}), at::randn({17, 12})}, 60),
+                qkv, 60),
             1e-8);
+  EXPECT_LT(gradient_error(
+                [&](const auto& in) {
+                  return with_aten::attention(in[0], in[1], in[2], shape, context.segments);
+                },
+                qkv, 60),
+            1e-8);
+}
+
+/// One query at a time, in plain loops.
+at::Tensor row_by_row(const at::Tensor& q,
+                      const at::Tensor& k,
+                      const at::Tensor& v,
+                      const AttentionShape& s,
+                      const std::vector<Segment>& segments) {
+  at::Tensor out = at::zeros_like(q);
+  for (const Segment& segment : segments) {
+    for (int64_t i = 0; i < segment.length; ++i) {
+      const int64_t seen = s.sliding_window > 0 ? std::min(i + 1, s.sliding_window) : i + 1;
+      const int64_t row = segment.start + i, first = row + 1 - seen;
+      for (int64_t head = 0; head < s.num_heads; ++head) {
+        const int64_t own = head * s.head_dim;
+        const int64_t shared = head / (s.num_heads / s.num_kv_heads) * s.head_dim;
+        const auto part = [&](const at::Tensor& rows) {
+          return rows.narrow(0, first, seen).narrow(1, shared, s.head_dim);
+        };
+        at::Tensor scores = at::mv(part(k), q[row].narrow(0, own, s.head_dim)) * s.scale;
+        if (s.softcap > 0) scores = s.softcap * at::tanh(scores / s.softcap);
+        out[row].narrow(0, own, s.head_dim).copy_(at::mv(part(v).t(), at::softmax(scores, 0)));
+      }
+    }
+  }
+  return out;
+}
+
+TEST_P(Attention, the_form_of_aten_equals_rows_by_themselves_in_every_type) {
+  for (auto [dtype, allowed] : {std::pair{at::kDouble, 1e-12}, std::pair{at::kFloat, 2e-6},
+                                std::pair{at::kBFloat16, 1e-2}}) {
+    const Inputs in = random(dtype);
+    const auto& [name, shape, lengths] = GetParam();
+    const std::vector<Segment> segments = packed(lengths).segments;
+    const at::Tensor out = with_aten::attention(in.q, in.k, in.v, shape, segments);
+    EXPECT_EQ(out.scalar_type(), dtype);
+    EXPECT_LT(relative_error(out, row_by_row(in.q.to(at::kDouble), in.k.to(at::kDouble),
+                                             in.v.to(at::kDouble), shape, segments)),
+              allowed)
+        << dtype;
+  }
 }
 
 TEST(Attention, a_document_does_not_see_another) {

@@ -1,10 +1,12 @@
-// RMSNorm, RoPE and gated activations against the formulas written with ATen, in all three types.
+// The kernels of RMSNorm, RoPE and gated activations against the forms that ATen composes, in all
+// three types, and both against central differences.
 #include <ATen/ATen.h>
 #include <gtest/gtest.h>
 
 #include "nn/gated_activation.h"
 #include "nn/rms_norm.h"
 #include "nn/rope.h"
+#include "nn/with_aten.h"
 #include "support/gradient_check.h"
 
 namespace lmoe::nn {
@@ -13,22 +15,9 @@ namespace {
 using test::gradient_error;
 using test::relative_error;
 
-at::Tensor slow_rms_norm(const at::Tensor& x, const at::Tensor& weight, double eps) {
-  return x * (x.pow(2).mean(-1, true) + eps).rsqrt() * weight;
-}
-
-at::Tensor slow_rope(const at::Tensor& x, const RopeTable& table) {
-  const int64_t half = table.cos.size(1);
-  const at::Tensor heads = x.view({x.size(0), -1, 2 * half});
-  const at::Tensor cos = table.cos.unsqueeze(1), sin = table.sin.unsqueeze(1);
-  const at::Tensor first = heads.narrow(2, 0, half), second = heads.narrow(2, half, half);
-  return at::cat({first * cos - second * sin, second * cos + first * sin}, 2).view_as(x);
-}
-
-at::Tensor slow_gated(GatedActivation kind, const at::Tensor& gate, const at::Tensor& up) {
-  if (kind == GatedActivation::kSilu) return at::silu(gate) * up;
-  return at::gelu(gate, kind == GatedActivation::kGeluTanh ? "tanh" : "none") * up;
-}
+constexpr auto& slow_rms_norm = with_aten::rms_norm;
+constexpr auto& slow_rope = with_aten::apply_rope;
+constexpr auto& slow_gated = with_aten::gated_activation;
 
 /// What a result stored in `dtype` may differ from the exact one, relative to the largest value.
 double tolerance(at::ScalarType dtype) {

@@ -31,17 +31,34 @@ inline arch::ModelConfig tiny_config() {
   return config;
 }
 
-/// The same seed gives the same weights in every type, up to rounding.
+/// Everything a family can switch on at once.
+inline arch::ModelConfig busy_config() {
+  arch::ModelConfig config = tiny_config();
+  config.qkv_bias = config.o_bias = config.mlp_bias = true;
+  config.has_qk_norm = config.has_post_norms = true;
+  config.hidden_act = arch::Activation::kGeluTanh;
+  config.tie_word_embeddings = false;
+  config.sliding_window = {5, 0};
+  config.attn_logit_softcapping = 2.0;
+  config.final_logit_softcapping = 3.0;
+  config.query_pre_attn_scalar = 6.0;
+  config.embedding_multiplier = 4.0;
+  return config;
+}
+
+/// The same seed gives the same weights on every device and, up to rounding, in every type.
 inline std::unique_ptr<models::Decoder> tiny_decoder(
     const arch::ModelConfig& config = tiny_config(),
     at::ScalarType dtype = at::kFloat,
-    uint64_t seed = 7) {
+    uint64_t seed = 7,
+    at::Device device = at::kCPU) {
   at::manual_seed(seed);
   const auto matrix = [&](int64_t out, int64_t in) {
-    return (at::randn({out, in}, at::kDouble) / std::sqrt(static_cast<double>(in))).to(dtype);
+    return (at::randn({out, in}, at::kDouble) / std::sqrt(static_cast<double>(in)))
+        .to(device, dtype);
   };
   const auto norm = [&](int64_t width) {
-    return (1 + 0.3 * at::randn({width}, at::kDouble)).to(nn::accumulate_dtype(dtype));
+    return (1 + 0.3 * at::randn({width}, at::kDouble)).to(device, nn::accumulate_dtype(dtype));
   };
   const int64_t hidden = config.hidden_size, inner = config.intermediate_size;
   const int64_t q = config.num_attention_heads * config.head_dim;
