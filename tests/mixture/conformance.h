@@ -14,6 +14,7 @@
 #include "sections.h"
 #include "spec/method_info.h"
 #include "support/gradient_check.h"
+#include "support/other_device.h"
 #include "support/temp_folder.h"
 #include "tiny_model.h"
 
@@ -232,6 +233,49 @@ TEST_P(Conformance, GradientsEqualCentralDifferences) {
     if (!is_gate_without_gradient(parameter.name)) inputs.push_back(parameter);
   }
   check_gradients(loss, inputs);
+}
+
+TEST_P(Conformance, AnotherDeviceGivesTheSameOutputsLossesAndGradients) {
+  if (spec_.gate.net == spec::GateNet::kRecurrent)
+    GTEST_SKIP() << "LibTorch's GRU cell of other devices has no form that runs on the CPU";
+  const auto run = [&](at::Device device) {
+    const TinyModel model(2, at::kDouble, kHidden, device);
+    mixture::Mixture mixture(spec_, model.sockets(), 3, at::kDouble);
+    mixture.plug(model.sockets());
+    randomize(mixture, 5);
+    const at::Tensor h =
+        numbers({kTokens, kHidden}, 1, at::kDouble).to(device).requires_grad_(true);
+    nn::RouterLog log;
+    nn::ForwardContext context;
+    Rng rng(8);
+    context.router_log = &log;
+    context.is_training = true;  // with all draws that training has
+    context.dropout_rng = &rng;
+    log.segments = context.segments = {{.start = 0, .length = 3, .task = 1, .prompt = 2},
+                                       {.start = 3, .length = 4, .task = 0, .prompt = 1}};
+    std::vector<nn::NamedTensor> found = {{"output", model.forward(h, context)}};
+    at::Tensor total =
+        (found[0].tensor * numbers({kTokens, kHidden}, 2, at::kDouble).to(device)).sum();
+    if (const at::Tensor balance = mixture.auxiliary_loss(log); balance.defined())
+      total = total + balance;
+    total.backward();
+    found.push_back({"loss", total});
+    found.push_back({"gradient of the input", h.grad()});
+    for (const nn::NamedTensor& parameter : mixture.parameters())
+      found.push_back({"gradient of " + parameter.name, parameter.tensor.grad()});
+    return found;
+  };
+  const auto expected = run(at::kCPU), actual = run(other_device());
+  ASSERT_EQ(actual.size(), expected.size());
+  for (size_t i = 0; i < actual.size(); ++i) {
+    const at::Tensor &ours = actual[i].tensor, &theirs = expected[i].tensor;
+    ASSERT_EQ(ours.defined(), theirs.defined()) << actual[i].name;
+    if (!ours.defined()) continue;
+    EXPECT_EQ(ours.device(), other_device()) << actual[i].name;
+    // Gradients of a gate may be what is left of terms that cancel.
+    const double scale = std::max(1.0, theirs.abs().max().item<double>());
+    EXPECT_LT(max_difference(ours.to(at::kCPU), theirs) / scale, 1e-11) << actual[i].name;
+  }
 }
 
 TEST_P(Conformance, ABatchEqualsItsRowsOneByOne) {
