@@ -23,7 +23,12 @@ RecurrentCell::RecurrentCell(int64_t width, const at::TensorOptions& options, Rn
 
 at::Tensor RecurrentCell::step(const at::Tensor& input, const at::Tensor& state) const {
   const at::Tensor before = state.defined() ? state : at::zeros_like(input);
-  return at::gru_cell(input, before, weight_ih_, weight_hh_, bias_ih_, bias_hh_);
+  // Not at::gru_cell, which is another operation on every device.
+  const auto x = at::linear(input, weight_ih_, bias_ih_).chunk(3, /*dim=*/1),
+             h = at::linear(before, weight_hh_, bias_hh_).chunk(3, /*dim=*/1);
+  const at::Tensor reset = at::sigmoid(x[0] + h[0]), update = at::sigmoid(x[1] + h[1]);
+  const at::Tensor next = at::tanh(x[2] + reset * h[2]);
+  return next + update * (before - next);
 }
 
 std::vector<StackedTensor> RecurrentCell::tensors() const {
