@@ -140,22 +140,14 @@ Example Renderer::unanswered(const Record& record) const {
                                          : encode_continuation(*tokenizer_, part.text),
                      options_.train_on_inputs, part.passage);
   }
-  leave_out_bos(example);
+  answer_follows(example);
+  settle_passages(example, record);
   return example;
 }
 
 Prompt Renderer::prompt(const Record& record) const {
   Example example = unanswered(record);
   return {std::move(example.ids), std::move(example.passages)};
-}
-
-/// Every passage is to see it.
-void Renderer::leave_out_bos(Example& example) const {
-  const auto bos = tokenizer_->special_tokens().bos;
-  Passages& passages = example.passages;
-  if (passages.empty() || passages[0].begin > 0 || !bos || example.ids[0] != *bos) return;
-  passages[0].begin = 1;
-  if (passages[0].end == 1) passages.erase(passages.begin());
 }
 
 std::vector<TokenId> Renderer::answer(const Record& record, std::string_view answer) const {

@@ -115,8 +115,14 @@ class Renderer {
   /// Everything before the (last) answer.
   Example unanswered(const Record& record) const;
   Example render_unanswered(const Record& record) const;
-  /// A beginning-of-sequence token belongs to no passage.
-  void leave_out_bos(Example& example) const;
+  /// Tokens before the text of a first passage: those of BOS, of a template's own system prompt and
+  /// of the turn's role. Every passage is to see them.
+  int64_t beginning(const Example& example, const Record& record) const;
+  /// The last token so far predicts the answer, so it is to see everything: it belongs to no
+  /// passage.
+  static void answer_follows(Example& example);
+  /// Leaves out the beginning. What begins a passage is not learned from the passage before.
+  void settle_passages(Example& example, const Record& record) const;
   bool is_trained(const Json& message) const;
   void require_chat(const std::string& where) const;
 

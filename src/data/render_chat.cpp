@@ -86,12 +86,19 @@ Example Renderer::render_turns(const Record& record) const {
   const std::string whole = chat_->render_marked(record.messages, record.tools, false);
   const std::vector<PassageStart> starts = passage_starts(record, turns, whole);
   Example example;
+  size_t done = 0;
   if (options_.train_on_inputs) {
-    append_text(example, whole, 0, whole.size(), starts, /*labelled=*/true);
-    leave_out_bos(example);
+    for (size_t i = 0; !record.message_passages.empty() && i < turns; ++i) {
+      if (record.messages[i]["role"] != "assistant") continue;
+      const size_t begin = std::max(done, prefix(record, i, /*prompt=*/true, whole));
+      append_text(example, whole, done, begin, starts, /*labelled=*/true);
+      answer_follows(example);
+      done = begin;
+    }
+    append_text(example, whole, done, whole.size(), starts, /*labelled=*/true);
+    settle_passages(example, record);
     return example;
   }
-  size_t done = 0;
   for (size_t i = 0; i < turns; ++i) {
     if (!is_trained(record.messages[i])) continue;
     const bool is_answer = record.messages[i]["role"] == "assistant";
@@ -99,11 +106,12 @@ Example Renderer::render_turns(const Record& record) const {
     const size_t end = std::max(
         begin, i + 1 < turns ? prefix(record, i + 1, /*prompt=*/false, whole) : whole.size());
     append_text(example, whole, done, begin, starts, /*labelled=*/false);
+    if (is_answer) answer_follows(example);
     append_turn(example, whole, begin, end, starts);
     done = end;
   }
   append_text(example, whole, done, whole.size(), starts, /*labelled=*/false);
-  leave_out_bos(example);
+  settle_passages(example, record);
   return example;
 }
 

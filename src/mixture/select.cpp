@@ -39,7 +39,7 @@ at::Tensor top_k(const at::Tensor& ranking, int64_t k) {
         .scatter_(/*dim=*/-1, best_first(ranking).narrow(/*dim=*/-1, 0, k), /*value=*/true);
   const at::Tensor rows = ranking.contiguous();
   const int64_t experts = rows.size(-1), count = rows.numel() / experts;
-  LMOE_ASSERT(k <= experts);
+  LMOE_CHECK_ARG(k <= experts, "[route] k: given ", k, " of ", experts, " experts");
   at::Tensor selected = at::zeros(rows.sizes(), rows.options().dtype(at::kBool));
   nn::dispatch_dtype(rows, [&](auto tag) {
     using W = nn::accumulate_t<typename decltype(tag)::type>;

@@ -160,8 +160,14 @@ at::Tensor attention(const at::Tensor& q,
                      const AttentionShape& shape,
                      int64_t layer,
                      ForwardContext& context) {
-  if (context.kv_cache == nullptr && !q.device().is_cpu())
+  if (context.kv_cache == nullptr && !q.device().is_cpu()) {
+    for (const Segment& segment : context.segments)
+      if (!segment.passages.empty())
+        fail(ErrorCode::kUnsupported,
+             "[attention] passages are kept apart on the CPU alone: given ", q.device(),
+             "; hint: records without passages");
     return with_aten::attention(q, k, v, shape, context.segments);
+  }
   if (context.kv_cache == nullptr)
     return AttentionFunction::apply(q.contiguous(), k.contiguous(), v.contiguous(), shape,
                                     context.segments);

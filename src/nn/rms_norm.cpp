@@ -4,6 +4,7 @@
 #include <c10/core/GradMode.h>
 #include <torch/csrc/autograd/custom_function.h>
 
+#include "base/error.h"
 #include "kernels/rms_norm.h"
 #include "nn/dispatch.h"
 #include "nn/stored_types.h"
@@ -126,6 +127,9 @@ NormedSum add_and_norm(const at::Tensor& x,
                        const at::Tensor& addend,
                        const at::Tensor& weight,
                        double eps) {
+  LMOE_CHECK_ARG(x.sizes() == addend.sizes() && x.scalar_type() == addend.scalar_type(),
+                 "[add_and_norm] given ", x.sizes(), " ", x.scalar_type(), " and ", addend.sizes(),
+                 " ", addend.scalar_type(), ", expected two alike");
   if (!x.device().is_cpu()) {
     const at::Tensor sum = x + addend;
     return {sum, with_aten::rms_norm(sum, weight, eps)};

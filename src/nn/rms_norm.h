@@ -16,7 +16,8 @@ struct NormedSum {
   at::Tensor sum, normed;  ///< [..., H] each
 };
 
-/// sum = x + addend, and its norm, in one pass over memory.
+/// sum = x + addend, and its norm, in one pass over memory; both [..., H] of one type
+/// (kInvalidArgument).
 NormedSum add_and_norm(const at::Tensor& x,
                        const at::Tensor& addend,
                        const at::Tensor& weight,

@@ -30,7 +30,7 @@ struct Slice {
 inline constexpr int64_t kSliceUnit = 4096;
 
 /// Calls `work` in every thread with its share of tensors of so many elements, at most one unit
-/// more or less than others. Operations inside run in that thread alone.
+/// more or less than an equal part. Operations inside run in that thread alone.
 void share_out(const std::vector<int64_t>& sizes,
                const std::function<void(std::span<const Slice>)>& work);
 

@@ -34,8 +34,7 @@ struct Machine {
   }
 };
 
-/// What can be done about it, in the order of preference where one is enough. All leave what is
-/// learned as it is, but for weights that are rounded.
+/// What can be done about it, in the order of preference where one is enough.
 enum Change : unsigned { kNoCaches = 1, kWeights = 2, kFewerRows = 4, kRecompute = 8, kAll = 15 };
 
 /// "a", "a with b", "a and b with c"

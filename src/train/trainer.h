@@ -3,7 +3,8 @@
 //   train::RunFolder folder(recipe.run);
 //   … open the base, load the decoder, make the mixture and plug it in, load the data …
 //   train::TrainResult result = train::train(
-//       {recipe, folder, *decoder, mixture, rows, {base.name, base.content_hash()}, side_files},
+//       {recipe, folder, *decoder, mixture, rows, {base.name, base.content_hash(), rounded_to},
+//        side_files},
 //       callbacks);
 //
 // One optimizer step draws its rows first, so the loss of every micro-batch is divided by the

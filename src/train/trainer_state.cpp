@@ -75,17 +75,11 @@ Json at_path(const Json& config, const std::string& path) {
 constexpr const char* kFrozenKey = "frozen_weights";
 constexpr const char* kRoundedKey = "rounded_to";
 
-/// By name; checkpoints of earlier versions say it by their recipe's frozen_weights.
-std::optional<arch::FrozenWeights> rounding_of(const Json& json) {
-  const bool is_told = json.contains(kRoundedKey);
-  const Json name = is_told ? json[kRoundedKey] : at_path(json.at("config"), kFrozenKey);
+std::optional<arch::FrozenWeights> rounding_of(const Json& name) {
+  if (name.is_null()) return std::nullopt;
   for (const auto& [known, value] : enum_names(arch::FrozenWeights()))
-    if (name == known)
-      return value == arch::FrozenWeights::kFile || value == arch::FrozenWeights::kDense
-                 ? std::nullopt
-                 : std::optional(value);
-  LMOE_CHECK_DATA(name.is_null(), is_told ? kRoundedKey : kFrozenKey, ": given ", name.dump());
-  return std::nullopt;
+    if (name == known) return value;
+  fail(ErrorCode::kCorruptData, kRoundedKey, ": given ", name.dump());
 }
 
 std::string values_text(std::optional<arch::FrozenWeights> rounded_to) {
@@ -149,10 +143,10 @@ TrainerState read_trainer_state(const std::filesystem::path& checkpoint) {
     json.at("base_name").get_to(state.base_name);
     json.at("base_weights").get_to(state.base_hash.weights);
     json.at("base_tokenizer").get_to(state.base_hash.tokenizer);
-    state.rounded_to = rounding_of(json);
+    state.rounded_to = rounding_of(json.at(kRoundedKey));
     json.at("dtype").get_to(state.dtype);
     json.at("threads").get_to(state.threads);
-    state.kernels = json.value("kernels", "");
+    json.at("kernels").get_to(state.kernels);
     state.data = json.at("data");
     state.config = json.at("config");
     LMOE_CHECK_DATA(state.step >= 0 && state.step <= state.total_steps, "step: given ", state.step,
@@ -186,7 +180,7 @@ void check_same_run(const TrainerState& saved, const TrainerState& now) {
         "resuming with {} threads, the checkpoint was made with {}: the last bits of sums may "
         "differ",
         now.threads, saved.threads);
-  if (!saved.kernels.empty() && saved.kernels != now.kernels)
+  if (saved.kernels != now.kernels)
     log().warn(
         "resuming with the kernels of {}, the checkpoint was made with those of {}: the last bits "
         "of sums may differ; hint: LMOE_KERNELS={}",

@@ -28,8 +28,7 @@ struct TrainerState {
   std::optional<arch::FrozenWeights> rounded_to;
   std::string dtype;    ///< of the frozen model
   int64_t threads = 0;  ///< another number may change the last bits of sums
-  /// The instruction set that kernels ran with (kernels/target.h), which may as well; empty in
-  /// checkpoints of earlier versions.
+  /// The instruction set that kernels ran with (kernels/target.h), which may as well.
   std::string kernels;
 };
 

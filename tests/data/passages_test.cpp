@@ -82,7 +82,24 @@ TEST(PassagesOfMessages, TheBeginningOfTheSequenceBelongsToNone) {
   const Example example = renderer().render(record_of("{\"messages\": " + turns + "}"), "f");
   EXPECT_EQ(example.ids[0], ByteTokenizer::kBos);
   EXPECT_THAT(texts(example.ids, example.passages),
-              ElementsAre("1: <|start|>user\na</s>\n", "2: <|start|>user\nb</s>\n"));
+              ElementsAre("1: a</s>\n", "2: <|start|>user\nb</s>\n"))
+      << "nor does the role of the first turn";
+}
+
+TEST(PassagesOfMessages, WhatTheTemplateWritesFirstBelongsToNone) {
+  const Renderer polite = renderer({.train_on_inputs = true},
+                                   "<|start|>be kind</s>{% for m in messages %}[{{ m.content }}]"
+                                   "{% endfor %}");
+  const Record record = record_of(R"({"messages": [{"role": "user", "content": "a", "passage": 1},
+      {"role": "user", "content": "b", "passage": 2}, {"role": "assistant", "content": "c"}]})");
+  const Example example = polite.render(record, "f");
+  EXPECT_THAT(texts(example.ids, example.passages), ElementsAre("1: a]", "2: [b"))
+      << "without a token that opens an answer the last one before it sees everything";
+  EXPECT_THAT(texts(polite.prompt(record).ids, polite.prompt(record).passages),
+              ElementsAre("1: a]", "2: [b"));
+  const auto second = static_cast<size_t>(example.passages[1].begin);
+  EXPECT_EQ(example.labels[second], kIgnoreLabel) << "the first passage cannot know the second";
+  EXPECT_NE(example.labels[second + 1], kIgnoreLabel);
 }
 
 TEST(PassagesOfMessages, ATemplateThatRewritesTurnsIsRefused) {
@@ -109,7 +126,8 @@ TEST(PassagesOfPrompts, AreTheirParts) {
 
   const Example first = renderer().render(
       record_of(R"({"prompt": [{"text": "ab", "passage": 3}], "response": "x"})"), "f");
-  EXPECT_THAT(first.passages, ElementsAre(Passage{1, 3, 3})) << "without the first token";
+  EXPECT_THAT(first.passages, ElementsAre(Passage{1, 2, 3}))
+      << "without the first token, and without the last, which predicts the answer";
   const Record none = record_of(R"({"prompt": ["a", "b"], "response": "x"})");
   EXPECT_EQ(none.prompt, "ab");
   EXPECT_THAT(renderer().render(none, "f").passages, IsEmpty());
@@ -120,16 +138,17 @@ TEST(PassagesOfPrompts, PreferencesAndChoicesHaveThem) {
       R"("prompt": [{"text": "ab", "passage": 1}, {"text": "c", "passage": 2}])";
   const Example both =
       renderer().render(record_of("{" + prompt + R"(, "chosen": "yes", "rejected": "no"})"), "f");
-  EXPECT_THAT(texts(both.ids, both.passages), ElementsAre("1: ab", "2: c", "1: ab", "2: c"));
+  EXPECT_THAT(texts(both.ids, both.passages), ElementsAre("1: ab", "1: ab"))
+      << "c predicts the answer, which sees everything";
   EncodedDataset set;
   set.examples = {both};
   const PackedRow row = build_row(std::span(&set, 1), std::vector<ExampleRef>{{0, 0}});
   ASSERT_EQ(row.segments.size(), 2U);
-  EXPECT_THAT(row.segments[0].passages, ElementsAre(Passage{1, 3, 1}, Passage{3, 4, 2}));
+  EXPECT_THAT(row.segments[0].passages, ElementsAre(Passage{1, 3, 1}));
   EXPECT_EQ(row.segments[1].passages, row.segments[0].passages);
 
   const Record choice = record_of("{" + prompt + R"(, "choices": ["yes", "no"], "label": 1})");
-  EXPECT_THAT(renderer().prompt(choice).passages, ElementsAre(Passage{1, 3, 1}, Passage{3, 4, 2}));
+  EXPECT_THAT(renderer().prompt(choice).passages, ElementsAre(Passage{1, 3, 1}));
 }
 
 TEST(Passages, AreCutWithTheirDocumentAndPackedWithOthers) {

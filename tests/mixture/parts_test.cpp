@@ -1,6 +1,9 @@
 // Small parts on their own: selection among ties, normalisation, dropout.
 #include <gtest/gtest.h>
 
+#include <cmath>
+#include <limits>
+
 #include "base/error.h"
 #include "mixture/dropout.h"
 #include "mixture/normalize.h"
@@ -31,6 +34,23 @@ TEST(Select, AmongEqualLogitsTheLowerIndexComesFirst) {
   const at::Tensor equal = at::zeros({3, 100});
   const at::Tensor first = mixture::select_experts(scores_of(equal), top(40));
   EXPECT_EQ(first.slice(1, 0, 40).sum().item<int64_t>(), 120);
+}
+
+TEST(Select, TakesWhatASortedRowBeginsWith) {
+  at::manual_seed(3);
+  mixture::Scores scores;
+  scores.ranking = at::randint(0, 5, {60, 9}, at::kDouble);  // many ties
+  const double infinity = std::numeric_limits<double>::infinity();
+  scores.ranking.masked_fill_(at::rand({60, 9}).lt(0.2), -infinity);
+  scores.ranking.masked_fill_(at::rand({60, 9}).lt(0.1), std::nan(""));
+  const at::Tensor order =
+      std::get<1>(at::sort(scores.ranking, /*stable=*/true, /*dim=*/-1, /*descending=*/true));
+  for (int64_t k = 1; k <= 9; ++k) {
+    const at::Tensor expected =
+        at::zeros({60, 9}, at::kBool).scatter_(-1, order.narrow(-1, 0, k), true);
+    EXPECT_TRUE(at::equal(mixture::select_experts(scores, top(k)), expected)) << k;
+  }
+  EXPECT_THROW(mixture::select_experts(scores, top(10)), Error);
 }
 
 TEST(Normalize, SelectedSoftmaxAndRenormalisationAgree) {

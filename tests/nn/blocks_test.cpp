@@ -100,7 +100,7 @@ TEST_P(Blocks, gradient_of_a_norm_is_the_same_whatever_it_keeps) {
   at::manual_seed(7);
   const at::Tensor x = random({9, 24}), addend = random({9, 24}), dsum = random({9, 24});
   at::Tensor weight = at::rand({24}, computed_in(GetParam())) + 0.1;
-  for (const double first : {-0.7, 1e-30, 0.0}) {  // the last two cannot be divided by
+  for (const double first : {-0.7, 1e-42, 0.0}) {  // float32 cannot divide by the last two
     weight.index_put_({0}, first);
     const auto gradient = [&](const at::Tensor& given, const auto& add_and_normalise) {
       const at::Tensor leaf = given.detach().clone().set_requires_grad(true);
