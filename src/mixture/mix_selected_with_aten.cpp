@@ -25,7 +25,7 @@ std::vector<at::Tensor> mix_selected(const at::Tensor& x,
     const int64_t columns = ups[p].size(1);
     const at::Tensor own = v.narrow(/*dim=*/1, static_cast<int64_t>(p) * columns, columns);
     const at::Tensor delta = at::linear(own, ups[p].to(wide)) * scaling;
-    at::Tensor output = outputs[p];
+    const at::Tensor& output = outputs[p];
     adapted.push_back(output.add_(delta.to(output.scalar_type())));
   }
   return adapted;
