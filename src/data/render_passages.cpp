@@ -31,6 +31,11 @@ void Renderer::settle_passages(Example& example, const Record& record) const {
   if (passages.empty()) return;
   if (passages[0].begin == 0)
     passages[0].begin = std::min(beginning(example, record), passages[0].end);
+  // Tokens before the first passage are everybody's: those of one that vanishes would be, too.
+  LMOE_CHECK_ARG(passages.size() == 1 || passages[0].begin < passages[0].end, "[data] passage ",
+                 passages[0].number, " of the record at line ", record.line,
+                 " has no token that is its own alone, and others follow; hint: a longer text, or "
+                 "none there");
   for (size_t i = 1; i < passages.size(); ++i) {
     if (passages[i].begin == passages[i - 1].end)
       example.labels[static_cast<size_t>(passages[i].begin)] = kIgnoreLabel;

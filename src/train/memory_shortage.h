@@ -3,9 +3,9 @@
 //   check_memory(recipe, config, 4, available_memory_bytes());     refuses early
 //
 // Tried are no kept documents, frozen_weights=file, fewer rows per forward (and per step, unless
-// batch_size fixes those) and recomputed layers:
-// first each alone, then two of them, and so on; none of them rounds anything. Then the
-// same on a base that is rounded, to bf16, int8, int4; then shorter rows.
+// batch_size fixes those) and recomputed layers: first each alone, then two of them, and so on;
+// none of them rounds anything. Then the same on a base that is rounded, to bf16, int8, int4; then
+// shorter rows.
 #pragma once
 
 #include <cstdint>

@@ -102,6 +102,19 @@ TEST(PassagesOfMessages, WhatTheTemplateWritesFirstBelongsToNone) {
   EXPECT_NE(example.labels[second + 1], kIgnoreLabel);
 }
 
+TEST(PassagesOfMessages, AFirstOneThatVanishesIsRefused) {
+  const Renderer bare = renderer({}, "{% for m in messages %}{{ m.content }}{% endfor %}");
+  const auto render = [&](const std::string& first) {
+    return bare.render(record_of(R"({"messages": [{"role": "user", "content": ")" + first +
+                                 R"(", "passage": 1}, {"role": "assistant", "content": "x"},
+        {"role": "user", "content": "bc", "passage": 2}, {"role": "assistant", "content": "y"}]})"),
+                       "f");
+  };
+  EXPECT_EQ(render("ab").passages.size(), 2U);
+  expect_error(ErrorCode::kInvalidArgument, "passage 1 of the record at line 3 has no token",
+               [&] { render("a"); });
+}
+
 TEST(PassagesOfMessages, ATemplateThatRewritesTurnsIsRefused) {
   const Renderer counts = renderer({},
                                    "{{ messages | length }}{% for m in messages %}{{ m.content }}"
