@@ -1,5 +1,8 @@
 #include "kernels/cross_entropy.h"
 
+#include <algorithm>
+#include <cmath>
+
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "kernels/cross_entropy.cpp"
 #include <hwy/foreach_target.h>
@@ -11,38 +14,48 @@
 HWY_BEFORE_NAMESPACE();
 namespace lmoe::kernels::HWY_NAMESPACE {
 
-/// Capped logits become probabilities times the slope of soft-capping.
+/// Capped logits become what `cross_entropy_panel` says; returns the sum without slopes.
 template <class T>
-void sloped_probabilities(T* capped, int64_t count, accumulate_t<T> log_sum, accumulate_t<T> cap) {
+double exponentials(T* capped, int64_t count, accumulate_t<T> shift, accumulate_t<T> cap) {
   using A = accumulate_t<T>;
   const hn::ScalableTag<A> d;
-  const auto shift = hn::Set(d, log_sum), inverse = hn::Set(d, 1 / cap), one = hn::Set(d, A(1));
-  for_each_vector(d, count, [&](auto lanes, int64_t i) LMOE_LANES {
-    const auto value = lanes.load(capped + i), t = hn::Mul(value, inverse);
-    lanes.store(hn::Mul(exp(d, hn::Sub(value, shift)), hn::NegMulAdd(t, t, one)), capped + i);
-  });
+  if (cap <= 0)
+    return sum_of_exponentials(capped, count, shift,
+                               [&](auto lanes, auto /*value*/, auto term, int64_t i)
+                                   LMOE_LANES { lanes.store(term, capped + i); });
+  const auto inverse = hn::Set(d, 1 / cap), one = hn::Set(d, A(1));
+  return sum_of_exponentials(capped, count, shift,
+                             [&](auto lanes, auto value, auto term, int64_t i) LMOE_LANES {
+                               const auto t = hn::Mul(value, inverse);
+                               lanes.store(hn::Mul(term, hn::NegMulAdd(t, t, one)), capped + i);
+                             });
 }
 
 template <class T>
-double cross_entropy_row(T* logits, int64_t count, int64_t label, double cap, bool want_gradient) {
+double cross_entropy_panel(T* logits,
+                           int64_t count,
+                           int64_t label,
+                           double cap,
+                           bool want_gradient,
+                           RunningCrossEntropy& row) {
   using A = accumulate_t<T>;
   const A limit = static_cast<A>(cap);
   if (cap > 0) softcap(logits, count, limit);
-  const A log_sum = log_sum_exp(logits, count);
   const hn::ScalableTag<A> d;
   const FirstLanes<decltype(d)> only{1};
-  const A at_label = hn::GetLane(only.load(logits + label));
-  if (!want_gradient) return static_cast<double>(log_sum - at_label);
-  A slope = 1;
-  if (cap > 0) {
-    sloped_probabilities(logits, count, log_sum, limit);
-    slope -= at_label / limit * (at_label / limit);
-  } else {
-    probabilities(logits, count, log_sum);
-  }
-  const A p = hn::GetLane(exp(d, hn::Set(d, at_label - log_sum)));
-  only.store(hn::Set(d, (p - 1) * slope), logits + label);
-  return static_cast<double>(log_sum - at_label);
+  const bool has_label = label >= 0 && label < count;
+  if (has_label) row.at_label = static_cast<double>(hn::GetLane(only.load(logits + label)));
+
+  const double before = row.largest;
+  row.largest = std::max(before, static_cast<double>(largest_of(logits, count)));
+  const double correction = before == row.largest ? 1.0 : std::exp(before - row.largest);
+  // Where all logits so far are -inf, any finite shift gives their exponentials.
+  const A shift = row.largest == -std::numeric_limits<double>::infinity() ? 0 : row.largest;
+  const double sum = want_gradient ? exponentials(logits, count, shift, limit)
+                                   : sum_of_exponentials(logits, count, shift);
+  row.sum = row.sum * correction + sum;
+  if (want_gradient && has_label) only.store(hn::Zero(d), logits + label);
+  return correction;
 }
 
 }  // namespace lmoe::kernels::HWY_NAMESPACE
@@ -51,14 +64,29 @@ HWY_AFTER_NAMESPACE();
 #if HWY_ONCE
 namespace lmoe::kernels {
 
-template <class T>
-double cross_entropy_row(T* logits, int64_t count, int64_t label, double cap, bool want_gradient) {
-  return LMOE_DISPATCH(cross_entropy_row<T>)(logits, count, label, cap, want_gradient);
+double RunningCrossEntropy::loss() const { return (largest - at_label) + std::log(sum); }
+
+double RunningCrossEntropy::gradient_at_label(double cap) const {
+  const double slope = cap > 0 ? 1 - at_label / cap * (at_label / cap) : 1;
+  return std::expm1(-loss()) * slope;
 }
 
-template double cross_entropy_row<float>(float*, int64_t, int64_t, double, bool);
-template double cross_entropy_row<BFloat16>(BFloat16*, int64_t, int64_t, double, bool);
-template double cross_entropy_row<double>(double*, int64_t, int64_t, double, bool);
+template <class T>
+double cross_entropy_panel(T* logits,
+                           int64_t count,
+                           int64_t label,
+                           double cap,
+                           bool want_gradient,
+                           RunningCrossEntropy& row) {
+  return LMOE_DISPATCH(cross_entropy_panel<T>)(logits, count, label, cap, want_gradient, row);
+}
+
+#define LMOE_INSTANTIATE(T) \
+  template double cross_entropy_panel<T>(T*, int64_t, int64_t, double, bool, RunningCrossEntropy&);
+LMOE_INSTANTIATE(float)
+LMOE_INSTANTIATE(BFloat16)
+LMOE_INSTANTIATE(double)
+#undef LMOE_INSTANTIATE
 
 }  // namespace lmoe::kernels
 #endif  // HWY_ONCE

@@ -31,23 +31,42 @@ HWY_INLINE accumulate_t<T> largest_of(const T* values, int64_t count) {
   return hn::GetLane(hn::MaxOfLanes(d, largest));
 }
 
-template <class T>
-HWY_INLINE accumulate_t<T> log_sum_exp(const T* values, int64_t count) {
+/// The sum of exp(values - shift); `keep(lanes, value, term, i)` may keep something of each vector.
+template <class T, class Keep>
+HWY_INLINE double sum_of_exponentials(const T* values,
+                                      int64_t count,
+                                      accumulate_t<T> shift,
+                                      const Keep& keep) {
   constexpr int64_t kBlock =
       2048;  // sums of sums lose little of small terms, with one lane as well
   const hn::ScalableTag<accumulate_t<T>> d;
-  const accumulate_t<T> largest = largest_of(values, count);
-  const auto shift = hn::Set(d, largest);
-  accumulate_t<T> total = 0;
+  const auto shifts = hn::Set(d, shift);
+  double total = 0;
   for (int64_t first = 0; first < count; first += kBlock) {
     auto sum = hn::Zero(d);
     for_each_vector(d, std::min(kBlock, count - first), [&](auto lanes, int64_t i) LMOE_LANES {
-      const auto term = exp(d, hn::Sub(lanes.load(values + first + i), shift));
+      const auto value = lanes.load(values + first + i);
+      const auto term = exp(d, hn::Sub(value, shifts));
       sum = hn::Add(sum, lanes.or_else(term, hn::Zero(d)));
+      keep(lanes, value, term, first + i);
     });
-    total += hn::GetLane(hn::SumOfLanes(d, sum));
+    total += static_cast<double>(hn::GetLane(hn::SumOfLanes(d, sum)));
   }
-  return largest + std::log(total);
+  return total;
+}
+
+template <class T>
+HWY_INLINE double sum_of_exponentials(const T* values, int64_t count, accumulate_t<T> shift) {
+  return sum_of_exponentials(
+      values, count, shift,
+      [](auto /*lanes*/, auto /*value*/, auto /*term*/, int64_t /*i*/) LMOE_LANES {});
+}
+
+template <class T>
+HWY_INLINE accumulate_t<T> log_sum_exp(const T* values, int64_t count) {
+  const accumulate_t<T> largest = largest_of(values, count);
+  return static_cast<accumulate_t<T>>(largest +
+                                      std::log(sum_of_exponentials(values, count, largest)));
 }
 
 /// values become exp(values - log_sum_exp).

@@ -3,8 +3,11 @@
 #include <ATen/ATen.h>
 #include <torch/csrc/autograd/custom_function.h>
 
+#include <vector>
+
 #include "kernels/cross_entropy.h"
 #include "nn/dispatch.h"
+#include "nn/matrix_product.h"
 #include "nn/panel_product.h"
 #include "nn/part_times.h"
 #include "nn/stored_types.h"
@@ -14,21 +17,82 @@ namespace lmoe::nn {
 
 namespace {
 
-/// Loss of the rows of one chunk; the logits become their gradient when that is wanted.
-double chunk_loss(at::Tensor& logits, const at::Tensor& labels, double cap, bool want_gradient) {
-  const int64_t rows = logits.size(0), width = logits.size(1);
-  std::vector<double> losses(static_cast<size_t>(rows));
+using RunningRows = std::vector<kernels::RunningCrossEntropy>;
+
+/// The rows of a chunk: hidden states [N, H], labels [N].
+struct Chunk {
+  at::Tensor hidden, labels;
+  double cap = 0;
+  bool want_gradient = false;
+};
+
+/// Logits [N, rows of the panel] of the vocabulary from `first` on; with a gradient they become
+/// what `cross_entropy_panel` says, and `sums` [N, H] of earlier panels are corrected.
+void take_logits(const Chunk& chunk,
+                 int64_t first,
+                 const at::Tensor& logits,
+                 RunningRows& rows,
+                 at::Tensor& sums) {
+  const int64_t width = logits.size(1);
+  const int64_t* const labels = chunk.labels.const_data_ptr<int64_t>();
   dispatch_dtype(logits, [&](auto tag) {
     using T = typename decltype(tag)::type;
-    parallel_rows(rows, width, [&](int64_t first, int64_t last) {
-      for (int64_t row = first; row < last; ++row)
-        losses[static_cast<size_t>(row)] =
-            kernels::cross_entropy_row(stored(logits.data_ptr<T>()) + row * width, width,
-                                       labels.const_data_ptr<int64_t>()[row], cap, want_gradient);
+    parallel_rows(logits.size(0), width, [&](int64_t begin, int64_t end) {
+      for (int64_t row = begin; row < end; ++row) {
+        const double correction = kernels::cross_entropy_panel(
+            stored(logits.data_ptr<T>()) + row * width, width, labels[row] - first, chunk.cap,
+            chunk.want_gradient, rows[static_cast<size_t>(row)]);
+        if (sums.defined() && correction != 1) {
+          using A = kernels::accumulate_t<T>;
+          A* const sum = sums.data_ptr<A>() + row * sums.size(1);
+          for (int64_t i = 0; i < sums.size(1); ++i) sum[i] *= static_cast<A>(correction);
+        }
+      }
     });
   });
+}
+
+/// sums + terms W, in the type that sums are made in.
+at::Tensor add_product(const at::Tensor& sums, const at::Tensor& terms, const at::Tensor& panel) {
+  const at::ScalarType wide = accumulate_dtype(terms.scalar_type());
+  if (terms.scalar_type() == wide) return product_back(terms, panel, sums);
+  const at::Tensor part = product_back(terms, panel).to(wide);
+  return sums.defined() ? sums + part : part;
+}
+
+/// `sums` of all panels, over each row's own sum, and the row of its label.
+void finish_gradient(const RunningRows& rows,
+                     const Chunk& chunk,
+                     const at::Tensor& label_weights,
+                     at::Tensor& sums) {
+  const auto options = at::dtype(at::kDouble);
+  const at::Tensor factors = at::empty({std::ssize(rows), 2}, options);
+  auto factor = factors.accessor<double, 2>();
+  for (int64_t row = 0; row < std::ssize(rows); ++row) {
+    const kernels::RunningCrossEntropy& running = rows[static_cast<size_t>(row)];
+    factor[row][0] = 1 / running.sum;
+    factor[row][1] = running.gradient_at_label(chunk.cap);
+  }
+  const at::Tensor cast = factors.to(sums.scalar_type());
+  sums.mul_(cast.narrow(/*dim=*/1, 0, 1));
+  sums.addcmul_(label_weights.to(sums.scalar_type()), cast.narrow(/*dim=*/1, 1, 1));
+}
+
+/// Loss of a chunk, and its gradient with respect to the hidden states where that is wanted.
+double chunk_loss(const Chunk& chunk, const FrozenMatrix& lm_head, at::Tensor gradient) {
+  RunningRows rows(static_cast<size_t>(chunk.hidden.size(0)));
+  at::Tensor sums;
+  for_each_panel(lm_head, [&](int64_t first, const at::Tensor& panel) {
+    const at::Tensor logits = product(chunk.hidden, panel);
+    take_logits(chunk, first, logits, rows, sums);
+    if (chunk.want_gradient) sums = add_product(sums, logits, panel);
+  });
+  if (chunk.want_gradient) {
+    finish_gradient(rows, chunk, lm_head.gather(chunk.labels), sums);
+    gradient.copy_(sums);
+  }
   double sum = 0;
-  for (double loss : losses) sum += loss;
+  for (const kernels::RunningCrossEntropy& row : rows) sum += row.loss();
   return sum;
 }
 
@@ -49,16 +113,12 @@ class CrossEntropyFunction : public torch::autograd::Function<CrossEntropyFuncti
     const at::Tensor used_labels = labels.index_select(0, rows);
     const at::Tensor used = hidden.index_select(0, rows);
     at::Tensor gradient = want_gradient ? at::empty_like(used) : at::Tensor();
-    const at::Tensor all_logits =
-        at::empty({std::min(chunk_rows, count), lm_head.rows()}, used.options());
     double sum = 0;
     for (int64_t first = 0; first < count; first += chunk_rows) {
       const int64_t size = std::min(chunk_rows, count - first);
-      at::Tensor logits = all_logits.narrow(0, 0, size);
-      product_in_panels(used.narrow(0, first, size), lm_head, logits);
-      sum += chunk_loss(logits, used_labels.narrow(0, first, size), cap, want_gradient);
-      if (want_gradient)
-        gradient.narrow(0, first, size).copy_(product_back_in_panels(logits, lm_head));
+      const auto own = [&](const at::Tensor& all) { return all.narrow(/*dim=*/0, first, size); };
+      sum += chunk_loss({own(used), own(used_labels), cap, want_gradient}, lm_head,
+                        want_gradient ? own(gradient) : at::Tensor());
     }
     if (want_gradient) context->save_for_backward({gradient, rows});
     context->saved_data["total_rows"] = hidden.size(0);
@@ -99,15 +159,14 @@ at::Tensor labelled_cross_entropy_sum(const at::Tensor& hidden,
                                       const at::Tensor& labels,
                                       const FrozenMatrix& lm_head,
                                       std::optional<double> softcap,
-                                      std::optional<int64_t> chunk_rows) {
-  const int64_t rows = chunk_rows.value_or(loss_chunk_rows(hidden.size(0)));
-  check_shapes(hidden, labels, lm_head, rows);
+                                      int64_t chunk_rows) {
+  check_shapes(hidden, labels, lm_head, chunk_rows);
   if (!hidden.device().is_cpu())
     return with_aten::labelled_cross_entropy_sum(hidden, labels, lm_head, softcap.value_or(0.0),
-                                                 rows);
+                                                 chunk_rows);
   const bool want_gradient = c10::GradMode::is_enabled() && hidden.requires_grad();
   return CrossEntropyFunction::apply(hidden, labels.contiguous(), lm_head, softcap.value_or(0.0),
-                                     rows, want_gradient);
+                                     chunk_rows, want_gradient);
 }
 
 }  // namespace lmoe::nn

@@ -1,27 +1,37 @@
-// Products with a matrix that is too large to be expanded whole: the head of a model, its
-// vocabulary in panels of rows.
+// A matrix that is too large to be expanded whole, the head of a model, in panels of rows of its
+// vocabulary.
 //
-// Dense matrices of float32 and float64 take the same panels, so that how weights are kept changes
-// no bit of a loss or a gradient. Those of bfloat16 are multiplied whole: one product rounds once.
+// Dense matrices take the same panels, so that how weights are kept changes no bit of a loss or a
+// gradient.
 #pragma once
 
 #include <ATen/core/Tensor.h>
+
+#include <algorithm>
 
 #include "nn/frozen_matrix.h"
 
 namespace lmoe::nn {
 
-/// Elements of a panel, about: 8 MB of float32, which stay in the last level of a cache between
-/// being expanded and being multiplied.
-inline constexpr int64_t kPanelElements = int64_t{1} << 21;
+/// Elements of a panel, about: 4 MB of float32, which stay in the last level of a cache, between
+/// being expanded and being multiplied and between products.
+inline constexpr int64_t kPanelElements = int64_t{1} << 20;
+/// But no fewer rows, since sums over panels are read and written for each.
+inline constexpr int64_t kLeastPanelRows = 512;
 
-/// Rows of a panel but for the last one; bounds what `FrozenMatrix::borrow` takes.
-int64_t panel_rows(const FrozenMatrix& weight);
+/// Rows of a panel but for the last one, of a matrix [rows, columns]; bounds what
+/// `FrozenMatrix::borrow` takes.
+int64_t panel_rows(int64_t rows, int64_t columns);
+
+/// body(first row, panel [rows, columns]) for each panel, from the first to the last.
+template <class Body>
+void for_each_panel(const FrozenMatrix& weight, const Body& body) {
+  const int64_t step = panel_rows(weight.rows(), weight.columns());
+  for (int64_t first = 0; first < weight.rows(); first += step)
+    body(first, weight.borrow(first, std::min(step, weight.rows() - first)));
+}
 
 /// x [N, columns] -> y = x Wᵀ, written into y [N, rows]; no gradient.
 void product_in_panels(const at::Tensor& x, const FrozenMatrix& weight, const at::Tensor& y);
-
-/// dy [N, rows] -> dy W, [N, columns]; no gradient.
-at::Tensor product_back_in_panels(const at::Tensor& dy, const FrozenMatrix& weight);
 
 }  // namespace lmoe::nn

@@ -162,7 +162,8 @@ int64_t base_bytes(const arch::WeightInventory& weights,
                    int64_t dtype_bytes) {
   const int64_t kept = weights.bytes(frozen, dtype_bytes);
   if (kept == weights.bytes(arch::FrozenWeights::kDense, dtype_bytes)) return kept;
-  const int64_t panel = std::min(config.vocab_size * config.hidden_size, nn::kPanelElements);
+  const int64_t panel =
+      nn::panel_rows(config.vocab_size, config.hidden_size) * config.hidden_size;
   return kept + std::max(panel, weights.largest_projection) * dtype_bytes;
 }
 
@@ -247,8 +248,9 @@ MemoryForecast forecast_memory(const recipe::Recipe& recipe,
       recipe.mixture.schedule.freeze_experts ? 1 : recipe.objective.reward_passes;
   forecast.activation_bytes =
       static_cast<int64_t>(kHoles * static_cast<double>(passes * tokens * kept));
-  const int64_t loss_rows = std::min(tokens, nn::loss_chunk_rows(tokens));
-  forecast.loss_bytes = loss_rows * config.vocab_size * dtype_bytes +
+  const int64_t logits = std::min(tokens, nn::kLossRows) *
+                         nn::panel_rows(config.vocab_size, config.hidden_size);
+  forecast.loss_bytes = logits * dtype_bytes +
                         4 * tokens * (shape.hidden_size + shape.intermediate_size) * dtype_bytes;
   const CacheLimits caches = cache_limits(recipe, config);
   forecast.cache_bytes = caches.first_pass + caches.frozen_prefix +

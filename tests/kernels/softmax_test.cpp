@@ -134,23 +134,52 @@ std::pair<double, std::vector<double>> slow_cross_entropy(const std::vector<T>& 
   return {slow_log_sum_exp(values) - values[label], gradient};
 }
 
+struct CrossEntropy {
+  double loss = 0;
+  std::vector<double> gradient;
+};
+
+/// The kernel over panels of `width` logits, and the gradient as its caller finishes it.
+template <class T>
+CrossEntropy in_panels(
+    std::vector<T> logits, int64_t label, double cap, bool want_gradient, int64_t width) {
+  RunningCrossEntropy row;
+  CrossEntropy result;
+  const int64_t count = std::ssize(logits);
+  for (int64_t first = 0; first < count; first += width) {
+    const auto begin = logits.begin() + first;
+    Guarded<T> panel(std::vector<T>(begin, begin + std::min(width, count - first)));
+    const double correction = cross_entropy_panel(panel.data(), std::min(width, count - first),
+                                                  label - first, cap, want_gradient, row);
+    for (double& value : result.gradient) value *= want_gradient ? correction : 1;
+    for (const double value : panel.result()) result.gradient.push_back(value);
+  }
+  for (double& value : result.gradient) value /= want_gradient ? row.sum : 1;
+  if (want_gradient) result.gradient[static_cast<size_t>(label)] = row.gradient_at_label(cap);
+  result.loss = row.loss();
+  return result;
+}
+
 TYPED_TEST(StoredRows, cross_entropy_follows_its_formula) {
   using T = TypeParam;
   on_every_target([&] {
     for (const double cap : {0.0, 15.0}) {
       for (int64_t count : {1, 2, 3, 7, 15, 16, 17, 31, 33, 63, 64, 65, 67, 1000, 49152}) {
-        auto logits = random_values<T>(count, 6, 4.0);
+        const auto logits = random_values<T>(count, 6, 4.0);
         for (const int64_t label : {int64_t{0}, count / 2, count - 1}) {
           const auto [loss, gradient] = slow_cross_entropy(logits, static_cast<size_t>(label), cap);
-          Guarded<T> only_loss(logits), both(logits);
           // bfloat16 results of tanh may round the other way.
           const double allowed =
               std::is_same_v<T, BFloat16> && cap > 0 ? 0.02 : 200 * tolerance<accumulate_t<T>>();
-          EXPECT_NEAR(cross_entropy_row(only_loss.data(), count, label, cap, false), loss, allowed);
-          EXPECT_NEAR(cross_entropy_row(both.data(), count, label, cap, true), loss, allowed);
-          expect_near(both.result(), gradient, 8 * tolerance<T>());
-          if (cap == 0.0) {
-            EXPECT_EQ(only_loss.result(), wide(logits));
+          for (const int64_t width : {count, count / 3 + 1}) {
+            const CrossEntropy only_loss = in_panels(logits, label, cap, false, width);
+            const CrossEntropy both = in_panels(logits, label, cap, true, width);
+            EXPECT_NEAR(only_loss.loss, loss, allowed);
+            EXPECT_NEAR(both.loss, loss, allowed);
+            expect_near(both.gradient, gradient, 8 * tolerance<T>());
+            if (cap == 0.0) {
+              EXPECT_EQ(only_loss.gradient, wide(logits));
+            }
           }
         }
       }
@@ -163,16 +192,26 @@ TYPED_TEST(StoredRows, cross_entropy_of_hidden_and_large_logits) {
   on_every_target([&] {
     std::vector<T> logits(static_cast<size_t>(kLongest), rounded<T>(-kInfinity));
     logits[10] = logits[20] = rounded<T>(30000);
-    Guarded<T> gradient(logits);
-    EXPECT_NEAR(cross_entropy_row(gradient.data(), kLongest, 10, 0.0, true), std::log(2.0), 2e-3);
     std::vector<double> expected(logits.size(), 0.0);
     expected[10] = -0.5;
     expected[20] = 0.5;
-    expect_near(gradient.result(), expected, 4e-3);
-
-    logits[3] = rounded<T>(std::nan(""));
-    EXPECT_TRUE(std::isnan(cross_entropy_row(logits.data(), kLongest, 10, 0.0, true)));
+    for (const int64_t width : {kLongest, int64_t{5}}) {
+      const CrossEntropy both = in_panels(logits, 10, 0.0, true, width);
+      EXPECT_NEAR(both.loss, std::log(2.0), 2e-3);
+      expect_near(both.gradient, expected, 4e-3);
+      auto poisoned = logits;
+      poisoned[3] = rounded<T>(std::nan(""));
+      EXPECT_TRUE(std::isnan(in_panels(poisoned, 10, 0.0, true, width).loss));
+    }
   });
+}
+
+// Where the label is nearly certain, its gradient is as precise as its loss.
+TEST(CrossEntropy, gradient_at_a_certain_label_keeps_its_digits) {
+  const std::vector<float> logits = {0, 20};
+  const CrossEntropy both = in_panels(logits, 1, 0.0, true, 1);
+  EXPECT_NEAR(both.gradient[1] / -std::exp(-20.0), 1.0, 1e-6);
+  EXPECT_NEAR(both.gradient[0] / std::exp(-20.0), 1.0, 1e-6);
 }
 
 }  // namespace

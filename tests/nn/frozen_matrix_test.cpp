@@ -130,16 +130,13 @@ constexpr int64_t kWidth = 256, kVocabulary = 20001;
 
 TEST(Panels, CoverAllRowsEvenly) {
   for (const int64_t rows : {1, 63, 8192, 8193, 20001, 49152, 151936}) {
-    const FrozenMatrix weight(at::zeros({1, 576}).expand({rows, 576}));
-    const int64_t panel = panel_rows(weight), panels = (rows + panel - 1) / panel;
+    const int64_t panel = panel_rows(rows, 576), panels = (rows + panel - 1) / panel;
     EXPECT_EQ(panel % 64, 0);
     EXPECT_LE(panel * 576, kPanelElements);
     EXPECT_GE(panels * panel, rows);
     EXPECT_LT(panels * panel - rows, panels * 64);
   }
-  // One product of half precision sums in float32; several would round between.
-  const FrozenMatrix half(at::zeros({1, 576}, at::kBFloat16).expand({49152, 576}));
-  EXPECT_EQ(panel_rows(half), 49152);
+  EXPECT_EQ(panel_rows(256000, 8192), kLeastPanelRows);
 }
 
 TEST(Panels, GiveTheSameLossAndGradientStoredOrDenseBitForBit) {
@@ -167,17 +164,13 @@ TEST(Panels, EqualTheWholeProduct) {
   const io::StoredTensor stored = random_tensor("w", io::DType::kQ8_0, {kVocabulary, kWidth}, 9);
   for (const auto& [dtype, allowed] :
        {std::pair{at::kFloat, 1e-5}, {at::kDouble, 1e-13}, {at::kBFloat16, 1e-2}}) {
-    const at::Tensor x = at::randn({7, kWidth}).to(dtype),
-                     dy = at::randn({7, kVocabulary}).to(dtype);
+    const at::Tensor x = at::randn({7, kWidth}).to(dtype);
     const at::Tensor dense = values_of(stored, dtype).to(at::kDouble);
     for (const FrozenMatrix& weight :
          {FrozenMatrix(values_of(stored, dtype)), FrozenMatrix(stored, dtype)}) {
       const at::Tensor y = at::empty({7, kVocabulary}, dtype);
       product_in_panels(x, weight, y);
       EXPECT_LT(test::relative_error(y, at::mm(x.to(at::kDouble), dense.t())), allowed);
-      EXPECT_LT(test::relative_error(product_back_in_panels(dy, weight),
-                                     at::mm(dy.to(at::kDouble), dense)),
-                allowed);
     }
   }
 }

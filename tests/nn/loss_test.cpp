@@ -4,7 +4,11 @@
 #include <ATen/ATen.h>
 #include <gtest/gtest.h>
 
+#include <cmath>
+#include <utility>
+
 #include "base/error.h"
+#include "nn/panel_product.h"
 #include "support/gradient_check.h"
 
 namespace lmoe::nn {
@@ -27,38 +31,52 @@ at::Tensor some_labels(int64_t rows, int64_t vocab) {
   return labels.masked_fill(at::rand({rows}) < 0.6, kIgnoreLabel);
 }
 
+/// Heads [vocabulary, H]: one panel, and several.
+constexpr std::pair<int64_t, int64_t> kHeads[] = {{97, 16}, {1300, 2100}};
+
+/// Logits of about unit size.
+at::Tensor some_hidden(int64_t rows, int64_t width) {
+  return at::randn({rows, width}, at::kDouble) * (4 / std::sqrt(static_cast<double>(width)));
+}
+
 TEST(Loss, equals_cross_entropy_over_all_logits) {
   at::manual_seed(1);
-  const at::Tensor labels = some_labels(200, 97);
-  for (auto softcap : {std::optional<double>(), std::optional<double>(4.0)})
-    for (int64_t chunk : {1, 7, 512}) {
-      const at::Tensor lm_head = at::randn({97, 16}, at::kDouble);
-      const at::Tensor hidden = at::randn({200, 16}, at::kDouble).set_requires_grad(true);
-      const at::Tensor wide = hidden.detach().clone().set_requires_grad(true);
-      const at::Tensor loss = labelled_cross_entropy_sum(hidden, labels, lm_head, softcap, chunk);
-      const at::Tensor expected = slow_loss(wide, labels, lm_head, softcap);
-      EXPECT_NEAR(loss.item<double>(), expected.item<double>(), 1e-9);
-      (loss * 0.3).backward();
-      (expected * 0.3).backward();
-      EXPECT_LT(relative_error(hidden.grad(), wide.grad()), 1e-12);
-    }
+  ASSERT_LT(panel_rows(kHeads[1].first, kHeads[1].second), kHeads[1].first);
+  for (auto [vocab, width] : kHeads)
+    for (auto softcap : {std::optional<double>(), std::optional<double>(4.0)})
+      for (int64_t chunk : {1, 7, 512}) {
+        const at::Tensor labels = some_labels(200, vocab);
+        const at::Tensor lm_head = at::randn({vocab, width}, at::kDouble);
+        const at::Tensor hidden = some_hidden(200, width).set_requires_grad(true);
+        const at::Tensor wide = hidden.detach().clone().set_requires_grad(true);
+        const at::Tensor loss = labelled_cross_entropy_sum(hidden, labels, lm_head, softcap, chunk);
+        const at::Tensor expected = slow_loss(wide, labels, lm_head, softcap);
+        EXPECT_NEAR(loss.item<double>(), expected.item<double>(), 1e-9);
+        (loss * 0.3).backward();
+        (expected * 0.3).backward();
+        EXPECT_LT(relative_error(hidden.grad(), wide.grad()), 1e-12);
+        const at::NoGradGuard no_grad;
+        EXPECT_EQ(loss.item<double>(),
+                  labelled_cross_entropy_sum(hidden, labels, lm_head, softcap, chunk).item<double>());
+      }
 }
 
 TEST(Loss, keeps_to_single_and_half_precision) {
   at::manual_seed(2);
-  const at::Tensor labels = some_labels(120, 300);
-  for (auto [dtype, allowed] : {std::pair{at::kFloat, 1e-5}, std::pair{at::kBFloat16, 2e-2}}) {
-    const at::Tensor lm_head = at::randn({300, 32}).to(dtype);
-    const at::Tensor hidden = at::randn({120, 32}).to(dtype).set_requires_grad(true);
-    const at::Tensor wide = hidden.detach().to(at::kDouble).set_requires_grad(true);
-    const at::Tensor loss = labelled_cross_entropy_sum(hidden, labels, lm_head);
-    const at::Tensor expected = slow_loss(wide, labels, lm_head.to(at::kDouble), {});
-    EXPECT_EQ(loss.scalar_type(), at::kFloat);
-    EXPECT_LT(relative_error(loss, expected), allowed);
-    loss.backward();
-    expected.backward();
-    EXPECT_LT(relative_error(hidden.grad(), wide.grad()), allowed);
-  }
+  for (auto [vocab, width] : kHeads)
+    for (auto [dtype, allowed] : {std::pair{at::kFloat, 1e-5}, std::pair{at::kBFloat16, 2e-2}}) {
+      const at::Tensor labels = some_labels(120, vocab);
+      const at::Tensor lm_head = at::randn({vocab, width}).to(dtype);
+      const at::Tensor hidden = some_hidden(120, width).to(dtype).set_requires_grad(true);
+      const at::Tensor wide = hidden.detach().to(at::kDouble).set_requires_grad(true);
+      const at::Tensor loss = labelled_cross_entropy_sum(hidden, labels, lm_head);
+      const at::Tensor expected = slow_loss(wide, labels, lm_head.to(at::kDouble), {});
+      EXPECT_EQ(loss.scalar_type(), at::kFloat);
+      EXPECT_LT(relative_error(loss, expected), allowed);
+      loss.backward();
+      expected.backward();
+      EXPECT_LT(relative_error(hidden.grad(), wide.grad()), allowed);
+    }
 }
 
 TEST(Loss, gradient_equals_central_differences) {

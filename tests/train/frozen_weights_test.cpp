@@ -6,7 +6,6 @@
 #include <gtest/gtest.h>
 
 #include "arch/weight_inventory.h"
-#include "nn/panel_product.h"
 #include "support/stored_base.h"
 #include "train/memory_forecast.h"
 #include "train/tiny_run.h"
