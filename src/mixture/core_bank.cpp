@@ -5,6 +5,7 @@
 #include "mixture/expert_bank.h"
 #include "mixture/initial.h"
 #include "mixture/mix_and_project.h"
+#include "mixture/mix_cores.h"
 
 namespace lmoe::mixture {
 namespace {
@@ -22,21 +23,11 @@ class CoreBank : public ExpertBank {
     fill_uniform(cores_.detach(), 1.0 / std::sqrt(static_cast<double>(rank_)), rng);
   }
 
-  /// v = sum_i w_i M_i u, by all M_i u at once: no merged core per token.
   std::vector<at::Tensor> project(const BankInput& input,
                                   const std::vector<at::Tensor>& outputs) const override {
-    const at::Tensor& down = input.down;
-    const int64_t tokens = down.size(0);
-    const at::Tensor u = down.reshape({tokens, projections(), rank_}).transpose(0, 1);
-    const at::Tensor stacked = cores_.to(down.scalar_type())
-                                   .view({projections(), experts() * rank_, rank_})
-                                   .transpose(1, 2);
-    const at::Tensor each = at::bmm(u, stacked).view({projections(), tokens, experts(), rank_});
-    const at::Tensor w = input.weights.to(down.scalar_type()).transpose(0, 1).unsqueeze(/*dim=*/-1);
-    const at::Tensor v =
-        (each * w).sum(/*dim=*/2).transpose(0, 1).reshape({tokens, projections() * rank_});
-    return mix_and_project(v, {}, ups(down.scalar_type()), outputs, spec::Apply::kDeltas,
-                           scaling());
+    const at::ScalarType dtype = input.down.scalar_type();
+    return mix_and_project(mix_cores(input.down, input.weights, cores_.to(dtype)), {}, ups(dtype),
+                           outputs, spec::Apply::kDeltas, scaling());
   }
 
   ExpertFactors folder_factors(size_t target, int64_t /*folder*/) const override {
