@@ -23,7 +23,7 @@ struct Product {
     };
     x = at::randn({shape.rows, shape.in}).to(shape.type).set_requires_grad(true);
     a = parameter({experts * shape.rank, shape.in});
-    b = parameter({shape.out, experts * shape.rank});
+    b_rows = parameter({experts * shape.rank, shape.out});
     dy = at::randn({shape.rows, shape.out}).to(shape.type);
     const at::Tensor chosen =
         std::get<1>(at::randn({shape.rows, 1, experts}).topk(shape.k, /*dim=*/2));
@@ -35,15 +35,15 @@ struct Product {
     const std::vector<at::Tensor> y = {at::zeros({shape.rows, shape.out}, x.options())};
     const auto begin = std::chrono::steady_clock::now();
     const auto adapted = is_selected
-                             ? mix_selected(x, weights, a, {b}, y, /*scaling=*/1.0)
+                             ? mix_selected(x, weights, a, {b_rows.t()}, y, /*scaling=*/1.0)
                              : mix_and_project(nn::adapter_linear(x, a.to(shape.type)), weights,
-                                               {b.to(shape.type)}, y, spec::Apply::kDeltas, 1.0);
+                                               {b_rows.t().to(shape.type)}, y, spec::Apply::kDeltas, 1.0);
     adapted[0].backward(dy);
     return std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
   }
 
   TopKShape shape;
-  at::Tensor x, a, b, dy, weights;
+  at::Tensor x, a, b_rows, dy, weights;
 };
 
 }  // namespace
