@@ -3,9 +3,11 @@
 #include <ATen/ATen.h>
 #include <torch/csrc/autograd/custom_function.h>
 
+#include <algorithm>
 #include <vector>
 
 #include "kernels/cross_entropy.h"
+#include "kernels/rows.h"
 #include "nn/dispatch.h"
 #include "nn/matrix_product.h"
 #include "nn/panel_product.h"
@@ -45,19 +47,19 @@ void take_logits(const Chunk& chunk,
         if (sums.defined() && correction != 1) {
           using A = kernels::accumulate_t<T>;
           A* const sum = sums.data_ptr<A>() + row * sums.size(1);
-          for (int64_t i = 0; i < sums.size(1); ++i) sum[i] *= static_cast<A>(correction);
+          kernels::add_row(/*is_first=*/true, static_cast<A>(correction), sum, sums.size(1), sum);
         }
       }
     });
   });
 }
 
-/// sums + terms W, in the type that sums are made in.
+/// sums + terms W, in the type that sums are made in; `sums` may be written over.
 at::Tensor add_product(const at::Tensor& sums, const at::Tensor& terms, const at::Tensor& panel) {
   const at::ScalarType wide = accumulate_dtype(terms.scalar_type());
   if (terms.scalar_type() == wide) return product_back(terms, panel, sums);
   const at::Tensor part = product_back(terms, panel).to(wide);
-  return sums.defined() ? sums + part : part;
+  return sums.defined() ? sums.add_(part) : part;
 }
 
 /// `sums` of all panels, over each row's own sum, and the row of its label.
@@ -163,7 +165,7 @@ at::Tensor labelled_cross_entropy_sum(const at::Tensor& hidden,
   check_shapes(hidden, labels, lm_head, chunk_rows);
   if (!hidden.device().is_cpu())
     return with_aten::labelled_cross_entropy_sum(hidden, labels, lm_head, softcap.value_or(0.0),
-                                                 chunk_rows);
+                                                 std::min(chunk_rows, with_aten::kLossRows));
   const bool want_gradient = c10::GradMode::is_enabled() && hidden.requires_grad();
   return CrossEntropyFunction::apply(hidden, labels.contiguous(), lm_head, softcap.value_or(0.0),
                                      chunk_rows, want_gradient);

@@ -19,7 +19,8 @@ inline constexpr int64_t kLossRows = 2048;
 /// hidden [N, H] after the final norm; labels [N] int64, already shifted (row i predicts
 /// labels[i]), -100 = no label; lm_head [V, H] frozen; `softcap`: logits become cap * tanh(logits /
 /// cap). Only labelled rows reach the lm_head, `chunk_rows` at once; of their logits only a panel
-/// lives at a time, and it becomes its part of the gradient while it is in the cache.
+/// lives at a time, and it becomes its part of the gradient while it is in the cache (on the CPU;
+/// elsewhere nn/with_aten.h says how many rows).
 at::Tensor labelled_cross_entropy_sum(const at::Tensor& hidden,
                                       const at::Tensor& labels,
                                       const FrozenMatrix& lm_head,

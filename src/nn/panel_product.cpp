@@ -18,12 +18,6 @@ int64_t panel_rows(int64_t rows, int64_t columns) {
 
 void product_in_panels(const at::Tensor& x, const FrozenMatrix& weight, const at::Tensor& y) {
   const c10::NoGradGuard no_grad;
-  const bool is_whole = panel_rows(weight.rows(), weight.columns()) >= weight.rows();
-  if (is_whole || (weight.is_dense() && weight.dtype() == at::kBFloat16)) {
-    at::Tensor out = y;
-    at::mm_out(out, x, weight.borrow().t());
-    return;
-  }
   // oneDNN writes no columns between others, but BLAS, which does, is slower than it and a copy.
   for_each_panel(weight, [&](int64_t first, const at::Tensor& panel) {
     y.narrow(/*dim=*/1, first, panel.size(0)).copy_(product(x, panel));

@@ -1,8 +1,8 @@
 // A matrix that is too large to be expanded whole, the head of a model, in panels of rows of its
 // vocabulary.
 //
-// Dense matrices take the same panels, so that how weights are kept changes no bit of a loss or a
-// gradient.
+// The loss takes the same panels of dense matrices, so that how weights are kept changes no bit of it
+// or of a gradient.
 #pragma once
 
 #include <ATen/core/Tensor.h>
@@ -13,9 +13,10 @@
 
 namespace lmoe::nn {
 
-/// Elements of a panel, about: 4 MB of float32, which stay in the last level of a cache, between
-/// being expanded and being multiplied and between products.
-inline constexpr int64_t kPanelElements = int64_t{1} << 20;
+/// Elements of a panel, about: 4.5 MB of float32, which stay in the last level of a cache, between
+/// being expanded and being multiplied and between products; enough for oneDNN to be worth it for
+/// one row (matrix_product.cpp).
+inline constexpr int64_t kPanelElements = int64_t{9} << 17;
 /// But no fewer rows, since sums over panels are read and written for each.
 inline constexpr int64_t kLeastPanelRows = 512;
 

@@ -32,8 +32,11 @@ at::Tensor attention(const at::Tensor& q,
                      const AttentionShape& shape,
                      const std::vector<Segment>& segments);
 
-/// `lm_head` is dense, `labels` are on any device; `softcap` 0 = off. Logits of a chunk live only
-/// while it is worked on.
+/// Rows whose logits are there whole, a few times.
+inline constexpr int64_t kLossRows = 256;
+
+/// `lm_head` is dense, `labels` are on any device; `softcap` 0 = off. Logits of a chunk, of at most
+/// `kLossRows` rows, live only while it is worked on.
 at::Tensor labelled_cross_entropy_sum(const at::Tensor& hidden,
                                       const at::Tensor& labels,
                                       const FrozenMatrix& lm_head,
