@@ -5,18 +5,15 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <set>
 #include <string>
 
 #include "base/error.h"
-#include "reference.h"
-#include "reference_ffn.h"
-#include "sections.h"
+#include "conformance_fixture.h"
 #include "spec/method_info.h"
-#include "support/gradient_check.h"
 #include "support/other_device.h"
 #include "support/temp_folder.h"
-#include "tiny_model.h"
 
 namespace lmoe::test {
 
@@ -27,80 +24,6 @@ inline std::vector<nn::NamedTensor> trained_and_a(const mixture::Mixture& mixtur
     if (site->bank().a().defined()) all.push_back({"A", site->bank().a()});
   return all;
 }
-
-struct Variant {
-  const char* name;
-  const char* section;  ///< YAML of the `mixture:` section; small sizes come with it
-};
-
-inline std::string variant_name(const ::testing::TestParamInfo<Variant>& info) {
-  return info.param.name;
-}
-
-class Conformance : public ::testing::TestWithParam<Variant> {
- protected:
-  Conformance() : spec_(read_section(GetParam().section)) {}
-
-  static constexpr int64_t kTokens = 7;
-  static constexpr int kLayers = 2;
-
-  /// The gate learns from draws, not through the weights.
-  bool is_gate_without_gradient(const std::string& parameter) const {
-    return spec_.select.kind == spec::SelectKind::kSample &&
-           parameter.find(".gate.") != std::string::npos;
-  }
-
-  /// It chooses experts whose weights are all the same.
-  bool is_gate_without_say(const std::string& parameter) const {
-    return spec_.normalize == spec::Normalize::kConstant &&
-           parameter.find(".gate.") != std::string::npos;
-  }
-
-  /// What `normalize` promises of each token's weights.
-  void check_sums(const nn::GateRecord& record) const {
-    const double k = static_cast<double>(spec_.select.k.value_or(record.weights.size(1)));
-    const bool is_sparse = spec_.select.kind != spec::SelectKind::kAll;
-    const auto expect_sum = [&](double sum) {
-      EXPECT_LT(max_difference(record.weights.sum(1), at::full({kTokens}, sum, at::kDouble)),
-                1e-13);
-    };
-    switch (spec_.normalize) {
-      case spec::Normalize::kSoftmax:
-        if (is_sparse)
-          EXPECT_TRUE(at::equal(record.weights, record.probabilities * record.selected));
-        else
-          expect_sum(1);
-        break;
-      case spec::Normalize::kSoftmaxSelected:
-      case spec::Normalize::kSoftmaxTwice:
-      case spec::Normalize::kRenormalize:
-        expect_sum(1);
-        break;
-      case spec::Normalize::kSumToK:
-      case spec::Normalize::kConstant:
-        expect_sum(k);
-        break;
-      case spec::Normalize::kLogits:
-        break;
-      case spec::Normalize::kBounded:
-        EXPECT_GE(record.weights.min().item<double>(), 0.8);  // where tanh rounds to 1
-        EXPECT_LE(record.weights.max().item<double>(), 1.2);
-        break;
-      case spec::Normalize::kSigmoid:
-        EXPECT_LE(record.weights.max().item<double>(), 1.0);
-        break;
-    }
-  }
-
-  /// A fresh mixture adds nothing, except where weights that do not sum to 1 scale whole FFNs.
-  bool fresh_is_identity() const {
-    return spec_.attach != spec::Attach::kFfnBlock || spec_.select.kind == spec::SelectKind::kAll ||
-           spec_.normalize == spec::Normalize::kRenormalize ||
-           spec_.normalize == spec::Normalize::kSoftmaxSelected;
-  }
-
-  spec::MixtureSpec spec_;
-};
 
 TEST_P(Conformance, FreshAttachLeavesTheOutputsUnchanged) {
   const TinyModel model(2);
@@ -172,67 +95,6 @@ TEST_P(Conformance, RoutingWeightsAreFiniteSumAsPromisedAndCountTopK) {
     }
     check_sums(record);
   }
-}
-
-TEST_P(Conformance, EqualsTheNaiveReference) {
-  const TinyModel model(2);
-  mixture::Mixture mixture(spec_, model.sockets(), 3, at::kDouble);
-  mixture.plug(model.sockets());
-  randomize(mixture, 5);
-  for (int disabled = -1; disabled < spec_.experts.count; ++disabled) {
-    nn::ForwardContext context;
-    context.disabled_expert = disabled;
-    context.last_hidden = context.embedded = numbers({kTokens, kHidden}, 99, at::kDouble);
-    NaiveRecurrent recurrent;
-    for (size_t g = 0; g < model.groups().size(); ++g) {
-      const nn::ProjectionGroup& group = *model.groups()[g];
-      const int64_t width = group.linears().front().weight.columns();
-      const at::Tensor block_input = numbers({kTokens, kHidden}, 20 + g / 2, at::kDouble);
-      const at::Tensor x = numbers({kTokens, width}, 40 + g, at::kDouble);
-      const auto expected = naive_forward(mixture, group, g, x, block_input, context.last_hidden,
-                                          disabled, recurrent);
-      const auto actual = group.forward({x, block_input}, context);
-      ASSERT_EQ(actual.size(), expected.size());
-      for (size_t i = 0; i < actual.size(); ++i)
-        EXPECT_LT(max_difference(actual[i], expected[i]), 1e-12) << group.linears()[i].module_path;
-    }
-    for (const auto& experts : mixture.ffn_experts()) {
-      const nn::GatedMlp& mlp = *model.sockets().mlps[experts->block()];
-      const at::Tensor x = numbers({kTokens, kHidden}, 60 + experts->block(), at::kDouble);
-      const at::Tensor& read =
-          spec_.gate.source == spec::GateSource::kEmbedding ? context.embedded : x;
-      EXPECT_LT(max_difference(mlp.forward(x, context),
-                               naive_ffn(spec_, *experts, mlp, x, read, disabled, recurrent)),
-                1e-12);
-    }
-  }
-}
-
-TEST_P(Conformance, GradientsEqualCentralDifferences) {
-  const TinyModel model(1);
-  mixture::Mixture mixture(spec_, model.sockets(), 3, at::kDouble);
-  mixture.plug(model.sockets());
-  randomize(mixture, 5);
-  const at::Tensor h = numbers({kTokens, kHidden}, 1, at::kDouble).requires_grad_(true);
-  const at::Tensor direction = numbers({kTokens, kHidden}, 2, at::kDouble);
-  const auto loss = [&] {
-    nn::RouterLog log;
-    nn::ForwardContext context;
-    context.router_log = &log;
-    log.segments = {{.start = 0, .length = 3, .task = 1}, {.start = 3, .length = 4, .task = 0}};
-    at::Tensor total = (model.forward(h, context) * direction).sum();
-    const at::Tensor balance = mixture.auxiliary_loss(log);
-    return balance.defined() ? total + balance : total;
-  };
-  std::vector<nn::NamedTensor> inputs = {{"x", h}};
-  for (const nn::NamedTensor& parameter : mixture.parameters()) {
-    // DoRA's norms are constants to autograd; peft_parity_test has the gradients of its A and B.
-    if (spec_.experts.use_dora &&
-        (parameter.name.ends_with(".lora_A") || parameter.name.ends_with(".lora_B")))
-      continue;
-    if (!is_gate_without_gradient(parameter.name)) inputs.push_back(parameter);
-  }
-  check_gradients(loss, inputs);
 }
 
 TEST_P(Conformance, AnotherDeviceGivesTheSameOutputsLossesAndGradients) {
