@@ -106,6 +106,7 @@ class Conformance : public ::testing::TestWithParam<Variant> {
 
   void expect_the_naive_reference() const;
   void expect_central_differences() const;
+  void expect_double_where_rounded_to(at::ScalarType dtype) const;
 
   spec::MixtureSpec spec_;
 };

@@ -1,4 +1,5 @@
 #include "conformance_gates.h"
+#include "conformance_precision.h"
 #include "conformance_reference.h"
 
 namespace lmoe::test {

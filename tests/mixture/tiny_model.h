@@ -6,6 +6,7 @@
 #include <c10/core/GradMode.h>
 
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -25,13 +26,15 @@ inline at::Tensor numbers(std::vector<int64_t> shape, uint64_t seed, at::ScalarT
   return tensor.to(dtype);
 }
 
+/// `rounded_to`: a type that its weights are rounded to before they become `dtype`.
 class TinyModel {
  public:
   explicit TinyModel(int layers,
                      at::ScalarType dtype = at::kDouble,
                      int64_t hidden = kHidden,
-                     at::Device device = at::kCPU)
-      : device_(device) {
+                     at::Device device = at::kCPU,
+                     std::optional<at::ScalarType> rounded_to = {})
+      : device_(device), rounded_to_(rounded_to.value_or(dtype)) {
     for (int layer = 0; layer < layers; ++layer) {
       add_attention(layer, {"q_proj", "k_proj", "v_proj"}, {kHeads, kKeys, kHeads}, hidden, dtype);
       add_attention(layer, {"o_proj"}, {hidden}, kHeads, dtype);
@@ -62,6 +65,10 @@ class TinyModel {
   }
 
  private:
+  at::Tensor weights(std::vector<int64_t> shape, uint64_t seed, at::ScalarType dtype) const {
+    return numbers(std::move(shape), seed, rounded_to_).to(dtype).to(device_);
+  }
+
   std::vector<nn::FrozenLinear> linears(int layer,
                                         const std::string& block,
                                         const std::vector<std::string>& names,
@@ -73,9 +80,8 @@ class TinyModel {
       const std::string path =
           "model.layers." + std::to_string(layer) + "." + block + "." + names[i];
       const uint64_t seed = 100 * seed_ + i;
-      const at::Tensor bias =
-          i == 0 ? numbers({outs[i]}, seed + 50, dtype).to(device_) : at::Tensor();
-      all.push_back({names[i], path, numbers({outs[i], in}, seed, dtype).to(device_), bias});
+      const at::Tensor bias = i == 0 ? weights({outs[i]}, seed + 50, dtype) : at::Tensor();
+      all.push_back({names[i], path, weights({outs[i], in}, seed, dtype), bias});
     }
     ++seed_;
     return all;
@@ -102,6 +108,7 @@ class TinyModel {
   }
 
   at::Device device_;
+  at::ScalarType rounded_to_;
   uint64_t seed_ = 0;
   std::vector<std::unique_ptr<nn::ProjectionGroup>> attention_;
   std::vector<std::unique_ptr<nn::GatedMlp>> mlps_;
