@@ -1,5 +1,5 @@
-// The form that computes chosen experts alone against the dense one, whose gradients its own test
-// compares with autograd's.
+// The form that computes chosen experts alone against the dense one in double, whose gradients its
+// own test compares with autograd's.
 #include "mixture/mix_selected.h"
 
 #include <ATen/ATen.h>
@@ -43,6 +43,17 @@ struct Inputs {
       bases.push_back(numbers({c.tokens, kOuts[p]}, 7 + p, c.dtype).requires_grad_(true));
     }
   }
+  /// The same values, rounded as they are.
+  Inputs in_double() const {
+    const auto widened = [](const at::Tensor& values) {
+      return values.detach().clone().to(at::kDouble).requires_grad_(true);
+    };
+    Inputs all = *this;
+    for (at::Tensor* leaf : {&all.x, &all.weights, &all.a}) *leaf = widened(*leaf);
+    for (auto* some : {&all.ups, &all.bases})
+      for (at::Tensor& leaf : *some) leaf = widened(leaf);
+    return all;
+  }
   std::vector<at::Tensor> outputs(at::ScalarType dtype) const {
     std::vector<at::Tensor> all;
     for (const at::Tensor& base : bases) all.push_back(base.to(dtype) * 2);
@@ -64,24 +75,22 @@ class MixSelected : public ::testing::TestWithParam<Case> {};
 void expect_the_dense_form(const Case& c, decltype(mixture::mix_selected)& form) {
   const int threads = at::get_num_threads();
   at::set_num_threads(c.threads);
-  const Inputs few(c), dense(c);
-  const at::ScalarType wide = few.weights.scalar_type();
+  const Inputs few(c), dense = few.in_double();
   constexpr double kScaling = 1.5;
   const auto actual = form(few.x, few.weights, few.a, few.ups, few.outputs(c.dtype), kScaling);
   const auto expected =
-      mixture::mix_and_project(at::linear(dense.x.to(wide), dense.a), dense.weights, dense.ups,
-                               dense.outputs(wide), spec::Apply::kDeltas, kScaling);
+      mixture::mix_and_project(at::linear(dense.x, dense.a), dense.weights, dense.ups,
+                               dense.outputs(at::kDouble), spec::Apply::kDeltas, kScaling);
   const double tolerance = c.dtype == at::kDouble ? 1e-13 : c.dtype == at::kFloat ? 1e-5 : 0.03;
-  const auto compare = [&](const at::Tensor& ours, const at::Tensor& theirs) {
-    const at::Tensor exact = theirs.to(at::kDouble);
+  const auto compare = [&](const at::Tensor& ours, const at::Tensor& exact) {
     EXPECT_LT(max_difference(ours.to(at::kDouble), exact),
               tolerance * std::max(1.0, exact.abs().max().item<double>()));
   };
   for (size_t p = 0; p < kOuts.size(); ++p) {
     EXPECT_EQ(actual[p].scalar_type(), c.dtype);
     compare(actual[p], expected[p]);
-    const at::Tensor direction = numbers({c.tokens, kOuts[p]}, 9 + p, c.dtype).to(wide);
-    (actual[p].to(wide) * direction).sum().backward({}, /*retain_graph=*/true);
+    const at::Tensor direction = numbers({c.tokens, kOuts[p]}, 9 + p, c.dtype).to(at::kDouble);
+    (actual[p].to(at::kDouble) * direction).sum().backward({}, /*retain_graph=*/true);
     (expected[p] * direction).sum().backward({}, /*retain_graph=*/true);
   }
   const auto ours = few.leaves(), theirs = dense.leaves();
@@ -111,9 +120,14 @@ INSTANTIATE_TEST_SUITE_P(Cases,
                                            Case{"SharedGate", 37, 1},
                                            Case{"OneToken", 1},
                                            Case{"AllOnOne", 37, 2, true},
+                                           Case{"OneTokenOnOne", 1, 2, true},
                                            Case{"ThreeLanes", 517, 2, false, at::kDouble, 3},
                                            Case{"Float", 300, 2, false, at::kFloat, 2},
-                                           Case{"BFloat16", 37, 1, false, at::kBFloat16}),
+                                           Case{"FloatOneToken", 1, 2, false, at::kFloat},
+                                           Case{"FloatAllOnOne", 37, 2, true, at::kFloat},
+                                           Case{"BFloat16", 37, 1, false, at::kBFloat16},
+                                           Case{"BFloat16OneToken", 1, 2, false, at::kBFloat16},
+                                           Case{"BFloat16AllOnOne", 37, 2, true, at::kBFloat16}),
                          case_name);
 
 TEST(MixSelected, FinishedFactorsChangeNoOtherGradient) {
