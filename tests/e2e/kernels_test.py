@@ -16,6 +16,11 @@ def on(target, *arguments):
     return lmoe(*arguments, env=os.environ | torch | {"LMOE_KERNELS": target})
 
 
+def bench(base, *more):
+    """The smallest step there is."""
+    return ("bench", "train", f"base_model={base}", "--rows", "1", "--length", "16", "--steps", "1", *more)
+
+
 class EveryInstructionSet(ProgramTest):
     @classmethod
     def setUpClass(cls):
@@ -56,11 +61,43 @@ class EveryInstructionSet(ProgramTest):
                         self.assertAlmostEqual(got, expected, delta=allowed)
 
     def test_bench_says_which_one_it_used(self):
-        arguments = ("bench", "train", f"base_model={self.base}", "--rows", "1", "--length", "16", "--steps", "1", "--json")
         for target in self.targets:
-            done = on(target, *arguments)
+            done = on(target, *bench(self.base, "--json"))
             self.assertEqual(done.returncode, 0, done.stderr)
             self.assertEqual(json.loads(done.stdout)["kernels"], target)
+
+
+class Bench(ProgramTest):
+    def test_tells_speed_share_of_the_bound_parts_memory_and_conditions(self):
+        told = json.loads(self.run_well(*bench(self.base, "--labelled", "0.5", "--json")))
+        step = told["seconds_per_step"]
+        self.assertGreater(step, 0)
+        self.assertEqual(told["seconds"], [step])
+        self.assertAlmostEqual(told["tokens_per_second"] * step, 16, places=6)
+        self.assertAlmostEqual(told["useful_tokens_per_second"] * step, 8, delta=1)
+        self.assertGreater(told["gemm_gflops"], 0)
+        self.assertGreater(told["bound_share"], 0)
+        names = {f"{part}_{way}" for part in ("frozen_gemm", "adapter_gemm", "attention", "loss") for way in ("forward", "backward")}
+        self.assertEqual(set(told["parts"]), names | {"optimizer", "other"})
+        self.assertAlmostEqual(sum(told["parts"].values()), step, delta=1e-6 * step)
+        for part in ("frozen_gemm_forward", "adapter_gemm_forward", "attention_forward", "loss_forward", "optimizer"):
+            self.assertGreater(told["parts"][part], 0, part)
+        self.assertGreater(told["peak_memory_bytes"], 1 << 20)
+        self.assertIsInstance(told["features"], list)
+        self.assertGreaterEqual(told["threads"], 1)
+
+    def test_training_and_bench_say_what_they_compute_in_and_why(self):
+        reason = "(this processor has |fast bfloat16 is known for ).+"
+        dry = lmoe("train", self.recipe("dry", bf16="auto"), "--dry-run")
+        self.assertEqual(dry.returncode, 0, dry.stderr)
+        said = re.search(rf"computing in (float32|bfloat16) \(bf16: auto; {reason}\)", dry.stderr)
+        self.assertIsNotNone(said, dry.stderr)
+        shown = self.run_well(*bench(self.base))
+        self.assertRegex(shown, rf"\ncomputing in {said[1]} \(dtype: auto; {reason}\)\n")
+        self.assertIn("\ncomputing in float32 (dtype: float32)\n", self.run_well(*bench(self.base, "--dtype", "float32")))
+        told = json.loads(self.run_well(*bench(self.base, "--json")))
+        self.assertEqual(told["dtype"], {"float32": "f32", "bfloat16": "bf16"}[said[1]])
+        self.assertRegex(told["dtype_reason"], f"^auto; {reason}$")
 
 
 if __name__ == "__main__":

@@ -202,6 +202,21 @@ class Use(ProgramTest):
             self.assertIn(text, shown)
         self.assertFalse((self.folder / "dry").exists())
 
+    def test_dry_run_says_how_full_rows_are(self):
+        done = lmoe("train", self.recipe("rows"), "--dry-run")
+        self.assertEqual(done.returncode, 0, done.stderr)
+        said = re.search(r"rows: (\d+) per epoch, (\d+) of 64 tokens long on average; (\d+) % of the tokens are labelled, none is padding",
+                         done.stderr)
+        self.assertIsNotNone(said, done.stderr)
+        rows, length, labelled = map(int, said.groups())
+        self.assertIn(f"rows per epoch: {rows}, ", done.stdout)
+        tokens = sum(map(int, re.findall(r"examples, (\d+) tokens", done.stderr)))
+        self.assertGreater(tokens, 0)
+        self.assertLessEqual(abs(rows * length - tokens), rows / 2)
+        self.assertTrue(0 < labelled < 100, labelled)
+        self.run_well("train", self.recipe("epoch", micro_batch_size=1, gradient_accumulation_steps=1, max_steps=rows, logging_steps=1))
+        self.assertEqual(log_lines(self.folder / "epoch")[-1]["total_tokens"], tokens, "an epoch computes nothing but data")
+
 
 if __name__ == "__main__":
     unittest.main()

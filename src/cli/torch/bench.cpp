@@ -61,6 +61,12 @@ std::vector<data::PackedRow> random_rows(const BenchOptions& options, int64_t vo
   return rows;
 }
 
+/// Why it computes in the type it does: "auto; this processor has avx512_bf16", or what was asked.
+std::string dtype_reason(const std::string& asked) {
+  const bool is_auto = runner::compute_type(asked) == runner::ComputeType::kAuto;
+  return is_auto ? concat(asked, "; ", bf16_support().reason) : asked;
+}
+
 double median(std::vector<double> values) {
   std::sort(values.begin(), values.end());
   return values[values.size() / 2];
@@ -239,6 +245,7 @@ int run_bench(const std::vector<std::string>& arguments) {
     const Json result = {
         {"method", recipe.mixture.method},
         {"dtype", dtype_name},
+        {"dtype_reason", dtype_reason(options.dtype)},
         {"frozen_weights", enum_name(recipe.batch.frozen_weights)},
         {"frozen_weight_bytes", decoder->weight_bytes()},
         {"experts", recipe.mixture.experts.count},
@@ -270,6 +277,8 @@ int run_bench(const std::vector<std::string>& arguments) {
     std::printf("%.0f %% of the bound by a GEMM at %.0f GFLOP/s; %d threads,%s; kernels for %s\n",
                 100 * bound_share, timing.gemm_gflops, at::get_num_threads(), all.c_str(),
                 kernels::chosen_target().c_str());
+    std::printf("computing in %s (dtype: %s)\n", dtype == at::kBFloat16 ? "bfloat16" : "float32",
+                dtype_reason(options.dtype).c_str());
     std::printf("%s", parts_text(timing.parts, step).c_str());
   }
   return 0;
