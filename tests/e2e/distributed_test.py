@@ -132,10 +132,15 @@ class Distributed(ProgramTest):
         self.assertIn("the last checkpoint is", errors[0])
         last = pathlib.Path(errors[0].rsplit(" ", 1)[1])
         self.assertTrue((last / "manifest.json").exists())
-        outcomes = self.break_off("killed", start_workers(["resume", self.folder / "killed"]), signal.SIGINT,
-                                  after=len(log_lines(self.folder / "killed")) + 5)
-        self.assertEqual([code for code, _, _ in outcomes], [130, 130], outcomes)
-        self.assertIn(f"resuming after step {int(last.name.removeprefix('step-'))}", outcomes[0][2])
+        for count in (1, 2):
+            with self.subTest(f"resumed with {count}"):
+                outcomes = self.break_off("killed", start_workers(["resume", self.folder / "killed"], count), signal.SIGINT,
+                                          after=len(log_lines(self.folder / "killed")) + 5)
+                self.assertEqual([code for code, _, _ in outcomes], [130] * count, outcomes)
+                self.assertIn(f"resuming after step {int(last.name.removeprefix('step-'))}", outcomes[0][2])
+                last = max((self.folder / "killed" / "checkpoints").glob("step-*"))
+        steps = [step for step, _ in losses(self.folder / "killed")]
+        self.assertEqual(steps, list(range(1, len(steps) + 1)), "no step is lost or done twice")
 
     def test_mistakes_are_told_once(self):
         recipe = self.recipe("mistakes", max_steps=3)
