@@ -206,12 +206,30 @@ TYPED_TEST(StoredRows, cross_entropy_of_hidden_and_large_logits) {
   });
 }
 
-// Where the label is nearly certain, its gradient is as precise as its loss.
+// Where the label is nearly certain, its gradient is as precise as its loss. Sums of panels are
+// added in double.
 TEST(CrossEntropy, gradient_at_a_certain_label_keeps_its_digits) {
   const std::vector<float> logits = {0, 20};
   const CrossEntropy both = in_panels(logits, 1, 0.0, true, 1);
   EXPECT_NEAR(both.gradient[1] / -std::exp(-20.0), 1.0, 1e-6);
   EXPECT_NEAR(both.gradient[0] / std::exp(-20.0), 1.0, 1e-6);
+}
+
+// Within a panel terms are added in lanes of the type they are computed in: beside the label's 1,
+// float keeps what the others add up to within half of its last digit, 2^-24, and no better.
+TEST(CrossEntropy, gradient_at_a_certain_label_is_rounded_with_the_sum_of_its_panel) {
+  on_every_target([&] {
+    for (const double gap : {5.0, 10.0, 15.0, 20.0}) {
+      const double other = std::exp(-gap) / (1 + std::exp(-gap));
+      const std::vector<float> logits = {0, static_cast<float>(gap)};
+      const CrossEntropy both = in_panels(logits, 1, 0.0, true, 2);
+      EXPECT_NEAR(both.gradient[1], -other, 0x1p-24 + 1e-6 * other);
+      EXPECT_NEAR(both.gradient[0] / other, 1.0, 1e-6);
+      const CrossEntropy fine = in_panels(std::vector<double>{0, gap}, 1, 0.0, true, 2);
+      EXPECT_NEAR(fine.gradient[1] / -other, 1.0, 1e-6);
+      EXPECT_NEAR(fine.gradient[0] / other, 1.0, 1e-6);
+    }
+  });
 }
 
 }  // namespace

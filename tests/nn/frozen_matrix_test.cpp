@@ -142,20 +142,23 @@ TEST(Panels, CoverAllRowsEvenly) {
 TEST(Panels, GiveTheSameLossAndGradientStoredOrDenseBitForBit) {
   at::manual_seed(4);
   const at::Tensor hidden = at::randn({90, kWidth});
+  ASSERT_LT(panel_rows(kVocabulary, kWidth), kVocabulary);
   const at::Tensor labels = at::randint(kVocabulary, {90}, at::kLong);
   labels.narrow(0, 10, 20).fill_(kIgnoreLabel);
   for (const io::DType dtype : {io::DType::kQ4_1, io::DType::kQ6_K, io::DType::kBF16}) {
     const io::StoredTensor stored = random_tensor("w", dtype, {kVocabulary, kWidth}, 9);
-    std::vector<at::Tensor> all;
-    for (const FrozenMatrix& head :
-         {FrozenMatrix(values_of(stored)), FrozenMatrix(stored, at::kFloat)}) {
-      const at::Tensor input = hidden.clone().set_requires_grad(true);
-      const at::Tensor loss = labelled_cross_entropy_sum(input, labels, head, 7.0, 32);
-      loss.backward();
-      all.insert(all.end(), {loss.detach(), input.grad()});
+    for (const at::ScalarType computed : {at::kFloat, at::kBFloat16}) {
+      std::vector<at::Tensor> all;
+      for (const FrozenMatrix& head :
+           {FrozenMatrix(values_of(stored, computed)), FrozenMatrix(stored, computed)}) {
+        const at::Tensor input = hidden.clone().to(computed).set_requires_grad(true);
+        const at::Tensor loss = labelled_cross_entropy_sum(input, labels, head, 7.0, 32);
+        loss.backward();
+        all.insert(all.end(), {loss.detach(), input.grad()});
+      }
+      EXPECT_TRUE(at::equal(all[0], all[2])) << io::dtype_name(dtype) << " in " << computed;
+      EXPECT_TRUE(at::equal(all[1], all[3])) << io::dtype_name(dtype) << " in " << computed;
     }
-    EXPECT_TRUE(at::equal(all[0], all[2]));
-    EXPECT_TRUE(at::equal(all[1], all[3]));
   }
 }
 
