@@ -64,7 +64,7 @@ inline at::Tensor choose_alike(const Computation& ours,
     if (asks_references) {
       const at::Tensor difference = mine.weights.detach().to(at::kDouble) -
                                     theirs.weights.detach().to(at::kCPU).to(at::kDouble);
-      alike = alike.logical_and(difference.abs().le(0.1).all(/*dim=*/1));
+      alike = alike.logical_and(difference.abs().le(0.05).all(/*dim=*/1));
     }
   }
   return alike;
