@@ -15,6 +15,7 @@
 #include "cli/torch_free_commands.h"
 #include "cli/torch_program.h"
 #include "cli/verbs.h"
+#include "kernels/target.h"
 
 namespace lmoe::cli {
 namespace {
@@ -67,6 +68,7 @@ int run(const std::vector<std::string>& arguments) {
     names.emplace_back(verb.name);
     if (arguments[0] == verb.name && verb.needs_torch) return start_torch_program(arguments);
   }
+  kernels::choose_target_from_environment();
   for (const Command& command : torch_free_commands()) {
     if (arguments[0] == command.name)
       return guarded(command.run, {arguments.begin() + 1, arguments.end()});

@@ -6,7 +6,7 @@
 #include <cstring>
 
 #include "base/error.h"
-#include "io/dequantise.h"
+#include "kernels/half_float.h"
 
 namespace lmoe::io {
 namespace {
@@ -23,7 +23,7 @@ uint16_t float_to_bfloat16(float value) {
 bool put_half(float value, std::byte* out) {
   const uint16_t half = float_to_half(value);
   std::memcpy(out, &half, sizeof(half));
-  return std::isfinite(half_to_float(half));
+  return std::isfinite(kernels::half_to_float(half));
 }
 
 bool encode_q8_0(const float* in, std::byte* out) {

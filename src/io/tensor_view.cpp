@@ -3,6 +3,7 @@
 #include <array>
 
 #include "base/checked.h"
+#include "kernels/decode_blocks.h"
 
 namespace lmoe::io {
 namespace {
@@ -12,6 +13,11 @@ struct DTypeInfo {
   int64_t elements;
   int64_t bytes;
 };
+
+template <class Layout>
+constexpr DTypeInfo blocks_of(const char* name) {
+  return {name, Layout::kElements, Layout::kBytes};
+}
 
 constexpr std::array<DTypeInfo, 18> kTypes = {{
     {"F64", 1, 8},
@@ -24,14 +30,14 @@ constexpr std::array<DTypeInfo, 18> kTypes = {{
     {"I8", 1, 1},
     {"U8", 1, 1},
     {"BOOL", 1, 1},
-    {"Q4_0", 32, 18},
-    {"Q4_1", 32, 20},
-    {"Q5_0", 32, 22},
-    {"Q5_1", 32, 24},
-    {"Q8_0", 32, 34},
-    {"Q4_K", 256, 144},
-    {"Q5_K", 256, 176},
-    {"Q6_K", 256, 210},
+    blocks_of<kernels::Q4_0>("Q4_0"),
+    blocks_of<kernels::Q4_1>("Q4_1"),
+    blocks_of<kernels::Q5_0>("Q5_0"),
+    blocks_of<kernels::Q5_1>("Q5_1"),
+    blocks_of<kernels::Q8_0>("Q8_0"),
+    blocks_of<kernels::Q4_K>("Q4_K"),
+    blocks_of<kernels::Q5_K>("Q5_K"),
+    blocks_of<kernels::Q6_K>("Q6_K"),
 }};
 static_assert(static_cast<size_t>(DType::kQ6_K) + 1 == kTypes.size());
 

@@ -25,16 +25,16 @@ class EveryInstructionSet(ProgramTest):
     @classmethod
     def setUpClass(cls):
         super().setUpClass()
-        refused = lmoe("bench", "train", env=os.environ | {"LMOE_KERNELS": "AVX9"})
-        cls.refused = refused
-        listed = re.search(r"expected one of (.+)", refused.stderr)
+        cls.refused = [lmoe(*verb, env=os.environ | {"LMOE_KERNELS": "AVX9"}) for verb in (["bench", "train"], ["methods"])]
+        listed = re.search(r"expected one of (.+)", cls.refused[0].stderr)
         cls.targets = listed.group(1).split(", ") if listed else []
 
     def test_an_unknown_one_is_refused_with_those_there_are(self):
-        self.assertEqual(self.refused.returncode, 2)
-        self.assertIn("LMOE_KERNELS=AVX9", self.refused.stderr)
-        self.assertEqual(self.refused.stdout, "")
-        self.assertGreaterEqual(len(self.targets), 1, self.refused.stderr)
+        for refused in self.refused:  # by both programs
+            self.assertEqual(refused.returncode, 2)
+            self.assertIn("LMOE_KERNELS=AVX9", refused.stderr)
+            self.assertEqual(refused.stdout, "")
+        self.assertGreaterEqual(len(self.targets), 1, self.refused[0].stderr)
 
     def test_training_and_scoring_are_the_same_on_all(self):
         losses, scores = {}, {}

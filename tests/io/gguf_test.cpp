@@ -5,6 +5,7 @@
 #include "base/error.h"
 #include "base/files.h"
 #include "io/safetensors.h"
+#include "kernels/every_target.h"
 
 namespace lmoe::io {
 namespace {
@@ -22,12 +23,14 @@ TEST(Gguf, DequantisesLikeThePackageBitForBit) {
   const auto file = GgufFile::open(kFixtures / "quantised.gguf");
   const auto expected = SafetensorsFile::open(kFixtures / "quantised.safetensors");
   EXPECT_EQ(file->names().size(), 12U);
-  for (const std::string& name : file->names()) {
-    const TensorView& view = *file->find(name);
-    EXPECT_EQ(dtype_name(view.dtype), name);
-    EXPECT_EQ(view.shape, expected->find(name)->shape) << name;
-    EXPECT_EQ(floats(*file, name), floats(*expected, name)) << name;
-  }
+  kernels::test::on_every_target([&] {
+    for (const std::string& name : file->names()) {
+      const TensorView& view = *file->find(name);
+      EXPECT_EQ(dtype_name(view.dtype), name);
+      EXPECT_EQ(view.shape, expected->find(name)->shape) << name;
+      EXPECT_EQ(floats(*file, name), floats(*expected, name)) << name;
+    }
+  });
 }
 
 TEST(Gguf, ReadsMetadataOfEveryType) {

@@ -12,9 +12,12 @@
 #include "base/error.h"
 #include "base/rng.h"
 #include "io/dequantise.h"
+#include "kernels/half_float.h"
 
 namespace lmoe::io {
 namespace {
+
+using kernels::half_to_float;
 
 constexpr float kInfinity = std::numeric_limits<float>::infinity();
 
