@@ -2,9 +2,7 @@
 
 #include <ATen/ATen.h>
 
-#include <algorithm>
-#include <vector>
-
+#include "kernels/middle_stage.h"
 #include "mixture/with_aten.h"
 #include "nn/dispatch.h"
 #include "nn/stored_types.h"
@@ -12,79 +10,31 @@
 namespace lmoe::mixture {
 namespace {
 
-struct Sizes {
-  int64_t projections, experts, rank;
-  int64_t weight_step;  ///< from one projection's weights to the next; 0 when they are shared
+kernels::MiddleForm form_of(spec::Apply apply) {
+  return apply == spec::Apply::kDeltas ? kernels::MiddleForm::kDeltas
+                                       : kernels::MiddleForm::kFactors;
+}
 
-  int64_t block() const { return experts * rank; }
-  int64_t width() const { return projections * block(); }
-};
-
-Sizes sizes_of(const at::Tensor& down, const at::Tensor& weights, int64_t projections) {
+kernels::MiddleSizes sizes_of(const at::Tensor& down,
+                              const at::Tensor& weights,
+                              int64_t projections) {
   const int64_t experts = weights.size(2);
-  return {projections, experts, down.size(1) / (projections * experts),
-          weights.size(1) == 1 ? 0 : experts};
+  return {.tokens = down.size(0),
+          .projections = projections,
+          .experts = experts,
+          .rank = down.size(1) / (projections * experts),
+          .gates = weights.size(1),
+          .u_stride = down.stride(0)};
 }
 
-/// out[r] = sum over experts of w_i x_i[r]
-template <class T, class W>
-void weighted_sum(const Sizes& s, const W* w, const T* x, W* out) {
-  std::fill(out, out + s.rank, W(0));
-  for (int64_t e = 0; e < s.experts; ++e) {
-    for (int64_t r = 0; r < s.rank; ++r) out[r] += w[e] * static_cast<W>(x[e * s.rank + r]);
-  }
-}
-
-template <class W, class A, class B>
-W dot(int64_t count, const A* a, const B* b) {
-  W sum = 0;
-  for (int64_t i = 0; i < count; ++i) sum += static_cast<W>(a[i]) * static_cast<W>(b[i]);
-  return sum;
-}
-
-/// out_i = w_i x_i, or w_i x for one x of all experts (`step` 0).
-template <class T, class W, class X>
-void scale_each(const Sizes& s, const W* w, const X* x, int64_t step, T* out) {
-  for (int64_t e = 0; e < s.experts; ++e) {
-    for (int64_t r = 0; r < s.rank; ++r)
-      out[e * s.rank + r] = static_cast<T>(w[e] * static_cast<W>(x[e * step + r]));
-  }
-}
-
-/// One token and projection. `mean` is scratch of R values.
-template <class T, class W>
-void mix(const Sizes& s, spec::Apply apply, const W* w, const T* u, W* mean, T* v) {
-  if (apply == spec::Apply::kDeltas) {
-    scale_each(s, w, u, s.rank, v);
-  } else {
-    weighted_sum(s, w, u, mean);
-    scale_each(s, w, mean, 0, v);
-  }
-}
-
-/// Adds to `dw`. `scratch` holds 2 R values.
-template <class T, class W>
-void mix_backward(const Sizes& s,
-                  spec::Apply apply,
-                  const W* w,
-                  const T* u,
-                  const T* dv,
-                  W* scratch,
-                  T* du,
-                  W* dw) {
-  if (apply == spec::Apply::kDeltas) {
-    scale_each(s, w, dv, s.rank, du);
-    for (int64_t e = 0; e < s.experts; ++e)
-      dw[e] += dot<W>(s.rank, dv + e * s.rank, u + e * s.rank);
-    return;
-  }
-  W* mean = scratch;
-  W* q = scratch + s.rank;
-  weighted_sum(s, w, u, mean);
-  weighted_sum(s, w, dv, q);
-  scale_each(s, w, q, 0, du);
-  for (int64_t e = 0; e < s.experts; ++e)
-    dw[e] += dot<W>(s.rank, dv + e * s.rank, mean) + dot<W>(s.rank, q, u + e * s.rank);
+/// body(sizes of some of the tokens, the first one's place in u, in what is contiguous, in weights)
+template <class Body>
+void parallel_tokens(const kernels::MiddleSizes& all, const Body& body) {
+  nn::parallel_rows(all.tokens, all.width(), [&](int64_t first, int64_t last) {
+    kernels::MiddleSizes some = all;
+    some.tokens = last - first;
+    body(some, first * all.u_stride, first * all.width(), all.gate(first, 0));
+  });
 }
 
 }  // namespace
@@ -94,21 +44,15 @@ at::Tensor middle_stage(const at::Tensor& down,
                         int64_t projections,
                         spec::Apply apply) {
   if (!down.device().is_cpu()) return with_aten::middle_stage(down, weights, projections, apply);
-  const Sizes s = sizes_of(down, weights, projections);
-  at::Tensor v = at::empty({down.size(0), s.width()}, down.options());
+  const kernels::MiddleSizes all = sizes_of(down, weights, projections);
+  at::Tensor v = at::empty({all.tokens, all.width()}, down.options());
   nn::dispatch_dtype(down, [&](auto tag) {
     using T = typename decltype(tag)::type;
-    using W = nn::accumulate_t<T>;
-    const T* u = down.const_data_ptr<T>();
-    const W* w = weights.const_data_ptr<W>();
-    T* out = v.template data_ptr<T>();
-    const int64_t stride = down.stride(0), weight_stride = weights.stride(0);
-    nn::parallel_rows(down.size(0), s.width(), [&](int64_t first, int64_t last) {
-      std::vector<W> mean(static_cast<size_t>(s.rank));
-      for (int64_t t = first; t < last; ++t)
-        for (int64_t p = 0; p < s.projections; ++p)
-          mix(s, apply, w + t * weight_stride + p * s.weight_step, u + t * stride + p * s.block(),
-              mean.data(), out + t * s.width() + p * s.block());
+    const auto* u = nn::stored(down.const_data_ptr<T>());
+    const auto* w = weights.const_data_ptr<nn::accumulate_t<T>>();
+    auto* out = nn::stored(v.template data_ptr<T>());
+    parallel_tokens(all, [&](const auto& some, int64_t from, int64_t to, int64_t gate) {
+      kernels::middle_stage_rows(form_of(apply), some, u + from, w + gate, out + to);
     });
   });
   return v;
@@ -121,26 +65,19 @@ MiddleGradients middle_stage_backward(const at::Tensor& down,
                                       spec::Apply apply) {
   if (!down.device().is_cpu())
     return with_aten::middle_stage_backward(down, weights, dv, projections, apply);
-  const Sizes s = sizes_of(down, weights, projections);
+  const kernels::MiddleSizes all = sizes_of(down, weights, projections);
   MiddleGradients gradients{at::empty(dv.sizes(), dv.options()), at::zeros_like(weights)};
   nn::dispatch_dtype(down, [&](auto tag) {
     using T = typename decltype(tag)::type;
-    using W = nn::accumulate_t<T>;
-    const T *u = down.const_data_ptr<T>(), *dv_data = dv.const_data_ptr<T>();
-    const W* w = weights.const_data_ptr<W>();
-    T* du = gradients.down.template data_ptr<T>();
-    W* dw = gradients.weights.template data_ptr<W>();
-    const int64_t stride = down.stride(0), weight_stride = weights.stride(0);
-    nn::parallel_rows(down.size(0), s.width(), [&](int64_t first, int64_t last) {
-      std::vector<W> scratch(static_cast<size_t>(2 * s.rank));
-      for (int64_t t = first; t < last; ++t) {
-        for (int64_t p = 0; p < s.projections; ++p) {
-          const int64_t own = t * s.width() + p * s.block();
-          const int64_t gate = t * weight_stride + p * s.weight_step;
-          mix_backward(s, apply, w + gate, u + t * stride + p * s.block(), dv_data + own,
-                       scratch.data(), du + own, dw + gate);
-        }
-      }
+    using A = nn::accumulate_t<T>;
+    const auto *u = nn::stored(down.const_data_ptr<T>()),
+               *dv_data = nn::stored(dv.const_data_ptr<T>());
+    const A* w = weights.const_data_ptr<A>();
+    auto* du = nn::stored(gradients.down.template data_ptr<T>());
+    A* dw = gradients.weights.template data_ptr<A>();
+    parallel_tokens(all, [&](const auto& some, int64_t from, int64_t to, int64_t gate) {
+      kernels::middle_stage_backward_rows(form_of(apply), some, u + from, w + gate, dv_data + to,
+                                          du + to, dw + gate);
     });
   });
   return gradients;

@@ -1,13 +1,8 @@
 // Between the two GEMMs: the small token-dependent matrix M(x), by `apply`, forward and backward in
-// one pass over memory each.
+// one pass over memory each. The formulas are in kernels/middle_stage.h.
 //
 // Legend: N tokens, P projections, E experts, R rank. u = A_cat x and v are [N, P, E, R], weights
 // [N, G, E] where G is P, or 1 when all projections share them.
-//
-//   deltas    v_i = w_i u_i                du_i = w_i dv_i
-//                                          dw_i = <dv_i, u_i>
-//   factors   v_i = w_i m                  du_i = w_i q
-//             m = sum_j w_j u_j            dw_i = <dv_i, m> + <q, u_i>,  q = sum_j w_j dv_j
 #pragma once
 
 #include <ATen/core/Tensor.h>
