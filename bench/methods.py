@@ -72,6 +72,8 @@ COST = [
     ("relative", lambda name, r, ref: f"{r['seconds_per_step'] / ref['seconds_per_step']:.2f}"),
     ("peak memory, GB", lambda name, r, ref: f"{r['peak_memory_bytes'] / 1e9:.2f}"),
     ("relative", lambda name, r, ref: f"{r['peak_memory_bytes'] / ref['peak_memory_bytes']:.2f}"),
+    ("forecast, GB", lambda name, r, ref: f"{r['forecast_bytes'] / 1e9:.2f}"),
+    ("forecast / peak", lambda name, r, ref: f"{r['forecast_bytes'] / r['peak_memory_bytes']:.2f}"),
 ]
 
 

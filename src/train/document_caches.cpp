@@ -1,5 +1,6 @@
 #include "train/document_caches.h"
 
+#include <algorithm>
 #include <cstdio>
 #include <string>
 
@@ -40,6 +41,20 @@ CacheLimits cache_limits(const recipe::Recipe& recipe, const arch::ModelConfig& 
   limits.keeps_first_pass = has_first_pass && limits.first_pass + limits.file > 0;
   limits.keeps_frozen_prefix = has_prefix && limits.frozen_prefix + limits.file > 0;
   return limits;
+}
+
+recipe::Recipe with_fillable_caches(recipe::Recipe recipe,
+                                    int64_t tokens,
+                                    const arch::ModelConfig& config,
+                                    int64_t dtype_bytes) {
+  const int64_t bytes_per_token =
+      config.hidden_size * dtype_bytes + static_cast<int64_t>(sizeof(int64_t));  // its id
+  const int64_t most_mb = ((tokens * bytes_per_token) >> 20) + 1;
+  for (int64_t* limit : {&recipe.run.first_pass_cache_mb, &recipe.run.frozen_prefix_cache_mb})
+    *limit = std::min(*limit, most_mb);
+  int64_t& file_mb = recipe.run.document_cache_file_mb;
+  file_mb = std::min(file_mb, 2 * most_mb);
+  return recipe;
 }
 
 DocumentCaches::DocumentCaches(const recipe::Recipe& recipe, const arch::ModelConfig& config)

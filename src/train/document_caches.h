@@ -20,6 +20,12 @@ struct CacheLimits {
 };
 CacheLimits cache_limits(const recipe::Recipe& recipe, const arch::ModelConfig& config);
 
+/// The recipe with limits no larger than what its documents, of `tokens` together, can fill.
+recipe::Recipe with_fillable_caches(recipe::Recipe recipe,
+                                    int64_t tokens,
+                                    const arch::ModelConfig& config,
+                                    int64_t dtype_bytes);
+
 class DocumentCaches {
  public:
   /// Makes the file, in document_cache_dir or else in output_dir. Throws kNotFound or kIo when

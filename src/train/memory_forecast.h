@@ -1,5 +1,5 @@
-// Peak memory of a training run, before it starts. On SmolLM2-135M (LoRA r=64 and L-MoE 8x8, 1x256
-// to 4x512 tokens, float32 and bfloat16) within 6 % of what was measured.
+// Peak memory of a training run, before it starts, from sizes alone: what is kept is counted tensor
+// by tensor (train/kept_for_backward.h). `lmoe bench train` prints it beside the peak it measures.
 //
 //   forecast_memory(recipe, config, 4).text()      for --dry-run
 #pragma once
@@ -18,8 +18,8 @@ struct MemoryForecast {
   int64_t base_bytes = 0;        ///< frozen weights, and what is expanded of them for a product
   int64_t adapter_bytes = 0;     ///< experts and gates with their gradients
   int64_t optimizer_bytes = 0;   ///< two moments; of sgd one or none
-  int64_t activation_bytes = 0;  ///< kept for backward, at the full micro-batch
-  int64_t loss_bytes = 0;        ///< logits of a chunk
+  int64_t activation_bytes = 0;  ///< kept for backward, at the full micro-batch, and holes between
+  int64_t loss_bytes = 0;        ///< the loss, or the first steps of backward if that is more
   int64_t cache_bytes = 0;       ///< hidden states that are kept by document, at most; no file
   int64_t runtime_bytes = 0;     ///< the program and its libraries
   int64_t trained_parameters = 0;

@@ -9,6 +9,7 @@
 #include <map>
 
 #include "arch/base_model.h"
+#include "arch/weight_inventory.h"
 #include "base/cpu_features.h"
 #include "base/rng.h"
 #include "cli/command.h"
@@ -27,6 +28,7 @@
 #include "train/document_caches.h"
 #include "train/gradient_step.h"
 #include "train/gradients.h"
+#include "train/memory_forecast.h"
 #include "train/optimizer.h"
 #include "train/step_report.h"
 #include "train/step_work.h"
@@ -142,6 +144,19 @@ Timing time_steps(const BenchOptions& options,
   return timing;
 }
 
+/// What --dry-run would say of a run with such steps.
+int64_t forecast_bytes(recipe::Recipe recipe,
+                       const BenchOptions& options,
+                       const arch::BaseModel& base,
+                       at::ScalarType dtype) {
+  recipe.batch.micro_batch_size = options.rows;
+  recipe.data.sequence_len = options.length;
+  const auto bytes = static_cast<int64_t>(at::elementSize(dtype));
+  recipe = train::with_fillable_caches(std::move(recipe), options.rows * options.length,
+                                       base.config, bytes);
+  return train::forecast_memory(recipe, base.config, bytes, arch::inventory(base)).total();
+}
+
 /// "frozen GEMM forward 0.52 s (12 %), …", the longest first.
 std::string parts_text(const std::map<std::string, double>& parts, double total) {
   std::vector<std::pair<double, std::string>> sorted;
@@ -239,6 +254,7 @@ int run_bench(const std::vector<std::string>& arguments) {
   const double bound_share = train::step_flops(mixture.spec(), decoder->config(), rows) /
                              (timing.gemm_gflops * 1e9) / step;
   const int64_t peak = train::peak_memory_bytes();
+  const int64_t forecast = forecast_bytes(recipe, options, *base, dtype);
   const std::string dtype_name = dtype == at::kBFloat16 ? "bf16" : "f32";
   const std::vector<std::string> features = cpu_features();
   if (as_json) {
@@ -262,16 +278,18 @@ int run_bench(const std::vector<std::string>& arguments) {
         {"features", features},
         {"kernels", kernels::chosen_target()},
         {"threads", at::get_num_threads()},
-        {"peak_memory_bytes", peak}};
+        {"peak_memory_bytes", peak},
+        {"forecast_bytes", forecast}};
     std::printf("%s\n", result.dump().c_str());
   } else {
     std::printf(
         "%s, %s, %lld x %lld tokens, %.0f %% labelled: %.2f s/step, %.0f tokens/s, %.0f useful "
-        "tokens/s, %lld trained parameters, peak memory %s\n",
+        "tokens/s, %lld trained parameters, peak memory %s, forecast %s\n",
         recipe.mixture.method.c_str(), dtype_name.c_str(), static_cast<long long>(options.rows),
         static_cast<long long>(options.length), 100 * options.labelled, step, speed, useful_speed,
         static_cast<long long>(mixture.trained_parameter_count()),
-        bytes_text(static_cast<double>(peak)).c_str());
+        bytes_text(static_cast<double>(peak)).c_str(),
+        bytes_text(static_cast<double>(forecast)).c_str());
     std::string all;
     for (const std::string& feature : features) all += " " + feature;
     std::printf("%.0f %% of the bound by a GEMM at %.0f GFLOP/s; %d threads,%s; kernels for %s\n",

@@ -18,6 +18,7 @@
 #include "runner/loaded_model.h"
 #include "runner/prompt_prototypes.h"
 #include "text/tokenizer.h"
+#include "train/document_caches.h"
 #include "train/objective.h"
 
 namespace lmoe::cli {
@@ -190,14 +191,8 @@ DataSetup prepare_data(const recipe::Recipe& recipe) {
 recipe::Recipe with_fillable_caches(recipe::Recipe recipe, const DataSetup& data) {
   int64_t tokens = 0;
   for (const data::EncodedDataset& set : data.training.train) tokens += set.statistics.tokens;
-  const int64_t bytes_per_token = data.base->config.hidden_size * element_bytes(recipe) +
-                                  static_cast<int64_t>(sizeof(int64_t));  // its id
-  const int64_t most_mb = ((tokens * bytes_per_token) >> 20) + 1;
-  for (int64_t* limit : {&recipe.run.first_pass_cache_mb, &recipe.run.frozen_prefix_cache_mb})
-    *limit = std::min(*limit, most_mb);
-  int64_t& file_mb = recipe.run.document_cache_file_mb;
-  file_mb = std::min(file_mb, 2 * most_mb);
-  return recipe;
+  const int64_t bytes = element_bytes(recipe);
+  return train::with_fillable_caches(std::move(recipe), tokens, data.base->config, bytes);
 }
 
 int64_t element_bytes(const recipe::Recipe& recipe) {
