@@ -1,4 +1,4 @@
-// Plain loops, which the compiler vectorises once per instruction set.
+// Blocks of 32 in vectors; the rest are plain loops, which the compiler makes as fast.
 #include "kernels/decode_blocks.h"
 
 #include <array>
@@ -16,6 +16,8 @@
 HWY_BEFORE_NAMESPACE();
 namespace lmoe::kernels::HWY_NAMESPACE {
 
+namespace hn = hwy::HWY_NAMESPACE;
+
 template <class T>
 HWY_INLINE T load(const uint8_t* bytes) {
   T value;
@@ -31,51 +33,73 @@ HWY_INLINE void decode(BF16 /*layout*/, const uint8_t* in, float* out) {
   *out = std::bit_cast<float>(static_cast<uint32_t>(load<uint16_t>(in)) << 16);
 }
 
-/// A copy of a block's bytes: what is written cannot change it, so the loops vectorise.
-using Nibbles = std::array<uint8_t, 16>;
-
-HWY_INLINE void decode(Q4_0 /*layout*/, const uint8_t* in, float* out) {
-  const float d = load_half(in);
-  const Nibbles quants = load<Nibbles>(in + 2);
-  for (int j = 0; j < 16; ++j) out[j] = d * static_cast<float>((quants[j] & 15) - 8);
-  for (int j = 0; j < 16; ++j) out[j + 16] = d * static_cast<float>((quants[j] >> 4) - 8);
-}
-
-HWY_INLINE void decode(Q4_1 /*layout*/, const uint8_t* in, float* out) {
-  const float d = load_half(in);
-  const float m = load_half(in + 2);
-  const Nibbles quants = load<Nibbles>(in + 4);
-  for (int j = 0; j < 16; ++j) out[j] = d * static_cast<float>(quants[j] & 15) + m;
-  for (int j = 0; j < 16; ++j) out[j + 16] = d * static_cast<float>(quants[j] >> 4) + m;
-}
-
-/// The 32 five-bit numbers of Q5_0 and Q5_1.
-HWY_INLINE void unpack_q5(uint32_t high, const uint8_t* low, int32_t* out) {
-  for (int j = 0; j < 16; ++j) {
-    out[j] = static_cast<int32_t>((low[j] & 15U) | (((high >> j) & 1U) << 4));
-    out[j + 16] = static_cast<int32_t>((low[j] >> 4U) | (((high >> (j + 16)) & 1U) << 4));
+/// 32 numbers of a block, less `zero`: the lower halves of 16 bytes, then the upper ones.
+HWY_INLINE void unpack_nibbles(const uint8_t* bytes, int zero, int8_t* quants) {
+  const hn::CappedTag<int8_t, 16> d;
+  const hn::Rebind<uint8_t, decltype(d)> plain;
+  const auto lowest = hn::Set(d, static_cast<int8_t>(zero));
+  for (size_t j = 0; j < 16; j += hn::Lanes(d)) {
+    const auto both = hn::LoadU(plain, bytes + j);
+    const auto lower = hn::BitCast(d, hn::And(both, hn::Set(plain, 15)));
+    const auto upper = hn::BitCast(d, hn::ShiftRight<4>(both));
+    hn::StoreU(hn::Sub(lower, lowest), d, quants + j);
+    hn::StoreU(hn::Sub(upper, lowest), d, quants + 16 + j);
   }
 }
 
+/// Adds 16 to those of 32 numbers whose bit is set.
+HWY_INLINE void add_fifth_bits(const uint8_t* bits, int8_t* quants) {
+  int8_t added[32];
+  for (int j = 0; j < 4; ++j) {
+    // Bit k of a byte stays in byte k of eight copies, and becomes 16 whatever k.
+    const uint64_t each = (bits[j] * 0x0101010101010101U) & 0x8040201008040201U;
+    const uint64_t sixteens = ((each + 0x7F7F7F7F7F7F7F7FU) & 0x8080808080808080U) >> 3;
+    std::memcpy(added + 8 * j, &sixteens, sizeof(sixteens));
+  }
+  const hn::CappedTag<int8_t, 16> d;
+  for (size_t j = 0; j < 32; j += hn::Lanes(d))
+    hn::StoreU(hn::Add(hn::LoadU(d, quants + j), hn::LoadU(d, added + j)), d, quants + j);
+}
+
+/// out = step * quants + minimum, 32 numbers; a minimum of -0 changes nothing.
+HWY_INLINE void put(const int8_t* quants, float step, float minimum, float* out) {
+  const hn::CappedTag<float, 32> d;
+  const hn::Rebind<int8_t, decltype(d)> narrow;
+  const hn::Rebind<int32_t, decltype(d)> wide;
+  for (size_t j = 0; j < 32; j += hn::Lanes(d)) {
+    const auto values = hn::ConvertTo(d, hn::PromoteTo(wide, hn::LoadU(narrow, quants + j)));
+    hn::StoreU(hn::Add(hn::Mul(hn::Set(d, step), values), hn::Set(d, minimum)), d, out + j);
+  }
+}
+
+HWY_INLINE void decode(Q4_0 /*layout*/, const uint8_t* in, float* out) {
+  int8_t quants[32];
+  unpack_nibbles(in + 2, 8, quants);
+  put(quants, load_half(in), -0.0F, out);
+}
+
+HWY_INLINE void decode(Q4_1 /*layout*/, const uint8_t* in, float* out) {
+  int8_t quants[32];
+  unpack_nibbles(in + 4, 0, quants);
+  put(quants, load_half(in), load_half(in + 2), out);
+}
+
 HWY_INLINE void decode(Q5_0 /*layout*/, const uint8_t* in, float* out) {
-  const float d = load_half(in);
-  int32_t quants[32];
-  unpack_q5(load<uint32_t>(in + 2), in + 6, quants);
-  for (int j = 0; j < 32; ++j) out[j] = d * static_cast<float>(quants[j] - 16);
+  int8_t quants[32];
+  unpack_nibbles(in + 6, 16, quants);
+  add_fifth_bits(in + 2, quants);
+  put(quants, load_half(in), -0.0F, out);
 }
 
 HWY_INLINE void decode(Q5_1 /*layout*/, const uint8_t* in, float* out) {
-  const float d = load_half(in);
-  const float m = load_half(in + 2);
-  int32_t quants[32];
-  unpack_q5(load<uint32_t>(in + 4), in + 8, quants);
-  for (int j = 0; j < 32; ++j) out[j] = d * static_cast<float>(quants[j]) + m;
+  int8_t quants[32];
+  unpack_nibbles(in + 8, 0, quants);
+  add_fifth_bits(in + 4, quants);
+  put(quants, load_half(in), load_half(in + 2), out);
 }
 
 HWY_INLINE void decode(Q8_0 /*layout*/, const uint8_t* in, float* out) {
-  const float d = load_half(in);
-  const auto quants = load<std::array<int8_t, 32>>(in + 2);
-  for (int j = 0; j < 32; ++j) out[j] = d * static_cast<float>(quants[j]);
+  put(reinterpret_cast<const int8_t*>(in + 2), load_half(in), -0.0F, out);
 }
 
 struct ScaleAndMin {
