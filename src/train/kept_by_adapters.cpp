@@ -94,8 +94,8 @@ int64_t kept_by_experts(const spec::MixtureSpec& spec,
     }
     case spec::ExpertKind::kSharedA:
       return projections * (1 + group.experts()) * rank;
-    case spec::ExpertKind::kCore:
-      return projections * (2 + group.experts()) * rank;
+    case spec::ExpertKind::kCore:  // what enters and what leaves the cores
+      return projections * 2 * rank;
     case spec::ExpertKind::kKronecker:
       return kept_by_kernels(experts, group);
     case spec::ExpertKind::kResidual:
