@@ -83,17 +83,6 @@ int first_group(const spec::MixtureSpec& spec, const spec::DecoderShape& shape) 
   return groups.front().layer * kGroups + groups.front().group;
 }
 
-/// DoRA scales outputs, kernels make and add several, whole FFNs add what is low.
-int64_t holes_of_adapters(const spec::MixtureSpec& spec, const spec::DecoderShape& shape) {
-  int64_t holes = 0;
-  for (const AdaptedGroup& group : adapted_groups(spec, shape)) {
-    if (spec.experts.use_dora) holes += group.out();
-    const bool adds_low = spec.attach == spec::Attach::kFfnBlock && group.group == kDown;
-    if (adds_low || spec.experts.kind == spec::ExpertKind::kKronecker) holes += 2 * group.out();
-  }
-  return holes;
-}
-
 }  // namespace
 
 int64_t layers_with_backward(const spec::MixtureSpec& spec, const arch::ModelConfig& config) {
@@ -125,14 +114,6 @@ TokenNumbers kept_for_backward(const spec::MixtureSpec& spec,
                           has_gradient_below, own, activations.dtype_bytes);
   }
   return kept;
-}
-
-int64_t holes_for_backward(const spec::MixtureSpec& spec, const arch::ModelConfig& config) {
-  const spec::DecoderShape s = recipe::decoder_shape(config);
-  // q and k before RoPE, what attention and MLP end with, two sums; k and v fill some.
-  const int64_t of_layer = s.query_size + s.key_size + 4 * s.hidden_size - 2 * s.key_size;
-  const int64_t freed = layers_with_backward(spec, config) * of_layer + holes_of_adapters(spec, s);
-  return freed * 4 / 5;
 }
 
 }  // namespace lmoe::train

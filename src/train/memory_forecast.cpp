@@ -90,14 +90,13 @@ int64_t base_bytes(const arch::WeightInventory& weights,
   return kept + std::max(panel, weights.largest_projection) * dtype_bytes;
 }
 
-/// Bytes per token, holes included. With gradient checkpointing layers keep their input and what
-/// the router log holds, and one of them at a time all else.
+/// Bytes per token. With gradient checkpointing layers keep their input and what the router log
+/// holds, and one of them at a time all else.
 int64_t kept_bytes_per_token(const recipe::Recipe& recipe,
                              const arch::ModelConfig& config,
                              int64_t dtype_bytes) {
   const int64_t tokens = recipe.batch.micro_batch_size * recipe.data.sequence_len;
-  TokenNumbers kept = kept_for_backward(recipe.mixture, config, {tokens, dtype_bytes});
-  kept.elements += holes_for_backward(recipe.mixture, config);
+  const TokenNumbers kept = kept_for_backward(recipe.mixture, config, {tokens, dtype_bytes});
   if (!recipe.batch.gradient_checkpointing) return kept.bytes(dtype_bytes);
   const int64_t layers = layers_with_backward(recipe.mixture, config);
   const TokenNumbers left = {layers * config.hidden_size + kept.elements / layers,

@@ -18,7 +18,7 @@ struct MemoryForecast {
   int64_t base_bytes = 0;        ///< frozen weights, and what is expanded of them for a product
   int64_t adapter_bytes = 0;     ///< experts and gates with their gradients
   int64_t optimizer_bytes = 0;   ///< two moments; of sgd one or none
-  int64_t activation_bytes = 0;  ///< kept for backward, at the full micro-batch, and holes between
+  int64_t activation_bytes = 0;  ///< kept for backward, at the full micro-batch
   int64_t loss_bytes = 0;        ///< the loss, or the first steps of backward if that is more
   int64_t cache_bytes = 0;       ///< hidden states that are kept by document, at most; no file
   int64_t runtime_bytes = 0;     ///< the program and its libraries

@@ -152,16 +152,22 @@ struct Measured {
 
 /// Peak resident memory of `lmoe bench train` on SmolLM2-135M, two threads, with the preset of the
 /// method but for the rank, also of plain LoRAs; 4 x 512 without dropout.
-constexpr Measured kMeasured[] = {
-    {"lora", 16, 4, 2, 128, 1.071},   {"dora", 16, 4, 2, 128, 1.311},
-    {"l-moe", 2, 4, 2, 128, 1.106},   {"mola", 3, 4, 2, 128, 1.185},
-    {"hydra", 7, 4, 2, 128, 1.111},   {"ept", 25, 4, 2, 128, 2.189},
-    {"smore", 1, 4, 2, 128, 1.257},   {"mixlora", 2, 4, 2, 128, 1.106},
-    {"x-lora", 4, 4, 2, 128, 0.986},  {"mixlora-switch", 2, 4, 2, 128, 1.155},
-    {"k-shot", 21, 4, 2, 128, 1.010}, {"cat", 8, 4, 2, 128, 0.990},
-    {"lora", 64, 4, 4, 512, 3.457},   {"mixlora", 8, 4, 4, 512, 3.137},
-    {"l-moe", 8, 4, 4, 512, 3.505},   {"lora", 64, 2, 4, 256, 1.363},
-    {"l-moe", 8, 2, 4, 256, 1.781}};
+constexpr Measured kMeasured[] = {{"lora", 16, 4, 2, 128, 1.010},
+                                  {"dora", 16, 4, 2, 128, 1.189},
+                                  {"l-moe", 2, 4, 2, 128, 1.048},
+                                  {"mola", 3, 4, 2, 128, 1.124},
+                                  {"hydra", 7, 4, 2, 128, 1.022},
+                                  {"ept", 25, 4, 2, 128, 1.881},
+                                  {"smore", 1, 4, 2, 128, 1.219},
+                                  {"x-lora", 4, 4, 2, 128, 0.935},
+                                  {"mixlora-switch", 2, 4, 2, 128, 1.061},
+                                  {"k-shot", 21, 4, 2, 128, 0.963},
+                                  {"cat", 8, 4, 2, 128, 0.928},
+                                  {"lora", 64, 4, 4, 512, 2.940},
+                                  {"mixlora", 8, 4, 4, 512, 2.411},
+                                  {"l-moe", 8, 4, 4, 512, 3.026},
+                                  {"lora", 64, 2, 4, 256, 1.295},
+                                  {"l-moe", 8, 2, 4, 256, 1.733}};
 
 TEST(MemoryForecast, IsCloseToWhatWasMeasured) {
   const arch::ModelConfig config = test::with_smollm2_shape(test::tiny_config());
@@ -176,7 +182,7 @@ TEST(MemoryForecast, IsCloseToWhatWasMeasured) {
     const double forecast =
         static_cast<double>(forecast_memory(recipe, config, measured.dtype_bytes).total()) / 1e9;
     EXPECT_GT(forecast, 0.98 * measured.peak) << measured.method << " " << measured.length;
-    EXPECT_LT(forecast, 1.11 * measured.peak) << measured.method << " " << measured.length;
+    EXPECT_LT(forecast, 1.07 * measured.peak) << measured.method << " " << measured.length;
   }
 }
 
