@@ -21,8 +21,8 @@ namespace {
 
 constexpr int64_t kTokens = 2048, kHidden = 576, kInner = 1536, kProjections = 2;
 
-/// The GEMMs of forward and backward: A and the gates stacked over projections, one B each; every one
-/// by the faster of the libraries that the op itself may use.
+/// The GEMMs of forward and backward: A and the gates stacked over projections, one B each; every
+/// one by the faster of the libraries that the op itself may use.
 class BareGemms {
  public:
   explicit BareGemms(const spec::MixtureSpec& spec) {

@@ -57,9 +57,9 @@ HWY_INLINE double sum_of_exponentials(const T* values,
 
 template <class T>
 HWY_INLINE double sum_of_exponentials(const T* values, int64_t count, accumulate_t<T> shift) {
-  return sum_of_exponentials(
-      values, count, shift,
-      [](auto /*lanes*/, auto /*value*/, auto /*term*/, int64_t /*i*/) LMOE_LANES {});
+  return sum_of_exponentials(values, count, shift,
+                             [](auto /*lanes*/, auto /*value*/, auto /*term*/, int64_t /*i*/)
+                                 LMOE_LANES {});
 }
 
 template <class T>

@@ -67,8 +67,7 @@ class MixCores : public torch::autograd::Function<MixCores> {
     for (int64_t p = 0; p < projections_of(down, cores); ++p) {
       const Projection own(down, weights, cores, p);
       const at::Tensor dv_own = dv.narrow(/*dim=*/1, p * rank, rank);
-      const at::Tensor dspread =
-          at::mm(dv_own, own.stacked.t()).view({dv.size(0), experts, rank});
+      const at::Tensor dspread = at::mm(dv_own, own.stacked.t()).view({dv.size(0), experts, rank});
       ddown.narrow(/*dim=*/1, p * rank, rank).copy_((dspread * own.w).sum(/*dim=*/1));
       dweights.select(/*dim=*/1, std::min(p, weights.size(1) - 1))
           .add_((dspread * own.u).sum(/*dim=*/-1));

@@ -34,10 +34,10 @@ struct Product {
   double run(bool is_selected) const {
     const std::vector<at::Tensor> y = {at::zeros({shape.rows, shape.out}, x.options())};
     const auto begin = std::chrono::steady_clock::now();
-    const auto adapted = is_selected
-                             ? mix_selected(x, weights, a, {b_rows.t()}, y, /*scaling=*/1.0)
-                             : mix_and_project(nn::adapter_linear(x, a.to(shape.type)), weights,
-                                               {b_rows.t().to(shape.type)}, y, spec::Apply::kDeltas, 1.0);
+    const auto adapted =
+        is_selected ? mix_selected(x, weights, a, {b_rows.t()}, y, /*scaling=*/1.0)
+                    : mix_and_project(nn::adapter_linear(x, a.to(shape.type)), weights,
+                                      {b_rows.t().to(shape.type)}, y, spec::Apply::kDeltas, 1.0);
     adapted[0].backward(dy);
     return std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
   }

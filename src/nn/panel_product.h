@@ -1,8 +1,8 @@
 // A matrix that is too large to be expanded whole, the head of a model, in panels of rows of its
 // vocabulary.
 //
-// The loss takes the same panels of dense matrices, so that how weights are kept changes no bit of it
-// or of a gradient.
+// The loss takes the same panels of dense matrices, so that how weights are kept changes no bit of
+// it or of a gradient.
 #pragma once
 
 #include <ATen/core/Tensor.h>

@@ -1,6 +1,6 @@
 // What every method computes in float32 and bfloat16, against what ATen makes in double of the same
-// rounded values: outputs, gates, losses and all gradients, of many tokens, and in float32 of one and
-// of many that all choose the same experts.
+// rounded values: outputs, gates, losses and all gradients, of many tokens, and in float32 of one
+// and of many that all choose the same experts.
 #pragma once
 
 #include <algorithm>
@@ -28,8 +28,7 @@ struct Computation {
     const int64_t count = rows.size(0), second = count / 2;
     log = {};
     log.segments = {{.start = 0, .length = count - second, .task = 1}};
-    if (second > 0)
-      log.segments.push_back({.start = count - second, .length = second, .task = 0});
+    if (second > 0) log.segments.push_back({.start = count - second, .length = second, .task = 0});
     nn::ForwardContext context;
     context.router_log = &log;
     output = model.forward(h, context);
@@ -88,8 +87,8 @@ inline void expect_close(const at::Tensor& ours,
   EXPECT_LT(max_difference(mine, exact), allowed * size) << what;
 }
 
-/// The largest gradient of all. Those of gates and of queries are what is left of terms of this size
-/// that cancel, down to nothing where one expert alone is chosen, and so is their rounding.
+/// The largest gradient of all. Those of gates and of queries are what is left of terms of this
+/// size that cancel, down to nothing where one expert alone is chosen, and so is their rounding.
 inline double largest_gradient(const Computation& exact) {
   double largest = exact.h.grad().abs().max().item<double>();
   for (const nn::NamedTensor& parameter : exact.experts.parameters())

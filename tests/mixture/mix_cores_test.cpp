@@ -78,8 +78,9 @@ TEST(MixCores, equals_a_merged_core_per_token) {
 TEST(MixCores, of_one_expert_alone_asks_nothing_of_the_others) {
   for (const auto dtype : {at::kDouble, at::kFloat, at::kBFloat16}) {
     Inputs in = some(19, 1, dtype);
-    in.weights = at::zeros({19, 1, kExperts}, in.weights.options()).select_scatter(
-        at::ones({19, 1}, in.weights.options()), /*dim=*/2, /*index=*/1);
+    in.weights =
+        at::zeros({19, 1, kExperts}, in.weights.options())
+            .select_scatter(at::ones({19, 1}, in.weights.options()), /*dim=*/2, /*index=*/1);
     in.weights.requires_grad_(true);
     expect_equal_to_merged(in, tolerance_of(dtype));
     const at::Tensor by_expert = in.cores.grad().view({kProjections, kExperts, -1});
@@ -90,10 +91,10 @@ TEST(MixCores, of_one_expert_alone_asks_nothing_of_the_others) {
 
 TEST(MixCores, gradients_equal_central_differences) {
   const Inputs in = some(3, kProjections, at::kDouble);
-  EXPECT_LT(gradient_error(
-                [](const auto& all) { return mixture::mix_cores(all[0], all[1], all[2]); },
-                in.leaves()),
-            1e-8);
+  EXPECT_LT(
+      gradient_error([](const auto& all) { return mixture::mix_cores(all[0], all[1], all[2]); },
+                     in.leaves()),
+      1e-8);
 }
 
 }  // namespace

@@ -56,8 +56,9 @@ TEST(Loss, equals_cross_entropy_over_all_logits) {
         (expected * 0.3).backward();
         EXPECT_LT(relative_error(hidden.grad(), wide.grad()), 1e-12);
         const at::NoGradGuard no_grad;
-        EXPECT_EQ(loss.item<double>(),
-                  labelled_cross_entropy_sum(hidden, labels, lm_head, softcap, chunk).item<double>());
+        EXPECT_EQ(
+            loss.item<double>(),
+            labelled_cross_entropy_sum(hidden, labels, lm_head, softcap, chunk).item<double>());
       }
 }
 
