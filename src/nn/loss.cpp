@@ -81,7 +81,7 @@ void finish_gradient(const RunningRows& rows,
 }
 
 /// Loss of a chunk, and its gradient with respect to the hidden states where that is wanted.
-double chunk_loss(const Chunk& chunk, const FrozenMatrix& lm_head, at::Tensor gradient) {
+double chunk_loss(const Chunk& chunk, const FrozenMatrix& lm_head, const at::Tensor& gradient) {
   RunningRows rows(static_cast<size_t>(chunk.hidden.size(0)));
   at::Tensor sums;
   for_each_panel(lm_head, [&](int64_t first, const at::Tensor& panel) {

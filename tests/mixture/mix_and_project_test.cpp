@@ -49,7 +49,7 @@ std::vector<at::Tensor> plain(const at::Tensor& down,
 
 at::Tensor some_weights(const Case& c) {
   const at::ScalarType exact = c.dtype == at::kDouble ? at::kDouble : at::kFloat;
-  const at::Tensor weights = numbers({c.tokens, c.gates, kExperts}, 2, exact);
+  at::Tensor weights = numbers({c.tokens, c.gates, kExperts}, 2, exact);
   for (int64_t expert = 0; expert < kExperts; ++expert) {
     const bool takes_part = c.chosen == Chosen::kAll ||
                             (c.chosen == Chosen::kTheSecond ? expert == 1 : expert + 1 < kExperts);
