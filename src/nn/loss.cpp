@@ -34,7 +34,7 @@ void take_logits(const Chunk& chunk,
                  int64_t first,
                  const at::Tensor& logits,
                  RunningRows& rows,
-                 at::Tensor& sums) {
+                 const at::Tensor& sums) {
   const int64_t width = logits.size(1);
   const int64_t* const labels = chunk.labels.const_data_ptr<int64_t>();
   dispatch_dtype(logits, [&](auto tag) {
@@ -66,9 +66,8 @@ at::Tensor add_product(const at::Tensor& sums, const at::Tensor& terms, const at
 void finish_gradient(const RunningRows& rows,
                      const Chunk& chunk,
                      const at::Tensor& label_weights,
-                     at::Tensor& sums) {
-  const auto options = at::dtype(at::kDouble);
-  const at::Tensor factors = at::empty({std::ssize(rows), 2}, options);
+                     const at::Tensor& sums) {
+  const at::Tensor factors = at::empty({std::ssize(rows), 2}, at::kDouble);
   auto factor = factors.accessor<double, 2>();
   for (int64_t row = 0; row < std::ssize(rows); ++row) {
     const kernels::RunningCrossEntropy& running = rows[static_cast<size_t>(row)];

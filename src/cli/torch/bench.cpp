@@ -12,6 +12,7 @@
 #include "arch/weight_inventory.h"
 #include "base/cpu_features.h"
 #include "base/rng.h"
+#include "base/timing.h"
 #include "cli/command.h"
 #include "cli/terminal.h"
 #include "cli/torch/bench_tune.h"
@@ -67,11 +68,6 @@ std::vector<data::PackedRow> random_rows(const BenchOptions& options, int64_t vo
 std::string dtype_reason(const std::string& asked) {
   const bool is_auto = runner::compute_type(asked) == runner::ComputeType::kAuto;
   return is_auto ? concat(asked, "; ", bf16_support().reason) : asked;
-}
-
-double median(std::vector<double> values) {
-  std::sort(values.begin(), values.end());
-  return values[values.size() / 2];
 }
 
 double seconds_since(std::chrono::steady_clock::time_point begin) {
